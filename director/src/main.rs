@@ -1,0 +1,2 @@
+//! director
+fn main() {}
