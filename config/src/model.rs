@@ -1,0 +1,451 @@
+//! The typed configuration: plain data, keyed by identity, defaults filled in, cross-references checked.
+//!
+//! It is made from a [`crate::tree::Tree`] by `TryFrom` (`crate::convert`) and never printed back: text comes from the tree.
+//! Nothing here talks to a kernel; the rooms that do read these types.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::value::{IfName, IpNet, MacAddr, Name, Ports, SecretHash};
+
+/// Everything an operator has said.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Config {
+    /// `hostname`; absent means [`Config::DEFAULT_HOSTNAME`].
+    pub hostname: Option<Name>,
+    /// `banner login` and `banner motd`, with `\n` already turned into line ends.
+    pub banner_login: Option<String>,
+    /// See `banner_login`.
+    pub banner_motd: Option<String>,
+    /// `clock timezone`, a name of the zone database; absent means UTC.
+    pub timezone: Option<String>,
+    /// `enable secret`.
+    pub enable_secret: Option<SecretHash>,
+    /// `username ...`.
+    pub users: BTreeMap<Name, User>,
+    /// `line console`.
+    pub console: Line,
+    /// `line vty`: every SSH session.
+    pub vty: Line,
+    /// `ip domain-name`.
+    pub domain_name: Option<Name>,
+    /// `ip name-server`, in the order of addresses.
+    pub name_servers: Vec<IpAddr>,
+    /// `ip route` and `ipv6 route`.
+    pub routes: Vec<Route>,
+    /// `arp ADDR MAC`: permanent neighbours.
+    pub neighbours: BTreeMap<IpAddr, MacAddr>,
+    /// `ip nat pool NAME FIRST [LAST]`, both inclusive and of one family.
+    pub nat_pools: BTreeMap<Name, (IpAddr, IpAddr)>,
+    /// `ip ssh ...`.
+    pub ssh: Ssh,
+    /// `ntp server HOST [prefer]`.
+    pub ntp_servers: BTreeMap<String, bool>,
+    /// `logging ...`.
+    pub logging: Logging,
+    /// `ipvs ...`.
+    pub ipvs: IpvsSettings,
+    /// `firewall-mark`.
+    pub firewall_marks: Vec<FirewallMark>,
+    /// `interface NAME`.
+    pub interfaces: BTreeMap<IfName, Interface>,
+    /// `health-monitor NAME`. Until the monitors exist their content is only checked for being well formed.
+    pub monitors: BTreeMap<Name, Monitor>,
+    /// `virtual-server NAME`.
+    pub virtual_servers: BTreeMap<Name, VirtualServer>,
+    /// `vrrp group NAME`: what the checks need of it until vrrpd exists.
+    pub vrrp_groups: BTreeMap<Name, VrrpGroup>,
+    /// Lines that were accepted though their function, or the object they name, does not exist (yet): one sentence each,
+    /// beginning with the object. `show warnings` prints them.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// What a box is called until somebody names it.
+    pub const DEFAULT_HOSTNAME: &str = "yoke";
+}
+
+/// A person or script that may log in.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct User {
+    /// 1 (look) or 15 (everything).
+    pub privilege: Privilege,
+    /// `secret`; absent: no password login.
+    pub secret: Option<SecretHash>,
+    /// `ssh-key TYPE BASE64 [COMMENT]`, as lines for authorized_keys, in configuration order.
+    pub ssh_keys: Vec<String>,
+}
+
+/// IOS privilege levels; only these two exist here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Privilege {
+    /// Level 1: may look and ping.
+    #[default]
+    User,
+    /// Level 15: may do everything.
+    Admin,
+}
+
+impl Privilege {
+    /// The IOS number, 1 or 15.
+    #[must_use]
+    pub fn level(self) -> u8 {
+        match self {
+            Self::User => 1,
+            Self::Admin => 15,
+        }
+    }
+}
+
+/// `line console` or `line vty`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// Minutes without a key until the session ends; 0 never. Default 10.
+    pub exec_timeout_min: u16,
+    /// Serial speed in bits per second. Default 115,200; of no effect on vty.
+    pub speed: u32,
+    /// Rows of the terminal, 0 for no paging; absent: what the terminal says, else 24.
+    pub length: Option<u16>,
+    /// Columns of the terminal; absent: what the terminal says, else 80.
+    pub width: Option<u16>,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { exec_timeout_min: 10, speed: 115_200, length: None, width: None }
+    }
+}
+
+/// A static route.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Route {
+    /// Destination, host bits zero.
+    pub prefix: IpNet,
+    /// Next hop, same family.
+    pub gateway: IpAddr,
+    /// IOS administrative distance, 1-255 (1); becomes the kernel's metric.
+    pub distance: u8,
+}
+
+/// `ip ssh`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssh {
+    /// `ip ssh shutdown`.
+    pub shutdown: bool,
+    /// TCP port, 22.
+    pub port: u16,
+    /// `ip ssh access-class PREFIX`; empty: everybody who reaches an interface address.
+    pub access_class: Vec<IpNet>,
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        Self { shutdown: false, port: 22, access_class: Vec::new() }
+    }
+}
+
+/// `logging`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Logging {
+    /// `logging host ADDR [udp|tcp [PORT]]`. Accepted with a warning until remote syslog exists.
+    pub hosts: BTreeMap<IpAddr, (Transport, u16)>,
+    /// `logging trap`; absent: informational.
+    pub trap: Option<Severity>,
+    /// `logging console`; absent: errors.
+    pub console: Option<Severity>,
+}
+
+/// RFC 5424 §6.2.1, numbered as there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are the standard's")]
+pub enum Severity {
+    Emergencies,
+    Alerts,
+    Critical,
+    Errors,
+    Warnings,
+    Notifications,
+    Informational,
+    Debugging,
+}
+
+/// `ipvs ...`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IpvsSettings {
+    /// Seconds an established TCP connection may be idle, 900.
+    pub timeout_tcp: u32,
+    /// Seconds after FIN, 120.
+    pub timeout_tcpfin: u32,
+    /// Seconds a UDP flow may be idle, 300.
+    pub timeout_udp: u32,
+    /// log2 of the connection table's buckets, 8-27; absent: the image's. Needs a reload.
+    pub table_bits: Option<u8>,
+    /// `ipvs expire-nodest-conn`.
+    pub expire_nodest_conn: bool,
+    /// `ipvs expire-quiescent-template`.
+    pub expire_quiescent_template: bool,
+    /// `ipvs sloppy-tcp`.
+    pub sloppy_tcp: bool,
+    /// `ipvs drop-entry`.
+    pub drop_entry: bool,
+}
+
+impl Default for IpvsSettings {
+    fn default() -> Self {
+        Self {
+            timeout_tcp: 900,
+            timeout_tcpfin: 120,
+            timeout_udp: 300,
+            table_bits: None,
+            expire_nodest_conn: false,
+            expire_quiescent_template: false,
+            sloppy_tcp: false,
+            drop_entry: false,
+        }
+    }
+}
+
+/// `firewall-mark MARK PREFIX PROTOCOL PORTS`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FirewallMark {
+    /// 1-4294967295.
+    pub mark: u32,
+    /// Destinations that get it.
+    pub prefix: IpNet,
+    /// tcp, udp or sctp.
+    pub protocol: Transport,
+    /// Destination ports.
+    pub ports: Ports,
+}
+
+/// Transport protocols IPVS balances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "protocol names")]
+pub enum Transport {
+    Tcp,
+    Udp,
+    Sctp,
+}
+
+impl Transport {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Sctp => "sctp",
+        }
+    }
+
+    /// IANA protocol number.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
+}
+
+/// `interface NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Interface {
+    /// `description`.
+    pub description: Option<String>,
+    /// `ip address` and `ipv6 address`, host bits kept.
+    pub addresses: Vec<IpNet>,
+    /// Bytes of an IP packet, 68-9216; absent: the driver's.
+    pub mtu: Option<u16>,
+    /// `member`: the interfaces of a bond. Empty for others.
+    pub members: Vec<IfName>,
+    /// `bond-mode`; absent: active-backup.
+    pub bond_mode: Option<BondMode>,
+    /// `shutdown`.
+    pub shutdown: bool,
+}
+
+/// How a bond chooses the member that sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BondMode {
+    /// LACP, kernel mode 4.
+    Lacp,
+    /// Kernel mode 1.
+    ActiveBackup,
+    /// Kernel mode 2.
+    BalanceXor,
+}
+
+/// `health-monitor NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Monitor {
+    /// `port`; needed where the real server's port is `any`.
+    pub port: Option<u16>,
+}
+
+/// `vrrp group NAME`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VrrpGroup {
+    /// `vrid N interface IFNAME`.
+    pub vrid: Option<(u8, IfName)>,
+    /// `address ADDR/M [interface IFNAME]`: addresses the group owns; nobody else may add them.
+    pub addresses: Vec<IpNet>,
+}
+
+/// `virtual-server NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VirtualServer {
+    /// What clients talk to.
+    pub virtual_: Virtual,
+    /// `scheduler`, wlc.
+    pub scheduler: Scheduler,
+    /// `mode`, nat: what a real server that says nothing gets.
+    pub mode: Mode,
+    /// `tunnel`, ipip: for real servers of mode tun.
+    pub tunnel: Tunnel,
+    /// `source-nat`, for real servers of mode fullnat.
+    pub source_nat: SourceNat,
+    /// `persistence`.
+    pub persistence: Option<Persistence>,
+    /// `one-packet`.
+    pub one_packet: bool,
+    /// `description`.
+    pub description: Option<String>,
+    /// `shutdown`: absent from the kernel.
+    pub shutdown: bool,
+    /// `sorry-server ADDR PORT`.
+    pub sorry_server: Option<(IpAddr, u16)>,
+    /// `real-server ADDR PORT`; port 0 is `any`.
+    pub real_servers: BTreeMap<(IpAddr, u16), RealServer>,
+}
+
+/// What makes a packet belong to a virtual server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Virtual {
+    /// `virtual ADDR PROTOCOL PORT`; port 0 is `any`.
+    Address(IpAddr, Transport, u16),
+    /// `virtual fwmark MARK [ipv6]`.
+    Fwmark {
+        /// 1-4294967295.
+        mark: u32,
+        /// Whether it balances IPv6 packets.
+        ipv6: bool,
+    },
+}
+
+impl Virtual {
+    /// The virtual address, if there is one.
+    #[must_use]
+    pub fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address, ..) => Some(address),
+            Self::Fwmark { .. } => None,
+        }
+    }
+
+    /// Whether packets are IPv6.
+    #[must_use]
+    pub fn is_ipv6(self) -> bool {
+        match self {
+            Self::Address(address, ..) => address.is_ipv6(),
+            Self::Fwmark { ipv6, .. } => ipv6,
+        }
+    }
+}
+
+/// `scheduler NAME [port|fallback|port-fallback]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scheduler {
+    /// Kernel name, as in `modprobe ip_vs_NAME`.
+    pub name: &'static str,
+    /// Whether sh or mh hashes the port too.
+    pub port: bool,
+    /// Whether sh or mh goes on to another server when the chosen one is not available.
+    pub fallback: bool,
+}
+
+/// How packets reach a real server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the configuration's words")]
+pub enum Mode {
+    Nat,
+    Dr,
+    Tun,
+    Fullnat,
+}
+
+impl Mode {
+    /// The word of the configuration.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Nat => "nat",
+            Self::Dr => "dr",
+            Self::Tun => "tun",
+            Self::Fullnat => "fullnat",
+        }
+    }
+}
+
+/// `tunnel ...`: the encapsulation of mode tun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tunnel {
+    /// Plain IP in IP.
+    #[default]
+    Ipip,
+    /// Generic UDP encapsulation to this port.
+    Gue(u16, Checksum),
+    /// GRE; [`Checksum::Remote`] does not occur.
+    Gre(Checksum),
+}
+
+/// Checksum of the outer header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Checksum {
+    /// `nocsum`.
+    #[default]
+    None,
+    /// `csum`.
+    Full,
+    /// `remcsum`: remote checksum offload.
+    Remote,
+}
+
+/// `source-nat ...`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum SourceNat {
+    /// The address of the interface the packet leaves by.
+    #[default]
+    Interface,
+    /// An `ip nat pool`.
+    Pool(Name),
+}
+
+/// `persistence ...`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Persistence {
+    /// Seconds, 1-31536000.
+    pub timeout: u32,
+    /// Prefix length that makes two clients one: 1-32 or 1-128, default all bits.
+    pub prefix_len: u8,
+    /// `engine sip`.
+    pub sip: bool,
+}
+
+/// `real-server ADDR PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RealServer {
+    /// 0-65535, 1.
+    pub weight: u16,
+    /// Its own `mode`, or the virtual server's.
+    pub mode: Mode,
+    /// `threshold UPPER [LOWER]`: no new connections above UPPER until below LOWER (three quarters of UPPER). 0 is none.
+    pub threshold: (u16, Option<u16>),
+    /// `drain`: weight 0 whatever `weight` says.
+    pub drain: bool,
+    /// `shutdown`: absent from the kernel.
+    pub shutdown: bool,
+    /// `description`.
+    pub description: Option<String>,
+}

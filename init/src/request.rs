@@ -1,0 +1,111 @@
+//! The requests PID 1 answers on `/run/yoke/init.sock` (root only), as `control` carries them.
+//!
+//! Types only: what they do is in the supervisor.
+
+use serde::{Deserialize, Serialize};
+
+/// Where PID 1 listens, mode 0600.
+pub const SOCKET: &str = "/run/yoke/init.sock";
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "op")]
+pub enum Request {
+    /// Run `init setup` once; the reply comes when it has ended. A request during a run queues one further run.
+    Setup,
+    /// Read `/run/yoke/services.json` again and start, stop or restart what changed.
+    Services,
+    /// Restart one service by name.
+    Restart {
+        /// As in [`ServiceStatus::name`].
+        name: String,
+    },
+    /// What runs, and why not what does not.
+    Status,
+    /// The last `lines` lines of the log ring.
+    Log {
+        /// At most this many; 0 is all.
+        lines: u32,
+    },
+    /// Stop everything in order, then restart the machine. The reply precedes the stop.
+    Reboot,
+    /// Stop everything in order, then switch the machine off.
+    PowerOff,
+}
+
+/// One reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "reply")]
+pub enum Reply {
+    /// Accepted, or done.
+    Done,
+    /// Refused or failed: a sentence that names the object.
+    Failed {
+        /// Why.
+        why: String,
+    },
+    /// How `init setup` ended: every problem one sentence; empty means that all is there.
+    Setup {
+        /// Sentences for the operator, such as `interface eth3: no such device`.
+        problems: Vec<String>,
+    },
+    /// Answer to [`Request::Status`].
+    Status {
+        /// In start order.
+        services: Vec<ServiceStatus>,
+        /// What went wrong at boot (a module, a mount): one sentence each, for `show warnings`.
+        warnings: Vec<String>,
+    },
+    /// Answer to [`Request::Log`].
+    Log {
+        /// Oldest first.
+        lines: Vec<LogLine>,
+    },
+}
+
+/// One supervised process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Such as `director`, `console-ttyS0`, `ssh`.
+    pub name: String,
+    /// 0 when it does not run.
+    pub pid: i32,
+    /// `running`, `starting`, `backoff`, `stopping`, `stopped`.
+    pub state: String,
+    /// Why it is not running; empty when it is.
+    pub why: String,
+    /// Times it was started again since boot.
+    pub restarts: u32,
+    /// Seconds in this state.
+    pub since_s: u64,
+}
+
+/// One line of the log ring.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Milliseconds since boot (CLOCK_BOOTTIME).
+    pub uptime_ms: u64,
+    /// Who wrote it: a service, `init` or `kernel`.
+    pub source: String,
+    /// The line without its end.
+    pub text: String,
+}
+
+/// One entry of `/run/yoke/services.json`: what the director wants to run beside the fixed services.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// Unique; restarts keep it.
+    pub name: String,
+    /// Program (absolute path) and arguments.
+    pub argv: Vec<String>,
+    /// Environment, nothing else is inherited.
+    #[serde(default)]
+    pub env: Vec<(String, String)>,
+    /// User and group to run as; absent: root.
+    #[serde(default)]
+    pub ids: Option<(u32, u32)>,
+    /// Capabilities to keep (names as in capabilities(7), lower case without `cap_`); absent: all, for programs that
+    /// drop them themselves.
+    #[serde(default)]
+    pub capabilities: Option<Vec<String>>,
+}
