@@ -1,2 +1,131 @@
-//! xtask
-fn main() {}
+//! `cargo xtask`: the few commands a person types, each a short list of programs to run.
+//!
+//! It knows the order of things and what has to be installed. It knows nothing of disks (`image`), networks and virtual
+//! machines (`lab`): those are programs of this workspace that it calls.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+mod host;
+
+const HELP: &str = "cargo xtask COMMAND
+
+  run [--demo] [--uefi]  build everything and boot it here in QEMU, console on this terminal
+                         --demo (root): with a client and two nginx servers in namespaces
+  test [--all]           every test there is; --all adds the long ones
+  check                  format, lints, documentation, dependencies and unit tests only
+  image                  the disk image: target/yoke/yoke-x86_64.img
+  lab [--vm] [FILTER]    tests on real networks: namespaces, or QEMU with the real image
+  bench                  figures, side by side with what one would use instead
+  docs                   write docs/cli.md from the grammar
+";
+
+/// Our programs as the image ships them: static, so that they run on either base.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    // Wherever it was called from, everything below is relative to the workspace.
+    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
+    match args.as_slice() {
+        ["run", options @ ..] => run(options),
+        ["test", options @ ..] => test(options),
+        ["check"] => check(),
+        ["image"] => image().map(drop),
+        ["lab", options @ ..] => lab(options),
+        ["bench", options @ ..] => {
+            host::need(host::LAB)?;
+            image()?;
+            cargo(&[&["run", "--release", "--package", "yoke-lab", "--", "bench"], options].concat())
+        }
+        ["docs"] => program(
+            Command::new("cargo").args(["test", "--quiet", "--package", "yoke-config", "reference"]).env("UPDATE", "1"),
+        ),
+        _ => bail!("{HELP}"),
+    }
+}
+
+fn run(options: &[&str]) -> Result<()> {
+    let demo = options.contains(&"--demo");
+    host::need(if demo { host::LAB } else { host::RUN })?;
+    let image = image()?;
+    if demo {
+        return cargo(&[&["run", "--quiet", "--package", "yoke-lab", "--"], &["demo"], options].concat());
+    }
+    host::boot(&image, options.contains(&"--uefi"))
+}
+
+fn check() -> Result<()> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    program(
+        Command::new("cargo")
+            .args(["doc", "--workspace", "--no-deps", "--quiet"])
+            .env("RUSTDOCFLAGS", "--deny warnings"),
+    )?;
+    cargo(&["test", "--workspace", "--exclude", "yoke-lab"])
+}
+
+fn test(options: &[&str]) -> Result<()> {
+    host::need(host::LAB)?;
+    check()?;
+    lab(&[])?;
+    lab(&[&["--vm"], options].concat())
+}
+
+fn lab(options: &[&str]) -> Result<()> {
+    host::need(host::LAB)?;
+    if options.contains(&"--vm") {
+        image()?;
+    } else {
+        // Tests of other rooms that need privileges are ignored there and run here.
+        cargo(&["test", "--package", "yoke-init", "--", "--ignored", "--test-threads", "1"])?;
+    }
+    cargo(&[&["run", "--quiet", "--package", "yoke-lab", "--"], options].concat())
+}
+
+/// Builds our programs and the disk image around them.
+fn image() -> Result<PathBuf> {
+    println_step("our programs, static");
+    program(
+        Command::new("cargo")
+            .args(["build", "--profile", "image", "--target", TARGET])
+            .args([
+                "--package",
+                "yoke-init",
+                "--package",
+                "yoke-director",
+                "--package",
+                "yoke-shell",
+                "--package",
+                "ipvs",
+            ])
+            .env("RUSTFLAGS", "-C target-feature=+crt-static"),
+    )?;
+    println_step("the disk image");
+    cargo(&["run", "--quiet", "--package", "yoke-image", "--", &format!("target/{TARGET}/image")])?;
+    let image = Path::new("target/yoke/yoke-x86_64.img");
+    image.canonicalize().with_context(|| format!("{}: the image was not made", image.display()))
+}
+
+fn cargo(args: &[&str]) -> Result<()> {
+    program(Command::new("cargo").args(args))
+}
+
+/// Runs a program to its end; its output is the user's to see.
+fn program(command: &mut Command) -> Result<()> {
+    let line = format!("{command:?}").replace('"', "");
+    let status = command.status().with_context(|| format!("{line}: cannot be started"))?;
+    if !status.success() {
+        bail!("{line}: {status}");
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "progress belongs on the terminal, results on stdout")]
+fn println_step(what: &str) {
+    eprintln!("==> {what}");
+}
