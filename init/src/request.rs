@@ -92,7 +92,7 @@ pub struct LogLine {
 }
 
 /// One entry of `/run/yoke/services.json`: what the director wants to run beside the fixed services.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ServiceSpec {
     /// Unique; restarts keep it.
     pub name: String,
@@ -108,4 +108,8 @@ pub struct ServiceSpec {
     /// drop them themselves.
     #[serde(default)]
     pub capabilities: Option<Vec<String>>,
+    /// Commands (absolute path and arguments) run one after the other before each start, with the same environment but
+    /// as root. One that fails is a failed start of the service. Such as `dropbearkey` when there is no host key.
+    #[serde(default)]
+    pub before: Vec<Vec<String>>,
 }
