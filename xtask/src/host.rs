@@ -41,7 +41,7 @@ pub(crate) fn need(packages: &[&str]) -> Result<()> {
     if !is_root() {
         bail!("missing packages; type:\n\n  sudo {line}\n");
     }
-    super::println_step(&line);
+    super::step(&line);
     super::program(Command::new("apt-get").args(["update", "--quiet=2"]))?;
     let mut words = line.split(' ');
     super::program(
@@ -68,12 +68,12 @@ fn is_root() -> bool {
 
 /// Boots `image` with its console on this terminal. What the box writes to its disk stays, as on a real one.
 pub(crate) fn boot(image: &Path, uefi: bool) -> Result<()> {
-    super::println_step(
+    super::step(
         "QEMU: user-mode network, box 10.0.2.15/24, gateway 10.0.2.2, VIPs on 10.0.2.100; leave with Ctrl-A X",
     );
     let mut forwards = String::new();
     for (port, to) in FORWARDS {
-        super::println_step(&format!("127.0.0.1:{port} -> {to}"));
+        super::step(&format!("127.0.0.1:{port} -> {to}"));
         forwards += &format!(",hostfwd=tcp:127.0.0.1:{port}-{to}");
     }
     let mut qemu = Command::new("qemu-system-x86_64");

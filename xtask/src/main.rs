@@ -39,7 +39,7 @@ fn main() -> Result<()> {
         ["bench", options @ ..] => {
             host::need(host::LAB)?;
             image()?;
-            cargo(&[&["run", "--release", "--package", "yoke-lab", "--", "bench"], options].concat())
+            cargo(&["run", "--release", "--package", "yoke-lab", "--", "bench"], options)
         }
         ["docs"] => program(
             Command::new("cargo").args(["test", "--quiet", "--package", "yoke-config", "reference"]).env("UPDATE", "1"),
@@ -53,27 +53,28 @@ fn run(options: &[&str]) -> Result<()> {
     host::need(if demo { host::LAB } else { host::RUN })?;
     let image = image()?;
     if demo {
-        return cargo(&[&["run", "--quiet", "--package", "yoke-lab", "--"], &["demo"], options].concat());
+        let options: Vec<&str> = options.iter().copied().filter(|&option| option != "--demo").collect();
+        return cargo(&["run", "--quiet", "--package", "yoke-lab", "--", "demo"], &options);
     }
     host::boot(&image, options.contains(&"--uefi"))
 }
 
 fn check() -> Result<()> {
-    cargo(&["fmt", "--all", "--check"])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
     program(
         Command::new("cargo")
             .args(["doc", "--workspace", "--no-deps", "--quiet"])
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )?;
-    cargo(&["test", "--workspace", "--exclude", "yoke-lab"])
+    cargo(&["test", "--workspace", "--exclude", "yoke-lab"], &[])
 }
 
 fn test(options: &[&str]) -> Result<()> {
     host::need(host::LAB)?;
     check()?;
     lab(&[])?;
-    lab(&[&["--vm"], options].concat())
+    lab(&[&["--vm"][..], options].concat())
 }
 
 fn lab(options: &[&str]) -> Result<()> {
@@ -82,14 +83,14 @@ fn lab(options: &[&str]) -> Result<()> {
         image()?;
     } else {
         // Tests of other rooms that need privileges are ignored there and run here.
-        cargo(&["test", "--package", "yoke-init", "--", "--ignored", "--test-threads", "1"])?;
+        cargo(&["test", "--package", "yoke-init", "--", "--ignored", "--test-threads", "1"], &[])?;
     }
-    cargo(&[&["run", "--quiet", "--package", "yoke-lab", "--"], options].concat())
+    cargo(&["run", "--quiet", "--package", "yoke-lab", "--"], options)
 }
 
 /// Builds our programs and the disk image around them.
 fn image() -> Result<PathBuf> {
-    println_step("our programs, static");
+    step("our programs, static");
     program(
         Command::new("cargo")
             .args(["build", "--profile", "image", "--target", TARGET])
@@ -105,14 +106,14 @@ fn image() -> Result<PathBuf> {
             ])
             .env("RUSTFLAGS", "-C target-feature=+crt-static"),
     )?;
-    println_step("the disk image");
-    cargo(&["run", "--quiet", "--package", "yoke-image", "--", &format!("target/{TARGET}/image")])?;
+    step("the disk image");
+    cargo(&["run", "--quiet", "--package", "yoke-image", "--", &format!("target/{TARGET}/image")], &[])?;
     let image = Path::new("target/yoke/yoke-x86_64.img");
     image.canonicalize().with_context(|| format!("{}: the image was not made", image.display()))
 }
 
-fn cargo(args: &[&str]) -> Result<()> {
-    program(Command::new("cargo").args(args))
+fn cargo(args: &[&str], more: &[&str]) -> Result<()> {
+    program(Command::new("cargo").args(args).args(more))
 }
 
 /// Runs a program to its end; its output is the user's to see.
@@ -126,6 +127,6 @@ fn program(command: &mut Command) -> Result<()> {
 }
 
 #[expect(clippy::print_stderr, reason = "progress belongs on the terminal, results on stdout")]
-fn println_step(what: &str) {
+fn step(what: &str) {
     eprintln!("==> {what}");
 }
