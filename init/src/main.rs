@@ -1,2 +1,28 @@
 //! PID 1, stage 1, modprobe and `init setup`: which one, the name and the arguments say.
-fn main() {}
+
+use std::process::ExitCode;
+
+use yoke_init::{modprobe, mounts, say, stage1};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let name = words.first().map_or("", |path| path.rsplit('/').next().unwrap_or(path));
+    ExitCode::from(match (std::process::id(), name, words.get(1).copied()) {
+        (_, "modprobe", _) => modprobe::main(&arguments[1..]),
+        (1, _, _) if words.first() == Some(&"/init") => stage1::main(),
+        (1, _, _) => {
+            for problem in mounts::mount_kernel().into_iter().chain(mounts::mount_slot()) {
+                say::kernel_log(&problem);
+            }
+            say::consoles("yoke: stage 2 is up; the supervisor comes next");
+            loop {
+                nix::unistd::pause();
+            }
+        }
+        _ => {
+            say::problem("init: runs as PID 1, or as: modprobe NAME");
+            2
+        }
+    })
+}
