@@ -1,1 +1,139 @@
-//! image
+//! How a kernel, a base and our binaries become a disk.
+//!
+//! [`build`] is all that `cargo xtask image` needs. In order:
+//!
+//! | step | module | leaves below `Params::out` |
+//! |---|---|---|
+//! | Debian packages by name, verified by apt | [`apt`], [`packages`] | `apt/`, `debian/` |
+//! | the base: what a kernel, a root and a loader are, wherever they come from | [`base`], [`modules`] | `base/` |
+//! | the slot: one squashfs with kernel, initrd and root | [`slot`], [`cpio`] | `slot/`, `slot.sqsh` |
+//! | the loader for BIOS and UEFI | [`grub`] | `loader/` |
+//! | the disk | [`disk`] | `yoke-x86_64.img`, `.img.zst` |
+//!
+//! The directory `base/` is a contract: `vmlinuz`, `config`, `modules/VERSION/`, `root/`, `grub/{i386-pc,x86_64-efi}` and
+//! `base.json`. The steps after it do not know that it was made from Debian.
+//!
+//! Nothing here needs root, mounts anything or installs anything on the build machine: the external programs are run out of
+//! the unpacked packages ([`tool`]). Our own binaries are built by the caller.
+
+pub mod apt;
+pub mod base;
+pub mod cpio;
+pub mod disk;
+mod elf;
+mod files;
+pub mod grub;
+pub mod modules;
+pub mod packages;
+pub mod slot;
+pub mod tool;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+
+/// What [`build`] is told.
+#[derive(Debug, Clone)]
+pub struct Params {
+    /// Where everything goes, `target/yoke` by custom. Created when missing; kept between builds, it is the cache.
+    pub out: PathBuf,
+    /// Our programs: static x86-64 executables.
+    pub programs: Programs,
+    /// Version of the product, as `/etc/yoke-release` tells it.
+    pub version: String,
+    /// Ask the mirror for newer packages even if the base is less than a day old.
+    pub refresh: bool,
+    /// Also write `yoke-x86_64.img.zst`, which a boot in QEMU does not need.
+    pub compress: bool,
+}
+
+/// The programs of ours that a slot holds.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// PID 1, stage 1 of the initrd and `modprobe`: one binary.
+    pub init: PathBuf,
+    /// The control plane.
+    pub director: PathBuf,
+    /// The operator's shell.
+    pub shell: PathBuf,
+}
+
+/// What [`build`] made; its `Display` is the table for the end of a build. Sizes are bytes.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The raw disk.
+    pub disk: PathBuf,
+    /// The same compressed by zstd, when it was asked for.
+    pub compressed: Option<PathBuf>,
+    /// The squashfs of a slot, as an upgrade would carry it.
+    pub slot: PathBuf,
+    /// Release of the kernel, such as `6.12.117+deb13-amd64`.
+    pub kernel: String,
+    /// Names and sizes of the parts.
+    pub sizes: Vec<(&'static str, u64)>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}, kernel {}", self.disk.display(), self.kernel)?;
+        for (name, bytes) in &self.sizes {
+            // Whole tenths of a MiB; no floating point is needed for a size.
+            let tenths = bytes * 10 / (1024 * 1024);
+            writeln!(f, " {name:<18} {:>4}.{} MiB", tenths / 10, tenths % 10)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the disk image. `say` gets a line at the start of each step that takes more than a moment.
+///
+/// A build after which only our programs changed takes seconds: the base is kept until the mirror has newer packages, and the
+/// mirror is asked once a day. When it does not answer, the base that is there is used and `say` says so.
+///
+/// # Errors
+/// A missing program of the build machine, a mirror that does not answer while no base is there, a package or kernel option that
+/// the base lacks, a program of ours that is not static, a slot that does not fit its partition.
+pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
+    for program in [&params.programs.init, &params.programs.director, &params.programs.shell] {
+        check_static(program)?;
+    }
+    fs::create_dir_all(&params.out).with_context(|| format!("{}: cannot be created", params.out.display()))?;
+    // A relative path would stop being right in the programs that run in another directory.
+    let out = params.out.canonicalize()?;
+
+    let base = base::quick(&out, params.refresh, say)?;
+    let slot = slot::build(&out, &base, &params.programs, &params.version, say)?;
+    let loader = grub::build(&out, &base)?;
+    say("disk: partitions, loader, slot a");
+    let disk = disk::assemble(&out, &base, &loader, &slot.squashfs)?;
+
+    let mut sizes =
+        vec![("kernel", size(&base.vmlinuz())?), ("initrd", size(&slot.initrd)?), ("slot", size(&slot.squashfs)?)];
+    let compressed = if params.compress {
+        say("disk: compress");
+        let file = disk::compress(&disk, &base.tools)?;
+        sizes.push(("image, compressed", size(&file)?));
+        Some(file)
+    } else {
+        None
+    };
+    Ok(Report { disk, compressed, slot: slot.squashfs, kernel: base.release, sizes })
+}
+
+fn size(path: &Path) -> Result<u64> {
+    Ok(fs::metadata(path).with_context(|| format!("{}", path.display()))?.len())
+}
+
+/// A program that wants an interpreter would not find it in the initrd, and the kernel would only say "no working init".
+fn check_static(path: &Path) -> Result<()> {
+    let bytes =
+        fs::read(path).with_context(|| format!("{}: our program is missing, build it first", path.display()))?;
+    ensure!(
+        elf::is_static(&bytes),
+        "{}: not a static x86-64 program, use: RUSTFLAGS=-Ctarget-feature=+crt-static cargo build --target x86_64-unknown-linux-gnu",
+        path.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! The base: kernel, modules, root and loader modules in one directory, and how the quick base is made from Debian packages.
+//!
+//! The layout is the contract between whatever makes a base and what makes a disk of it:
+//!
+//! | path | what |
+//! |---|---|
+//! | `vmlinuz`, `config` | the kernel and its options |
+//! | `modules/VERSION/` | modules and their index files |
+//! | `root/` | programs that are not ours, their libraries, data and copyright files, in place |
+//! | `grub/i386-pc`, `grub/x86_64-efi` | the loader's modules |
+//! | `base.json` | every input with version, hash and licences |
+//!
+//! Nothing of ours is in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::apt::Apt;
+use crate::elf;
+use crate::files;
+use crate::modules::{Index, Wanted, unmet_options};
+use crate::packages;
+use crate::tool::{LIB_DIR, LOADER, Tools, run};
+
+const PACKAGES: &str = include_str!("../base/packages.list");
+const REQUIRED: &str = include_str!("../base/kernel.config");
+const MODULES: &str = include_str!("../base/modules.list");
+/// Raised when the same packages give another base.
+const FORMAT: &str = "1";
+/// How long the mirror is not asked again.
+const FRESH: Duration = Duration::from_secs(24 * 3600);
+
+/// A base that is there.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// The directory of the contract.
+    pub dir: PathBuf,
+    /// The kernel's release, the name of the only directory in `modules/`.
+    pub release: String,
+    /// Hash over everything the base is made of.
+    pub id: String,
+    /// The programs that assemble a disk.
+    pub tools: Tools,
+}
+
+impl Base {
+    /// The kernel.
+    #[must_use]
+    pub fn vmlinuz(&self) -> PathBuf {
+        self.dir.join("vmlinuz")
+    }
+
+    /// The modules' directory, with `modules.dep` in it.
+    #[must_use]
+    pub fn modules(&self) -> PathBuf {
+        self.dir.join("modules").join(&self.release)
+    }
+
+    /// The index files of the modules.
+    ///
+    /// # Errors
+    /// One of them is missing.
+    pub fn index(&self) -> Result<Index> {
+        read_index(&self.modules())
+    }
+
+    /// Takes the base in `dir` as it is.
+    fn open(dir: PathBuf, tools: Tools) -> Result<Self> {
+        let id = fs::read_to_string(dir.join("id")).context("the base has no id")?;
+        let release = only_entry(&dir.join("modules"))?;
+        Ok(Self { dir, release, id, tools })
+    }
+}
+
+/// Makes the quick base below `out`, or takes the one that is there if no package changed.
+///
+/// # Errors
+/// The mirror does not answer and there is no base, a package or a kernel option is missing.
+pub fn quick(out: &Path, refresh: bool, say: &dyn Fn(&str)) -> Result<Base> {
+    let dir = out.join("base");
+    let unpacked = out.join("debian");
+    let tools = Tools::new(unpacked.clone());
+    let recipe = packages::sha256([FORMAT, PACKAGES, REQUIRED, MODULES].join("\0").as_bytes());
+    let existing = Base::open(dir.clone(), tools.clone()).ok().filter(|base| base.id.starts_with(&recipe));
+    if let Some(base) = &existing
+        && !refresh
+        && is_fresh(&out.join("apt/updated"))
+    {
+        return Ok(base.clone());
+    }
+
+    let apt = Apt::new(out.join("apt"))?;
+    say("packages: ask the mirror");
+    if let Err(error) = apt.update(say) {
+        if let Some(base) = existing {
+            say(&format!("packages: the mirror does not answer, the base of before is used ({error})"));
+            return Ok(base);
+        }
+        ensure!(
+            apt.has_lists(),
+            "{error:#}\nthe mirror does not answer, use: YOKE_MIRROR=<URL of a Debian mirror> cargo xtask image"
+        );
+        say("packages: the mirror does not answer, the index of before is used");
+    } else {
+        files::write(&out.join("apt/updated"), "", 0o644)?;
+    }
+    let wanted = packages::parse_list(PACKAGES);
+    let packages = packages::resolve(&wanted, &|names| apt.show(names))?;
+    let hashes: String = packages.iter().map(|package| package.sha256.as_str()).collect();
+    let id = format!("{recipe}-{}", packages::sha256(hashes.as_bytes()));
+    if let Some(base) = existing.filter(|base| base.id == id) {
+        return Ok(base);
+    }
+
+    packages::fetch(&apt, &packages, &unpacked, say)?;
+    // A base that was interrupted must not look complete: its id is written last.
+    files::fresh_dir(&dir)?;
+    say("base: kernel and modules");
+    let release = kernel(&unpacked, &dir, &tools)?;
+    say("base: root");
+    root(&wanted, &unpacked, &dir, &tools)?;
+    for platform in ["i386-pc", "x86_64-efi"] {
+        files::copy_tree(&unpacked.join("usr/lib/grub").join(platform), &dir.join("grub").join(platform), true)?;
+    }
+    let record = serde_json::to_string_pretty(&packages::record(&packages, &unpacked, &release))?;
+    files::write(&dir.join("base.json"), &record, 0o644)?;
+    files::write(&out.join("base.json"), &record, 0o644)?;
+    files::write(&dir.join("id"), &id, 0o644)?;
+    Base::open(dir, tools)
+}
+
+/// Whether `stamp` was written less than [`FRESH`] ago. A time in the future is not fresh.
+fn is_fresh(stamp: &Path) -> bool {
+    let age = fs::metadata(stamp).and_then(|meta| meta.modified()).map(|time| time.elapsed());
+    matches!(age, Ok(Ok(age)) if age < FRESH)
+}
+
+/// Kernel, options, and of the modules those that a director needs. Returns the release.
+fn kernel(unpacked: &Path, dir: &Path, tools: &Tools) -> Result<String> {
+    let all = unpacked.join("usr/lib/modules");
+    let release = only_entry(&all)?;
+    let boot = unpacked.join("boot");
+    let config = fs::read_to_string(boot.join(format!("config-{release}"))).context("the kernel's options")?;
+    let unmet = unmet_options(REQUIRED, &config);
+    ensure!(unmet.is_empty(), "kernel {release} lacks {} of image/base/kernel.config", unmet.join(", "));
+    files::write(&dir.join("config"), config, 0o644)?;
+    files::copy(&boot.join(format!("vmlinuz-{release}")), &dir.join("vmlinuz"))?;
+
+    // The package leaves this to the machine it is installed on.
+    run(tools.command_as("usr/bin/kmod", "depmod").arg("-b").arg(unpacked.join("usr")).arg(&release))?;
+    let source = all.join(&release);
+    let index = read_index(&source)?;
+    let part = index.subset(&index.closure(Wanted::load()?.all())?);
+    let target = dir.join("modules").join(&release);
+    for path in &part.modules {
+        files::copy(&source.join(path), &target.join(path))?;
+    }
+    for (name, text) in &part.texts {
+        files::write(&target.join(name), text, 0o644)?;
+    }
+    Ok(release)
+}
+
+fn read_index(modules: &Path) -> Result<Index> {
+    let read = |name: &str| {
+        let path = modules.join(name);
+        fs::read_to_string(&path).with_context(|| format!("{}", path.display()))
+    };
+    Ok(Index::parse(
+        &read("modules.dep")?,
+        &read("modules.alias")?,
+        &read("modules.softdep")?,
+        &read("modules.builtin")?,
+    ))
+}
+
+/// The programs and data of the packages' list, with the libraries they need and everyone's copyright file.
+fn root(wanted: &[packages::Wanted], unpacked: &Path, dir: &Path, tools: &Tools) -> Result<()> {
+    let root = dir.join("root");
+    let mut dynamic = false;
+    for wanted in wanted {
+        for path in &wanted.paths {
+            let source = unpacked.join(path);
+            ensure!(source.exists(), "package {}: it has no {path}", wanted.name);
+            if source.is_dir() {
+                files::copy_tree(&source, &root.join(path), false)?;
+                continue;
+            }
+            files::copy(&source, &root.join(path))?;
+            // Data, or a program that is complete.
+            let bytes = fs::read(&source)?;
+            if !bytes.starts_with(b"\x7fELF") || elf::is_static(&bytes) {
+                continue;
+            }
+            dynamic = true;
+            for library in tools.libraries(path)? {
+                // The file that the soname's link leads to, under the soname: the only name that is ever looked up.
+                files::copy(&unpacked.join(LIB_DIR).join(&library), &root.join(LIB_DIR).join(&library))?;
+            }
+        }
+    }
+    if dynamic {
+        files::copy(&unpacked.join(LIB_DIR).join(LOADER), &root.join("usr/lib64").join(LOADER))?;
+    }
+    licences(unpacked, &root)
+}
+
+/// Copyright files of all packages: the loader and the kernel are shipped too, and the few tools of the build do not hurt.
+fn licences(unpacked: &Path, root: &Path) -> Result<()> {
+    let docs = unpacked.join("usr/share/doc");
+    for entry in fs::read_dir(&docs).with_context(|| format!("{}", docs.display()))? {
+        let entry = entry?;
+        let copyright = entry.path().join("copyright");
+        if copyright.is_file() {
+            files::copy(&copyright, &root.join("usr/share/doc").join(entry.file_name()).join("copyright"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The name of the one entry of a directory.
+fn only_entry(dir: &Path) -> Result<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| format!("{}", dir.display()))? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    match names.as_slice() {
+        [name] => Ok(name.clone()),
+        _ => bail!("{}: one kernel release is expected, not {names:?}", dir.display()),
+    }
+}

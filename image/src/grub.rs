@@ -1,0 +1,214 @@
+//! The loader: GRUB for BIOS and for UEFI, with one `grub.cfg` and one `grubenv` on the ESP.
+//!
+//! No `grub-install` and no root: the BIOS images are patched here the way `grub-bios-setup` does it. The texts are in `boot/`;
+//! what they do is written in them. GRUB's environment block is laid down here and written later by the loader and by init.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::base::Base;
+use crate::files;
+use crate::tool::run;
+
+/// The menu and the choice of the slot.
+pub const GRUB_CFG: &str = include_str!("../boot/grub.cfg");
+/// Built into both images: what runs before the ESP is read.
+const EARLY_CFG: &str = include_str!("../boot/early.cfg");
+
+/// On the disk that the firmware started; GRUB puts the disk before the comma.
+const PREFIX: &str = "(,gpt2)/grub";
+/// What `grub.cfg` and reading a slot need.
+const MODULES: [&str; 21] = [
+    "part_gpt",
+    "fat",
+    "squash4",
+    "xzio",
+    "gzio",
+    "normal",
+    "configfile",
+    "linux",
+    "serial",
+    "terminal",
+    "loadenv",
+    "regexp",
+    "probe",
+    "echo",
+    "test",
+    "minicmd",
+    "sleep",
+    "reboot",
+    "halt",
+    "boot",
+    "keystatus",
+];
+const PC_MODULES: [&str; 1] = ["biosdisk"];
+const EFI_MODULES: [&str; 2] = ["efi_gop", "all_video"];
+
+/// Size of an environment block; GRUB takes no other.
+pub const ENV_BYTES: usize = 1024;
+const ENV_HEADER: &str = "# GRUB Environment Block\n";
+const SECTOR: usize = 512;
+
+/// The loader's files.
+#[derive(Debug, Clone)]
+pub struct Loader {
+    /// What goes into the bytes of LBA 0 before the partition table.
+    pub boot_img: PathBuf,
+    /// What goes into the partition `bios`, not patched yet.
+    pub core_img: PathBuf,
+    /// What UEFI starts.
+    pub bootx64: PathBuf,
+    /// `grub.cfg` and `grubenv`.
+    pub grub_cfg: PathBuf,
+    /// The environment block of a new disk: slot a is good, nothing is tried.
+    pub grubenv: PathBuf,
+}
+
+/// Makes `loader/` below `out`.
+///
+/// # Errors
+/// grub-mkimage fails, which it does when a module of the list is missing.
+pub fn build(out: &Path, base: &Base) -> Result<Loader> {
+    let dir = out.join("loader");
+    files::make_dir(&dir)?;
+    let early = dir.join("early.cfg");
+    files::write(&early, EARLY_CFG, 0o644)?;
+    let core_img = dir.join("core.img");
+    let bootx64 = dir.join("BOOTX64.EFI");
+    for (platform, image, own) in
+        [("i386-pc", &core_img, PC_MODULES.as_slice()), ("x86_64-efi", &bootx64, EFI_MODULES.as_slice())]
+    {
+        let mut command = base.tools.command("usr/bin/grub-mkimage");
+        command.args(["-O", platform, "-p", PREFIX]).arg("-d").arg(base.dir.join("grub").join(platform));
+        command.arg("-c").arg(&early).arg("-o").arg(image).args(MODULES).args(own);
+        run(&mut command)?;
+    }
+    let grub_cfg = dir.join("grub.cfg");
+    files::write(&grub_cfg, GRUB_CFG, 0o644)?;
+    let grubenv = dir.join("grubenv");
+    let env = environment(&[("good", "a"), ("next", ""), ("tries", "0")])?;
+    files::write(&grubenv, env, 0o644)?;
+    Ok(Loader { boot_img: base.dir.join("grub/i386-pc/boot.img"), core_img, bootx64, grub_cfg, grubenv })
+}
+
+/// An environment block: a header, `name=value` lines, and `#` up to [`ENV_BYTES`]. GRUB rewrites it in place.
+///
+/// # Errors
+/// The variables do not fit the first sector: a write of it must be one write of the disk.
+pub fn environment(variables: &[(&str, &str)]) -> Result<Vec<u8>> {
+    let mut block = ENV_HEADER.to_owned();
+    for (name, value) in variables {
+        block.push_str(name);
+        block.push('=');
+        block.push_str(value);
+        block.push('\n');
+    }
+    ensure!(block.len() <= SECTOR, "the loader's environment has {} bytes, one sector is {SECTOR}", block.len());
+    let mut block = block.into_bytes();
+    block.resize(ENV_BYTES, b'#');
+    Ok(block)
+}
+
+/// `boot.img` and `core.img` for a disk whose partition `bios` begins at `start` (in sectors of 512 bytes).
+///
+/// # Errors
+/// One of them does not look like what GRUB 2 makes.
+pub fn patch(loader: &Loader, start: u64) -> Result<(Vec<u8>, Vec<u8>)> {
+    let read = |path: &PathBuf| fs::read(path).with_context(|| format!("{}", path.display()));
+    let mut boot = read(&loader.boot_img)?;
+    let mut core = read(&loader.core_img)?;
+    patch_images(&mut boot, &mut core, start)?;
+    Ok((boot, core))
+}
+
+/// The bytes of `boot.img` that belong to the loader; disk signature and partition table follow.
+pub const BOOT_CODE_BYTES: usize = 440;
+
+fn patch_images(boot: &mut Vec<u8>, core: &mut Vec<u8>, start: u64) -> Result<()> {
+    // include/grub/i386/pc/boot.h: GRUB_BOOT_MACHINE_KERNEL_SECTOR, GRUB_BOOT_MACHINE_DRIVE_CHECK.
+    const KERNEL_SECTOR: usize = 0x5c;
+    const DRIVE_CHECK: usize = 0x66;
+    // The block list that ends the first sector of core.img: start (8 bytes), length (2), segment (2).
+    const LIST_START: usize = 0x1f4;
+    const LIST_LENGTH: usize = 0x1fc;
+
+    ensure!(boot.len() == SECTOR && boot.ends_with(&[0x55, 0xaa]), "boot.img is not a boot sector");
+    boot[KERNEL_SECTOR..KERNEL_SECTOR + 8].copy_from_slice(&start.to_le_bytes());
+    // Two NOPs instead of a jump: trust the drive number of the BIOS, as grub-bios-setup decides for disks.
+    ensure!(boot[DRIVE_CHECK] == 0xeb || boot[DRIVE_CHECK] == 0x90, "boot.img has no drive check");
+    boot[DRIVE_CHECK..DRIVE_CHECK + 2].fill(0x90);
+    boot.truncate(BOOT_CODE_BYTES);
+
+    core.resize(core.len().next_multiple_of(SECTOR), 0);
+    ensure!(core.len() > SECTOR, "core.img is empty");
+    // The first sector loads the rest.
+    let rest = u16::try_from(core.len() / SECTOR - 1).context("core.img is too large for its block list")?;
+    core[LIST_START..LIST_START + 8].copy_from_slice(&(start + 1).to_le_bytes());
+    core[LIST_LENGTH..LIST_LENGTH + 2].copy_from_slice(&rest.to_le_bytes());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn environment_is_what_grub_wants() {
+        let block = environment(&[("good", "a"), ("next", ""), ("tries", "0")]).expect("fits");
+        assert_eq!(block.len(), ENV_BYTES);
+        assert!(block.starts_with(b"# GRUB Environment Block\ngood=a\nnext=\ntries=0\n##"));
+        assert!(environment(&[("x", &"y".repeat(SECTOR))]).is_err());
+    }
+
+    #[test]
+    fn images_point_at_the_partition() {
+        let mut boot = vec![0; SECTOR];
+        boot[0x66] = 0xeb;
+        boot[SECTOR - 2..].copy_from_slice(&[0x55, 0xaa]);
+        let mut core = vec![1; 3 * SECTOR + 7];
+        patch_images(&mut boot, &mut core, 2048).expect("patches");
+        assert_eq!(boot.len(), BOOT_CODE_BYTES);
+        assert_eq!(boot[0x5c..0x64], 2048_u64.to_le_bytes());
+        assert_eq!(boot[0x66..0x68], [0x90, 0x90]);
+        assert_eq!(core.len(), 4 * SECTOR);
+        assert_eq!(core[0x1f4..0x1fc], 2049_u64.to_le_bytes());
+        assert_eq!(core[0x1fc..0x1fe], 3_u16.to_le_bytes());
+        assert!(patch_images(&mut vec![0; 10], &mut core, 2048).is_err());
+    }
+
+    /// Commands of the text must be in the images: a missing module shows only when the line runs.
+    #[test]
+    fn every_command_has_its_module() {
+        let modules: Vec<&str> = MODULES.into_iter().chain(PC_MODULES).collect();
+        for (command, module) in [
+            ("regexp", "regexp"),
+            ("serial", "serial"),
+            ("terminal_input", "terminal"),
+            ("load_env", "loadenv"),
+            ("save_env", "loadenv"),
+            ("probe", "probe"),
+            ("linux", "linux"),
+            ("initrd", "linux"),
+            ("sleep", "sleep"),
+            ("reboot", "reboot"),
+            ("echo", "echo"),
+            ("source", "configfile"),
+        ] {
+            assert!(GRUB_CFG.contains(command), "{command} is no longer used");
+            assert!(modules.contains(&module), "{module}");
+        }
+    }
+
+    #[test]
+    fn slots_are_the_partitions_of_the_layout() {
+        for (slot, name) in [("gpt3", "slot-a"), ("gpt4", "slot-b")] {
+            assert!(GRUB_CFG.contains(&format!("part={slot}")));
+            let number: usize = slot[3..].parse().expect("a number");
+            assert_eq!(crate::disk::LAYOUT[number - 1].name, name);
+        }
+        assert_eq!(crate::disk::LAYOUT[1].name, "esp");
+        assert!(PREFIX.starts_with("(,gpt2)"));
+    }
+}

@@ -1,0 +1,163 @@
+//! The slot: one squashfs with `/boot/{vmlinuz,initrd,slot.cfg}` and the whole root.
+//!
+//! The compressor is xz because GRUB reads the kernel out of it and knows no zstd. Everything is root's and nothing is setuid.
+//! What changes at run time is not here: the files below `/etc` that depend on the configuration are links into `/run/yoke/etc`.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::Programs;
+use crate::base::Base;
+use crate::cpio::Cpio;
+use crate::disk;
+use crate::files;
+use crate::modules::Wanted;
+use crate::tool::run;
+
+/// Raised when an older loader or init could not start the slot.
+const FORMAT: u32 = 1;
+const SLOT_CFG: &str = include_str!("../boot/slot.cfg");
+
+/// Where the kernel, or a stage that is done, mounts something.
+const MOUNT_POINTS: [&str; 7] = ["proc", "sys", "dev", "run", "tmp", "var", "flash"];
+/// One directory for programs, one for libraries, as on Debian.
+const MERGED: [(&str, &str); 4] =
+    [("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")];
+/// What director writes from the configuration.
+const RENDERED: [&str; 6] = ["passwd", "group", "shadow", "hostname", "resolv.conf", "motd"];
+const STATIC: [(&str, &str); 3] = [
+    ("etc/nsswitch.conf", include_str!("../root/etc/nsswitch.conf")),
+    ("etc/shells", include_str!("../root/etc/shells")),
+    ("etc/hosts", include_str!("../root/etc/hosts")),
+];
+
+/// A finished slot.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// The squashfs.
+    pub squashfs: PathBuf,
+    /// The initrd that is also in it.
+    pub initrd: PathBuf,
+}
+
+/// Makes `slot/` and `slot.sqsh` below `out`.
+///
+/// # Errors
+/// The base lacks something, mksquashfs fails, or the slot is larger than its partition.
+pub fn build(out: &Path, base: &Base, programs: &Programs, version: &str, say: &dyn Fn(&str)) -> Result<Slot> {
+    say("slot: root and initrd");
+    let tree = out.join("slot");
+    files::fresh_dir(&tree)?;
+    root(&tree, base, programs, version)?;
+    let initrd = out.join("initrd");
+    files::write(&initrd, initrd_of(base, &programs.init)?, 0o644)?;
+    files::copy(&base.vmlinuz(), &tree.join("boot/vmlinuz"))?;
+    files::copy(&initrd, &tree.join("boot/initrd"))?;
+    files::write(&tree.join("boot/slot.cfg"), SLOT_CFG, 0o644)?;
+    refuse_setuid(&tree)?;
+
+    say("slot: squashfs");
+    let squashfs = out.join("slot.sqsh");
+    files::remove(&squashfs)?;
+    let time = epoch(base)?.to_string();
+    let mut command = base.tools.command("usr/bin/mksquashfs");
+    command.arg(&tree).arg(&squashfs).args(["-comp", "xz", "-b", "256K", "-all-root", "-no-xattrs", "-noappend"]);
+    command.args(["-mkfs-time", &time, "-all-time", &time, "-root-mode", "755", "-quiet", "-no-progress"]);
+    // Its own variable would clash with the two options.
+    run(command.env_remove("SOURCE_DATE_EPOCH"))?;
+    let size = fs::metadata(&squashfs)?.len();
+    let room = disk::SLOT_BYTES;
+    ensure!(size <= room, "{}: {size} bytes do not fit a slot of {room}", squashfs.display());
+    Ok(Slot { squashfs, initrd })
+}
+
+/// The time of every file, in seconds since 1970: `SOURCE_DATE_EPOCH`, else that of the base's loader, the newest thing not of ours
+/// that keeps its packaging time.
+pub(crate) fn epoch(base: &Base) -> Result<i64> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text.parse().with_context(|| format!("SOURCE_DATE_EPOCH: {text}: not a number of seconds")),
+        Err(_) => Ok(fs::metadata(base.dir.join("grub/i386-pc/boot.img"))?.mtime()),
+    }
+}
+
+fn root(tree: &Path, base: &Base, programs: &Programs, version: &str) -> Result<()> {
+    files::copy_tree(&base.dir.join("root"), tree, true)?;
+    files::copy_tree(&base.dir.join("modules"), &tree.join("usr/lib/modules"), true)?;
+    for (link, target) in MERGED {
+        files::make_dir(&tree.join(target))?;
+        files::link(target, &tree.join(link))?;
+    }
+    for dir in MOUNT_POINTS {
+        files::make_dir(&tree.join(dir))?;
+    }
+    files::make_dir(&tree.join("root"))?;
+    files::set_mode(&tree.join("root"), 0o700)?;
+
+    files::copy(&programs.init, &tree.join("usr/sbin/init"))?;
+    files::copy(&programs.director, &tree.join("usr/sbin/director"))?;
+    files::copy(&programs.shell, &tree.join("usr/bin/shell"))?;
+    // The kernel's own requests for modules run /sbin/modprobe.
+    files::link("init", &tree.join("usr/sbin/modprobe"))?;
+
+    for (path, text) in STATIC {
+        files::write(&tree.join(path), text, 0o644)?;
+    }
+    for name in RENDERED {
+        files::link(&format!("/run/yoke/etc/{name}"), &tree.join("etc").join(name))?;
+    }
+    // e2fsck looks here before it touches a file system.
+    files::link("/proc/self/mounts", &tree.join("etc/mtab"))?;
+    let release = format!("VERSION={version}\nSLOT_FORMAT={FORMAT}\nKERNEL={}\nBASE={}\n", base.release, base.id);
+    files::write(&tree.join("etc/yoke-release"), release, 0o644)
+}
+
+/// Stage 1: init and the modules to find and mount the slot, nothing else.
+fn initrd_of(base: &Base, init: &Path) -> Result<Vec<u8>> {
+    let index = base.index()?;
+    let wanted = Wanted::load()?;
+    // The rest of the list only has to be there; a base that lacks a driver must not become an image.
+    index.closure(wanted.all())?;
+    let part = index.subset(&index.closure(wanted.stage1.iter().map(String::as_str))?);
+
+    let mut cpio = Cpio::default();
+    cpio.add_file("init", 0o755, &fs::read(init).with_context(|| format!("{}", init.display()))?);
+    for dir in ["dev", "proc", "sys", "run"] {
+        cpio.add_dir(dir);
+    }
+    let top = format!("lib/modules/{}", base.release);
+    let mut dirs = std::collections::BTreeSet::new();
+    let mut contents = Vec::new();
+    for (name, text) in part.texts {
+        contents.push((format!("{top}/{name}"), text.into_bytes()));
+    }
+    for path in part.modules {
+        let file = base.modules().join(&path);
+        contents.push((format!("{top}/{path}"), fs::read(&file).with_context(|| format!("{}", file.display()))?));
+    }
+    for (name, _) in &contents {
+        dirs.extend(name.match_indices('/').map(|(at, _)| name[..at].to_owned()));
+    }
+    // Sorted, a directory comes before what is in it.
+    for dir in dirs {
+        cpio.add_dir(&dir);
+    }
+    for (name, content) in contents {
+        cpio.add_file(&name, 0o644, &content);
+    }
+    Ok(cpio.finish())
+}
+
+fn refuse_setuid(dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let meta = entry.metadata()?;
+        ensure!(meta.mode() & 0o6000 == 0, "{}: setuid or setgid in a slot", entry.path().display());
+        if meta.is_dir() {
+            refuse_setuid(&entry.path())?;
+        }
+    }
+    Ok(())
+}
