@@ -16,3 +16,4 @@ pub mod mounts;
 pub mod request;
 pub mod say;
 pub mod stage1;
+pub mod supervisor;

@@ -78,6 +78,9 @@ pub struct ServiceStatus {
     pub restarts: u32,
     /// Seconds in this state.
     pub since_s: u64,
+    /// What it last said of itself by sd_notify `STATUS=`; empty when it said nothing since it was started.
+    #[serde(default)]
+    pub status: String,
 }
 
 /// One line of the log ring.
