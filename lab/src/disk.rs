@@ -1,0 +1,179 @@
+//! The disk under a machine: a private copy of the image, its partitions from outside, and the slot's kernel for QEMU.
+//!
+//! Works on files only: nothing is mounted, nothing needs a loop device. It reads the layout from the disk itself and
+//! so knows labels, not numbers.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::labshell;
+
+/// Sector of every disk we make.
+const SECTOR_BYTES: u64 = 512;
+
+/// Makes a copy of the image for one test. It is sparse: what the image does not use costs nothing.
+///
+/// # Errors
+/// When the image is missing or the disk is full.
+pub fn copy(image: &Path, to: &Path) -> Result<()> {
+    let mut cp = Command::new("cp");
+    run(cp.args(["--sparse=always", "--reflink=auto"]).arg(image).arg(to))?;
+    Ok(())
+}
+
+/// Runs a command to its end and returns what it printed.
+///
+/// # Errors
+/// What it said on stderr.
+pub fn run(command: &mut Command) -> Result<Vec<u8>> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("run {program}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program}: {} {}", output.status, said.trim());
+    Ok(output.stdout)
+}
+
+/// A partition, by its label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// Bytes from the start of the disk.
+    pub offset: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// PARTUUID, lower case.
+    pub uuid: String,
+}
+
+/// Finds the partition labelled `label`.
+///
+/// # Errors
+/// When the disk has no such partition.
+pub fn partition(disk: &Path, label: &str) -> Result<Partition> {
+    let gpt = gpt::GptConfig::new().writable(false).open(disk).with_context(|| format!("GPT of {}", disk.display()))?;
+    let found = gpt.partitions().values().find(|part| part.name == label);
+    let part = found.with_context(|| format!("{} has no partition {label}", disk.display()))?;
+    Ok(Partition {
+        offset: part.first_lba * SECTOR_BYTES,
+        bytes: (part.last_lba - part.first_lba + 1) * SECTOR_BYTES,
+        uuid: part.part_guid.to_string().to_lowercase(),
+    })
+}
+
+/// The `config` partition of a machine that is off.
+#[derive(Debug)]
+pub struct Flash {
+    target: String,
+}
+
+impl Flash {
+    /// Opens it, after the journal has been replayed as the next boot would.
+    ///
+    /// # Errors
+    /// When the partition is missing or e2fsck finds what it cannot repair.
+    pub fn open(disk: &Path) -> Result<Self> {
+        let flash = Self { target: format!("{}?offset={}", disk.display(), partition(disk, "config")?.offset) };
+        let output =
+            Command::new("e2fsck").args(["-p", &flash.target]).output().context("run e2fsck (package e2fsprogs)")?;
+        // 1: repaired, which after a cut is the journal.
+        let said = String::from_utf8_lossy(&output.stdout);
+        ensure!(matches!(output.status.code(), Some(0 | 1)), "e2fsck of the config partition: {said}");
+        Ok(flash)
+    }
+
+    fn debugfs(&self, write: bool, request: &str) -> Result<Vec<u8>> {
+        let mut command = Command::new("debugfs");
+        if write {
+            command.arg("-w");
+        }
+        run(command.args(["-R", request, &self.target]))
+    }
+
+    /// The bytes of `name`, empty when there is no such file.
+    ///
+    /// # Errors
+    /// Those of debugfs.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        self.debugfs(false, &format!("cat {name}"))
+    }
+
+    /// Puts `bytes` in the place of `name`. Other names of the same file keep the old bytes.
+    ///
+    /// # Errors
+    /// Those of debugfs, or when the file does not read back.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let source = tempfile::NamedTempFile::new()?;
+        std::fs::write(source.path(), bytes)?;
+        self.debugfs(true, &format!("rm {name}"))?;
+        self.debugfs(true, &format!("write {} {name}", source.path().display()))?;
+        ensure!(self.read(name)? == bytes, "{name} does not read back from the config partition");
+        Ok(())
+    }
+}
+
+/// What QEMU needs to start slot a by itself, with the lab's shell.
+#[derive(Debug)]
+pub struct Slot {
+    /// `vmlinuz` of the slot.
+    pub kernel: PathBuf,
+    /// `initrd` of the slot, as it is, followed by the lab's.
+    pub initrd_with_shell: PathBuf,
+    /// What the loader would say, and the way into the lab's shell.
+    pub command_line: String,
+}
+
+impl Slot {
+    /// Takes kernel, initrd, arguments and busybox out of slot a of `disk`, into `dir`.
+    ///
+    /// # Errors
+    /// When the slot lacks one of them.
+    pub fn extract(disk: &Path, dir: &Path) -> Result<Self> {
+        let slot = partition(disk, "slot-a")?;
+        let root = dir.join("slot");
+        let mut unsquashfs = Command::new("unsquashfs");
+        unsquashfs.args(["-no-progress", "-force", "-o", &slot.offset.to_string(), "-d"]).arg(&root).arg(disk);
+        run(unsquashfs.args(["boot/vmlinuz", "boot/initrd", "boot/slot.cfg", "usr/bin/busybox"]))
+            .context("take the kernel out of slot-a (package squashfs-tools)")?;
+
+        let settings = std::fs::read_to_string(root.join("boot/slot.cfg"))?;
+        let arguments = settings
+            .lines()
+            .find_map(|line| line.strip_prefix("set slot_args="))
+            .context("boot/slot.cfg sets no slot_args")?
+            .trim_matches('"');
+        let esp = partition(disk, "esp")?.uuid;
+        let command_line =
+            format!("console=tty0 console=ttyS0,115200 {arguments} yoke.slot=a yoke.esp={esp} rdinit=/lab/init");
+
+        let mut initrd = std::fs::read(root.join("boot/initrd"))?;
+        // The kernel takes one archive after the other, each on a boundary of four bytes.
+        initrd.resize(initrd.len().next_multiple_of(4), 0);
+        initrd.extend(shell_archive(&root.join("usr/bin/busybox"), &dir.join("lab.initrd"))?);
+        let initrd_with_shell = dir.join("initrd");
+        std::fs::write(&initrd_with_shell, initrd)?;
+        Ok(Self { kernel: root.join("boot/vmlinuz"), initrd_with_shell, command_line })
+    }
+}
+
+/// The appended archive: busybox of the slot, our two scripts, and this machine's `ipvsadm` with its libraries.
+fn shell_archive(busybox: &Path, tree: &Path) -> Result<Vec<u8>> {
+    let lab = tree.join("lab");
+    std::fs::create_dir_all(&lab)?;
+    std::fs::copy(busybox, lab.join("busybox"))?;
+    std::fs::write(lab.join("init"), labshell::INIT)?;
+    std::fs::write(lab.join("shell"), labshell::SHELL)?;
+    run(Command::new("chmod").arg("755").args([lab.join("init"), lab.join("busybox")]))?;
+    // ldd prints `NAME => PATH (ADDRESS)`, and the loader as a path alone.
+    let ipvsadm = "/usr/sbin/ipvsadm";
+    let libraries = run(Command::new("ldd").arg(ipvsadm)).context("ipvsadm (package ipvsadm)")?;
+    let libraries = String::from_utf8(libraries)?;
+    let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
+    for path in paths.chain([ipvsadm]) {
+        let to = lab.join(path.trim_start_matches('/'));
+        std::fs::create_dir_all(to.parent().context("a path with a parent")?)?;
+        std::fs::copy(path, to)?;
+    }
+    let archive = "find lab | LC_ALL=C sort | cpio --quiet --create --format=newc --owner=0:0";
+    run(Command::new("sh").args(["-c", archive]).current_dir(tree)).context("pack the lab's initrd (package cpio)")
+}

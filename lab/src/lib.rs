@@ -1,0 +1,33 @@
+//! The lab: Yoke on real networks.
+//!
+//! Namespaces on this machine's kernel, and the real image in QEMU between real nginx and curl. A library so that each
+//! part can be read and used by itself; the program on it (`main.rs`) only chooses scenarios. It is not shipped.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`net`], [`servers`], [`traffic`] | the network, what answers in it, who asks |
+//! | [`disk`], [`vm`], [`qmp`] | a machine, its disk, its power and its cables |
+//! | [`serial`], [`term`], [`console`], [`labshell`] | typing at it, and reading what it says |
+//! | [`runner`], [`scenario`], [`wait`] | what is checked, and the one way to wait |
+
+pub mod console;
+pub mod disk;
+pub mod labshell;
+pub mod net;
+pub mod qmp;
+pub mod runner;
+pub mod scenario;
+pub mod serial;
+pub mod servers;
+pub mod term;
+pub mod traffic;
+pub mod vm;
+pub mod wait;
+
+use std::path::PathBuf;
+
+/// Where the build leaves what it makes, `target/yoke`.
+pub fn target() -> PathBuf {
+    let default = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target"));
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(default, PathBuf::from).join("yoke")
+}

@@ -1,0 +1,220 @@
+//! A machine in QEMU: how it is put together, switched on, unplugged, and switched on again with the same disk.
+//!
+//! Emulation only (TCG, one core): no test depends on KVM. The machine sits in the hub's namespace. What is on its disk
+//! is the business of `disk`, what is typed at it that of `console` and `labshell`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+
+use crate::console::Console;
+use crate::disk::Slot;
+use crate::labshell::LabShell;
+use crate::net::Ns;
+use crate::qmp::Qmp;
+use crate::serial::Listener;
+use crate::wait;
+
+/// QEMU connects its ports before it emulates anything.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+
+/// What starts the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Firmware {
+    /// SeaBIOS, and the loader on the disk.
+    Bios,
+    /// OVMF, and the loader on the disk.
+    Uefi,
+    /// The slot's own kernel and initrd, put there by QEMU, with the lab's shell appended and this much more on the
+    /// command line. The disk and its slots are the unmodified ones.
+    Direct {
+        /// More words for the kernel.
+        append: String,
+    },
+}
+
+/// Where the disk sits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bus {
+    /// virtio-blk.
+    Virtio,
+    /// SATA.
+    Ahci,
+    /// NVMe.
+    Nvme,
+}
+
+/// How a machine is put together.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// What starts it.
+    pub firmware: Firmware,
+    /// Where the disk sits.
+    pub bus: Bus,
+    /// QEMU's name of both network cards' model.
+    pub nic: &'static str,
+    /// MiB.
+    pub memory: u32,
+    /// Network cards whose cable is out from the start, by number.
+    pub unplugged: Vec<u32>,
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self { firmware: Firmware::Bios, bus: Bus::Virtio, nic: "virtio-net-pci", memory: 512, unplugged: Vec::new() }
+    }
+}
+
+/// A machine that is on.
+#[derive(Debug)]
+pub struct Vm {
+    /// The operator's console, ttyS0.
+    pub console: Console,
+    /// A root shell on ttyS1, with [`Firmware::Direct`] only.
+    pub shell: Option<LabShell>,
+    /// When QEMU was started.
+    pub started: Instant,
+    qemu: Child,
+    qmp: Qmp,
+    _sockets: tempfile::TempDir,
+}
+
+impl Vm {
+    /// Switches a machine on. `dir` gets the transcripts; `disk` is the raw disk it may write to.
+    ///
+    /// # Errors
+    /// When QEMU does not start; what it said is in `qemu.log`.
+    pub fn start(machine: &Machine, disk: &Path, dir: &Path) -> Result<Self> {
+        // Not below `dir`: a socket's path has 107 bytes.
+        let sockets = tempfile::Builder::new().prefix("yoke-lab-").tempdir()?;
+        let path = |name: &str| sockets.path().join(name);
+        let [tty0, tty1, control] =
+            [Listener::bind(&path("ttyS0"))?, Listener::bind(&path("ttyS1"))?, Listener::bind(&path("qmp"))?];
+
+        let mut qemu = Ns::Hub.command("qemu-system-x86_64");
+        qemu.args(["-accel", "tcg,thread=single", "-smp", "1", "-m", &machine.memory.to_string()]);
+        qemu.args(["-nodefaults", "-display", "none", "-vga", "std", "-no-reboot"]);
+        for (id, name) in [("tty0", "ttyS0"), ("tty1", "ttyS1")] {
+            qemu.args(["-chardev", &format!("socket,id={id},path={}", path(name).display())]);
+            qemu.args(["-serial", &format!("chardev:{id}")]);
+        }
+        qemu.args([
+            "-chardev",
+            &format!("socket,id=qmp,path={}", path("qmp").display()),
+            "-mon",
+            "chardev=qmp,mode=control",
+        ]);
+        qemu.args(["-drive", &format!("file={},format=raw,if=none,id=disk", disk.display())]);
+        qemu.args(match machine.bus {
+            Bus::Virtio => &["-device", "virtio-blk-pci,drive=disk,bootindex=0"][..],
+            Bus::Ahci => &["-device", "ich9-ahci,id=sata", "-device", "ide-hd,bus=sata.0,drive=disk,bootindex=0"],
+            Bus::Nvme => &["-device", "nvme,serial=yoke,drive=disk,bootindex=0"],
+        });
+        for (number, tap) in ["tap-out", "tap-in"].iter().enumerate() {
+            qemu.args(["-netdev", &format!("tap,id=net{number},ifname={tap},script=no,downscript=no")]);
+            let model = machine.nic;
+            // Without a boot ROM: firmware shall not try the network.
+            qemu.args([
+                "-device",
+                &format!("{model},netdev=net{number},id=nic{number},mac=52:54:00:59:00:0{number},romfile="),
+            ]);
+        }
+        match &machine.firmware {
+            Firmware::Bios => {}
+            Firmware::Uefi => {
+                let variables = dir.join("uefi-variables.fd");
+                if !variables.exists() {
+                    std::fs::copy("/usr/share/OVMF/OVMF_VARS_4M.fd", &variables).context("OVMF (package ovmf)")?;
+                }
+                let code = "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd";
+                qemu.args(["-drive", code, "-drive", &format!("if=pflash,format=raw,file={}", variables.display())]);
+            }
+            Firmware::Direct { append } => {
+                let slot = Slot::extract(disk, dir)?;
+                qemu.arg("-kernel").arg(&slot.kernel).arg("-initrd").arg(&slot.initrd_with_shell);
+                qemu.args(["-append", &format!("{} {append}", slot.command_line)]);
+            }
+        }
+        if !machine.unplugged.is_empty() {
+            qemu.arg("-S");
+        }
+        let log = std::fs::File::options().create(true).append(true).open(dir.join("qemu.log"))?;
+        let started = wait::now();
+        let mut child =
+            qemu.stdout(Stdio::null()).stderr(log).spawn().context("start QEMU (package qemu-system-x86)")?;
+
+        let connect = || -> Result<(Console, Option<LabShell>, Qmp)> {
+            let console = tty0.open("ttyS0", &dir.join("console.log"), CONNECT_LIMIT)?;
+            let second = tty1.open("ttyS1", &dir.join("ttyS1.log"), CONNECT_LIMIT)?;
+            let shell = matches!(machine.firmware, Firmware::Direct { .. }).then(|| LabShell::new(second));
+            let mut qmp = Qmp::new(control.accept(CONNECT_LIMIT)?)?;
+            if !machine.unplugged.is_empty() {
+                for number in &machine.unplugged {
+                    qmp.call("set_link", &json!({ "name": format!("nic{number}"), "up": false }))?;
+                }
+                qmp.call("cont", &json!({}))?;
+            }
+            Ok((Console::new(console), shell, qmp))
+        };
+        match connect() {
+            Ok((console, shell, qmp)) => Ok(Self { console, shell, started, qemu: child, qmp, _sockets: sockets }),
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                let said = std::fs::read_to_string(dir.join("qemu.log")).unwrap_or_default();
+                Err(error.context(format!("QEMU does not start: {}", said.trim())))
+            }
+        }
+    }
+
+    /// Pulls the cable out of network card `number`, or puts it back.
+    ///
+    /// # Errors
+    /// QEMU's.
+    pub fn set_link(&mut self, number: u32, up: bool) -> Result<()> {
+        self.qmp.call("set_link", &json!({ "name": format!("nic{number}"), "up": up }))?;
+        Ok(())
+    }
+
+    /// Cuts the power: the machine gets no chance to write anything.
+    ///
+    /// # Errors
+    /// When QEMU is not there to be killed.
+    pub fn cut_power(mut self) -> Result<()> {
+        self.qemu.kill().context("kill QEMU")?;
+        self.qemu.wait()?;
+        Ok(())
+    }
+
+    /// Waits until the machine has switched itself off or, QEMU being told so, restarted.
+    ///
+    /// # Errors
+    /// When it goes on.
+    pub fn wait_off(&mut self, limit: Duration) -> Result<()> {
+        wait::until("the machine to go off", limit, || {
+            ensure!(
+                self.qemu.try_wait()?.is_some(),
+                "QEMU still runs; the screen ends with\n{}",
+                self.console.serial.tail()
+            );
+            Ok(())
+        })
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+/// The disk image under test.
+pub fn image() -> Result<PathBuf> {
+    let path = crate::target().join("yoke-x86_64.img");
+    ensure!(path.exists(), "{} is missing: cargo xtask image", path.display());
+    Ok(path)
+}
