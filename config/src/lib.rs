@@ -2,13 +2,14 @@
 //!
 //! A configuration is a tree of canonical lines ([`tree::Tree`]). One static trie ([`grammar`]) and one walker
 //! ([`walk`]) serve execution, Tab, `?`, the caret, loading and the reference manual; nom parses words and typed values
-//! ([`value`]), not commands. [`model::Config`] is the same configuration as typed data, checked as a whole ([`convert`]).
-//! No I/O here but [`store`], which keeps the text on flash.
+//! ([`lex`], [`value`]), not commands. [`model::Config`] is the same configuration as typed data, checked as a whole
+//! ([`convert`]). No I/O here but [`store`], which keeps the text on flash.
 
 #![warn(missing_docs)]
 
 pub mod convert;
 pub mod grammar;
+pub mod lex;
 pub mod model;
 pub mod store;
 pub mod tree;

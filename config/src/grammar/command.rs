@@ -1,0 +1,171 @@
+//! The names of everything that can be done now. What each does is in the shell; arguments are the values of the walk.
+
+/// Every EXEC command and every control word of configuration mode.
+///
+/// A variant's comment lists its arguments ([`crate::walk::Meaning::Run`]'s `values`), in the order typed; `[...]` may be
+/// absent, keywords among them are [`crate::value::Value::Kw`]. An option and its value stand together:
+/// [`crate::walk::option`] finds them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Command {
+    // Session.
+    /// `enable [1|15]`: Int.
+    Enable,
+    /// `disable`.
+    Disable,
+    /// `exit`: one level up in configuration mode; ends the session in EXEC mode.
+    Exit,
+    /// `logout`.
+    Logout,
+    /// `help`: one screen about keys.
+    Help,
+    /// `who`, `show users`.
+    ShowUsers,
+    /// `terminal length N`: Int, 0 is no paging.
+    TerminalLength,
+    /// `terminal width N`: Int, 0 is unlimited.
+    TerminalWidth,
+    /// `terminal monitor`.
+    TerminalMonitor,
+    /// `terminal no monitor`.
+    TerminalNoMonitor,
+    /// `terminal history size N`: Int.
+    TerminalHistorySize,
+    /// `terminal continue-on-error`.
+    TerminalContinueOnError,
+    /// `show history`.
+    ShowHistory,
+    /// `show privilege`.
+    ShowPrivilege,
+    /// `show terminal`.
+    ShowTerminal,
+
+    // The box.
+    /// `show version`.
+    ShowVersion,
+    /// `show clock`.
+    ShowClock,
+    /// `show reload`.
+    ShowReload,
+    /// `show inventory`.
+    ShowInventory,
+    /// `show processes`.
+    ShowProcesses,
+    /// `show memory`.
+    ShowMemory,
+    /// `show flash:`.
+    ShowFlash,
+    /// `show logging [tail N]`: Kw tail, Int.
+    ShowLogging,
+    /// `show tech-support [redact]`: Kw.
+    ShowTechSupport,
+    /// `show warnings`.
+    ShowWarnings,
+    /// `clear logging`.
+    ClearLogging,
+    /// `reload [force]`: Kw.
+    Reload,
+    /// `reload in M [REASON]`: Int minutes, Text.
+    ReloadIn,
+    /// `reload at HH:MM [REASON]`: Word, Text.
+    ReloadAt,
+    /// `reload cancel`.
+    ReloadCancel,
+    /// `poweroff [force]`: Kw.
+    PowerOff,
+    /// `factory-reset [force]`: Kw.
+    FactoryReset,
+    /// `setup`.
+    Setup,
+
+    // Network.
+    /// `show interfaces [IFNAME] [counters]`: If, Kw.
+    ShowInterfaces,
+    /// `show ip route`.
+    ShowIpRoute,
+    /// `show ipv6 route`.
+    ShowIpv6Route,
+    /// `show arp`: neighbours of both families.
+    ShowArp,
+    /// `clear counters [interface IFNAME]`: Kw interface, If.
+    ClearCounters,
+    /// `clear arp`.
+    ClearArp,
+    /// `ping HOST [count N] [source ADDR] [size N] [df]`: Word; Kw count, Int; Kw source, Addr; Kw size, Int; Kw df.
+    Ping,
+    /// `traceroute HOST`: Word.
+    Traceroute,
+    /// `resolve NAME`: Word.
+    Resolve,
+
+    // Balancing.
+    /// `show virtual-server [NAME] [detail]`: Name, Kw.
+    ShowVirtualServer,
+    /// `show real-server [NAME [ADDR PORT]] [setup]`: Name, Addr, Port, Kw.
+    ShowRealServer,
+    /// `show connections [virtual-server NAME] [client PREFIX] [real-server ADDR] [count] [limit N]`, in any order:
+    /// Kw virtual-server, Name; Kw client, Net; Kw real-server, Addr; Kw count; Kw limit, Int.
+    ShowConnections,
+    /// `show statistics [virtual-server NAME]`: Kw virtual-server, Name.
+    ShowStatistics,
+    /// `show rate [interval S]`: Kw interval, Int.
+    ShowRate,
+    /// `show persistence [NAME]`: Name.
+    ShowPersistence,
+    /// `show thresholds`.
+    ShowThresholds,
+    /// `clear statistics [virtual-server NAME]`: Kw virtual-server, Name.
+    ClearStatistics,
+    /// `drain real-server ADDR [PORT] [virtual-server NAME] [wait [timeout S]]`: Addr, Port; Kw virtual-server, Name;
+    /// Kw wait; Kw timeout, Int.
+    Drain,
+    /// `undrain real-server ADDR [PORT] [virtual-server NAME]`: Addr, Port; Kw virtual-server, Name.
+    Undrain,
+    /// `ipvsadm [ARGUMENTS]`, read-only: Text.
+    Ipvsadm,
+
+    // Configuration.
+    /// `show running-config [all|diff|sanitized|interface IFNAME|virtual-server NAME|health-monitor NAME|vrrp ...]`: Kw
+    /// all, diff or sanitized; or the words of a section ([`crate::tree::Tree::section`] takes them joined by spaces).
+    ShowRunningConfig,
+    /// `show startup-config`.
+    ShowStartupConfig,
+    /// `show configuration diff [N [M]]`: Int, Int. Without a number: running against startup.
+    ShowConfigurationDiff,
+    /// `show configuration history`.
+    ShowConfigurationHistory,
+    /// `show configuration rejected`.
+    ShowConfigurationRejected,
+    /// `show configuration revision N`: Int.
+    ShowConfigurationRevision,
+    /// `show configuration lock`.
+    ShowConfigurationLock,
+    /// `configure [terminal [exclusive] [revert timer M]]`, options in any order: Kw exclusive; Kw revert, Int minutes.
+    Configure,
+    /// `configure replace SOURCE [force] [revert timer M]`: Kw startup-config or Word `archive:N`; Kw force; Kw revert, Int.
+    ConfigureReplace,
+    /// `configure confirm`.
+    ConfigureConfirm,
+    /// `configure revert`.
+    ConfigureRevert,
+    /// `rollback N`: Int, a revision.
+    Rollback,
+    /// `write [memory] [force]`: Kw force (saves in spite of rejected lines).
+    WriteMemory,
+    /// `write erase`.
+    WriteErase,
+    /// `copy SOURCE DESTINATION`: Kw running-config, Kw startup-config or Word `archive:N`; Kw running-config or
+    /// startup-config.
+    Copy,
+
+    // Configuration mode only.
+    /// `end`: apply the open block and leave configuration mode.
+    End,
+    /// `commit [confirmed M]`: Kw confirmed, Int minutes. Apply the open block and stay.
+    Commit,
+    /// `abort`: drop the open block.
+    Abort,
+    /// `show pending`: the lines of the open block that are not applied.
+    ShowPending,
+    /// `show diff`: the same as commands against the running configuration.
+    ShowDiff,
+}

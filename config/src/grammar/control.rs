@@ -1,0 +1,27 @@
+//! Words of configuration mode that are no lines: they act on the session or on the open block.
+
+use super::{Command, Node, Ty, arg, kw};
+
+/// Negates the line that follows. The walker handles it once, for every line.
+pub(crate) const NO: &str = "no";
+/// Runs the EXEC command that follows.
+pub(crate) const DO: &str = "do";
+
+/// Valid in every block and at the top of configuration mode, beside the lines.
+pub static CONTROL: &[Node] = &[
+    kw("abort", "Drop the lines of this block").admin(Command::Abort),
+    kw("commit", "Apply this block and stay in it").admin(Command::Commit).then(&[kw(
+        "confirmed",
+        "Undo unless confirmed in time",
+    )
+    .val()
+    .then(&[arg("<1-60>", Ty::Int(1, 60), "Minutes").val().admin(Command::Commit)])]),
+    kw(DO, "Run an EXEC command"),
+    kw("end", "Apply and leave configuration mode").admin(Command::End),
+    kw("exit", "Apply this block and leave it").admin(Command::Exit),
+    kw(NO, "Remove a line"),
+    kw("show", "What this block would change").then(&[
+        kw("diff", "As commands against the running configuration").admin(Command::ShowDiff),
+        kw("pending", "The lines not applied yet").admin(Command::ShowPending),
+    ]),
+];

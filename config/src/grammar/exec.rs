@@ -1,0 +1,190 @@
+//! EXEC commands. One that has no function in this release is not here: `Invalid input` is more honest.
+//!
+//! `clear` is harmless, `show` (its own file) changes nothing; everything that can interrupt traffic needs privilege 15.
+
+use super::show::SHOW;
+use super::{Command as C, Family, Kind, Node, Ty, arg, kw};
+
+/// Everything that can be typed at `yoke>` and `yoke#`.
+pub static EXEC: &[Node] = &[
+    kw("clear", "Set counters to zero, empty caches").then(&[
+        kw("arp", "Forget learned neighbours").run(C::ClearArp),
+        kw("counters", "Counters of interfaces").run(C::ClearCounters).then(&[kw("interface", "One interface")
+            .val()
+            .then(&[arg("IFNAME", Ty::Ref(Kind::Interface), "Interface").val().run(C::ClearCounters)])]),
+        // Evidence is not for everybody to destroy.
+        kw("logging", "Log").admin(C::ClearLogging),
+        kw("statistics", "Totals of virtual and real servers").run(C::ClearStatistics).then(&[kw(
+            "virtual-server",
+            "One virtual-server",
+        )
+        .val()
+        .then(&[virtual_server("NAME").run(C::ClearStatistics)])]),
+    ]),
+    kw("configure", "Change the configuration").admin(C::Configure).then(&[
+        kw("confirm", "Keep what would be undone").admin(C::ConfigureConfirm),
+        kw("replace", "Make it equal to a saved one").then(&[
+            kw("startup-config", "Saved configuration").val().admin(C::ConfigureReplace).then(&REPLACE),
+            arg("archive:N", Ty::Archive, "Revision N").val().admin(C::ConfigureReplace).then(&REPLACE),
+        ]),
+        kw("revert", "Undo what is not confirmed, now").admin(C::ConfigureRevert),
+        kw("terminal", "From this terminal").admin(C::Configure).then(&TERMINAL),
+    ]),
+    kw("copy", "Copy a configuration").then(&[
+        kw("running-config", "Current configuration").val().then(&[startup()]),
+        kw("startup-config", "Saved configuration").val().then(&[running()]),
+        arg("archive:N", Ty::Archive, "Revision N").val().then(&[running(), startup()]),
+    ]),
+    kw("disable", "Back to privilege 1").run(C::Disable),
+    kw("drain", "Take no new connections").then(&[real_server().then(&[arg(
+        "ADDR",
+        Ty::Ref(Kind::RealServer),
+        "Address of the real server",
+    )
+    .val()
+    .admin(C::Drain)
+    .then(&[
+        of_virtual_server().then(&[of_name(C::Drain).then(&[WAIT])]),
+        WAIT,
+        arg("PORT", Ty::Port, "Port, or any").val().admin(C::Drain).then(&[
+            of_virtual_server().then(&[of_name(C::Drain).then(&[WAIT])]),
+            WAIT,
+        ]),
+    ])])]),
+    kw("enable", "Privilege 15 for this session")
+        .run(C::Enable)
+        .then(&[arg("<1-15>", Ty::Int(1, 15), "Level, 1 or 15").val().run(C::Enable)]),
+    kw("exit", "End the session").run(C::Exit),
+    kw("factory-reset", "Erase everything and restart").admin(C::FactoryReset).then(&[force(C::FactoryReset)]),
+    kw("help", "Keys and help").run(C::Help),
+    kw("ipvsadm", "Kernel tables, read-only").admin(C::Ipvsadm).then(&[arg("LINE", Ty::Text, "Options of ipvsadm")
+        .val()
+        .admin(C::Ipvsadm)]),
+    kw("logout", "End the session").run(C::Logout),
+    kw("ping", "Send echo requests").then(&[arg("HOST", Ty::Host, "Address or name").val().run(C::Ping).then(&PING)]),
+    kw("poweroff", "Switch the box off").admin(C::PowerOff).then(&[force(C::PowerOff)]),
+    kw("reload", "Restart the box").admin(C::Reload).then(&[
+        kw("at", "At a time of day").then(&[arg("HH:MM", Ty::Time, "Time").val().admin(C::ReloadAt).then(&[reason(
+            C::ReloadAt,
+        )])]),
+        kw("cancel", "Forget a planned restart").admin(C::ReloadCancel),
+        force(C::Reload),
+        kw("in", "After some minutes").then(&[arg("<1-10080>", Ty::Int(1, 10_080), "Minutes")
+            .val()
+            .admin(C::ReloadIn)
+            .then(&[reason(C::ReloadIn)])]),
+    ]),
+    kw("resolve", "Look up a name").then(&[arg("NAME", Ty::Host, "Name").val().run(C::Resolve)]),
+    kw("rollback", "Back to an earlier revision")
+        .then(&[arg("<1-4294967295>", Ty::Int(1, u32::MAX), "Revision").val().admin(C::Rollback)]),
+    kw("setup", "Six questions for a new box").admin(C::Setup),
+    kw("show", "Show what is").then(SHOW),
+    kw("terminal", "Settings of this terminal").then(&[
+        kw("continue-on-error", "Go on after a line that fails").run(C::TerminalContinueOnError),
+        kw("history", "Lines kept").then(&[kw("size", "Lines kept")
+            .then(&[arg("<0-500>", Ty::Int(0, 500), "Lines").val().run(C::TerminalHistorySize)])]),
+        kw("length", "Rows").then(&[arg("<0-512>", Ty::Int(0, 512), "Rows, 0 does not page").val().run(C::TerminalLength)]),
+        kw("monitor", "Print messages here").run(C::TerminalMonitor),
+        kw("no", "Undo").then(&[kw("monitor", "Print no messages here").run(C::TerminalNoMonitor)]),
+        kw("width", "Columns")
+            .then(&[arg("<0-512>", Ty::Int(0, 512), "Columns, 0 is no limit").val().run(C::TerminalWidth)]),
+    ]),
+    kw("traceroute", "Find the way to a host").then(&[arg("HOST", Ty::Host, "Address or name").val().run(C::Traceroute)]),
+    kw("undrain", "Take new connections again").then(&[real_server().then(&[arg(
+        "ADDR",
+        Ty::Ref(Kind::RealServer),
+        "Address of the real server",
+    )
+    .val()
+    .admin(C::Undrain)
+    .then(&[
+        of_virtual_server().then(&[of_name(C::Undrain)]),
+        arg("PORT", Ty::Port, "Port, or any")
+            .val()
+            .admin(C::Undrain)
+            .then(&[of_virtual_server().then(&[of_name(C::Undrain)])]),
+    ])])]),
+    kw("who", "Sessions").run(C::ShowUsers),
+    kw("write", "Save the configuration").admin(C::WriteMemory).then(&[
+        kw("erase", "Forget the saved configuration").admin(C::WriteErase),
+        force(C::WriteMemory),
+        kw("memory", "To flash").admin(C::WriteMemory).then(&[force(C::WriteMemory)]),
+    ]),
+];
+
+/// Options in any order; the walker takes each of them once in a line.
+static PING: [Node; 4] = [
+    kw("count", "Number of requests").val().then(&[arg("<1-100000>", Ty::Int(1, 100_000), "Requests")
+        .val()
+        .run(C::Ping)
+        .then(&PING)]),
+    kw("df", "Do not fragment").val().run(C::Ping).then(&PING),
+    kw("size", "Bytes of data").val().then(&[arg("<0-65500>", Ty::Int(0, 65_500), "Bytes").val().run(C::Ping).then(&PING)]),
+    kw("source", "Sender").val().then(&[arg("ADDR", Ty::Addr(Family::Any), "Address of this box")
+        .val()
+        .run(C::Ping)
+        .then(&PING)]),
+];
+
+static TERMINAL: [Node; 2] = [
+    kw("exclusive", "Nobody else at the same time").val().admin(C::Configure).then(&TERMINAL),
+    kw("revert", "Undo unless confirmed in time").val().then(&[kw("timer", "Time to confirm").then(&[arg(
+        "<1-60>",
+        Ty::Int(1, 60),
+        "Minutes",
+    )
+    .val()
+    .admin(C::Configure)
+    .then(&TERMINAL)])]),
+];
+
+static REPLACE: [Node; 2] = [
+    kw("force", "Without asking").val().admin(C::ConfigureReplace).then(&REPLACE),
+    kw("revert", "Undo unless confirmed in time").val().then(&[kw("timer", "Time to confirm").then(&[arg(
+        "<1-60>",
+        Ty::Int(1, 60),
+        "Minutes",
+    )
+    .val()
+    .admin(C::ConfigureReplace)
+    .then(&REPLACE)])]),
+];
+
+const WAIT: Node = kw("wait", "Until its last connection has ended").val().admin(C::Drain).then(&[kw(
+    "timeout",
+    "At most so long",
+)
+.val()
+.then(&[arg("<1-86400>", Ty::Int(1, 86_400), "Seconds").val().admin(C::Drain)])]);
+
+const fn force(command: C) -> Node {
+    kw("force", "Without asking").val().admin(command)
+}
+
+const fn reason(command: C) -> Node {
+    arg("LINE", Ty::Text, "Reason, for the log").val().admin(command)
+}
+
+const fn running() -> Node {
+    kw("running-config", "Current configuration").val().admin(C::Copy)
+}
+
+const fn startup() -> Node {
+    kw("startup-config", "Saved configuration").val().admin(C::Copy)
+}
+
+const fn virtual_server(word: &'static str) -> Node {
+    arg(word, Ty::Ref(Kind::VirtualServer), "Name of a virtual-server").val()
+}
+
+const fn real_server() -> Node {
+    kw("real-server", "One real server")
+}
+
+const fn of_virtual_server() -> Node {
+    kw("virtual-server", "In one virtual server only").val()
+}
+
+const fn of_name(command: C) -> Node {
+    virtual_server("NAME").admin(command)
+}

@@ -1,0 +1,122 @@
+//! The `show` family: finite, and changes nothing.
+
+use super::{Command, Kind, Node, Ty, arg, kw};
+use crate::grammar::Command as C;
+
+pub(super) static SHOW: &[Node] = &[
+    kw("arp", "Neighbours").run(C::ShowArp),
+    kw("clock", "Date and time").run(C::ShowClock),
+    kw("configuration", "Revisions of the configuration").then(&[
+        kw("diff", "Changes since it was saved").admin(C::ShowConfigurationDiff).then(&[revision(
+            "<1-4294967295>",
+            C::ShowConfigurationDiff,
+        )
+        .then(&[revision("<1-4294967295>", C::ShowConfigurationDiff)])]),
+        kw("history", "Revisions kept").admin(C::ShowConfigurationHistory),
+        kw("lock", "Who configures").admin(C::ShowConfigurationLock),
+        kw("rejected", "Lines that could not be loaded").admin(C::ShowConfigurationRejected),
+        kw("revision", "One revision").then(&[revision("<1-4294967295>", C::ShowConfigurationRevision)]),
+    ]),
+    kw("connections", "Connections").run(C::ShowConnections).then(&CONNECTIONS),
+    kw("flash:", "Files on flash").run(C::ShowFlash),
+    kw("history", "Lines typed in this session").run(C::ShowHistory),
+    kw("interfaces", "Interfaces").run(C::ShowInterfaces).then(&[
+        kw("counters", "Packets and errors").val().run(C::ShowInterfaces),
+        arg("IFNAME", Ty::Ref(Kind::Interface), "Interface")
+            .val()
+            .run(C::ShowInterfaces)
+            .then(&[kw("counters", "Packets and errors").val().run(C::ShowInterfaces)]),
+    ]),
+    kw("inventory", "Hardware").run(C::ShowInventory),
+    kw("ip", "IPv4").then(&[kw("route", "Routes").run(C::ShowIpRoute)]),
+    kw("ipv6", "IPv6").then(&[kw("route", "Routes").run(C::ShowIpv6Route)]),
+    kw("logging", "Log").run(C::ShowLogging).then(&[kw("tail", "The end only")
+        .val()
+        .then(&[arg("<1-10000>", Ty::Int(1, 10_000), "Lines").val().run(C::ShowLogging)])]),
+    kw("memory", "Memory in use").run(C::ShowMemory),
+    kw("persistence", "Clients bound to real servers").run(C::ShowPersistence).then(&[virtual_server(C::ShowPersistence)]),
+    kw("privilege", "Level of this session").run(C::ShowPrivilege),
+    kw("processes", "Services of this box").run(C::ShowProcesses),
+    kw("rate", "Connections and bytes per second").run(C::ShowRate).then(&[kw("interval", "Time measured")
+        .val()
+        .then(&[arg("<1-60>", Ty::Int(1, 60), "Seconds").val().run(C::ShowRate)])]),
+    kw("real-server", "Real servers").run(C::ShowRealServer).then(&[
+        setup(),
+        virtual_server(C::ShowRealServer).then(&[
+            setup(),
+            arg("ADDR", Ty::Ref(Kind::RealServer), "Address of the real server").val().then(&[arg(
+                "PORT",
+                Ty::Port,
+                "Port, or any",
+            )
+            .val()
+            .run(C::ShowRealServer)
+            .then(&[setup()])]),
+        ]),
+    ]),
+    kw("reload", "Restart that is planned").run(C::ShowReload),
+    kw("running-config", "Current configuration").admin(C::ShowRunningConfig).then(&[
+        kw("all", "With defaults, as comments").val().admin(C::ShowRunningConfig),
+        kw("diff", "Changes since it was saved").val().admin(C::ShowRunningConfig),
+        kw("health-monitor", "One health-monitor").val().then(&[section("NAME", Ty::Ref(Kind::Monitor))]),
+        kw("interface", "One interface").val().then(&[section("IFNAME", Ty::Ref(Kind::Interface))]),
+        kw("sanitized", "Without secrets").val().admin(C::ShowRunningConfig),
+        kw("virtual-server", "One virtual-server").val().then(&[section("NAME", Ty::Ref(Kind::VirtualServer))]),
+        kw("vrrp", "Redundancy").val().admin(C::ShowRunningConfig).then(&[
+            kw("group", "One group").val().then(&[section("NAME", Ty::Ref(Kind::VrrpGroup))]),
+            kw("sync-group", "One sync-group").val().then(&[section("NAME", Ty::Ref(Kind::SyncGroup))]),
+        ]),
+    ]),
+    kw("startup-config", "Saved configuration").admin(C::ShowStartupConfig),
+    kw("statistics", "Totals since the last clear")
+        .run(C::ShowStatistics)
+        .then(&[kw("virtual-server", "One virtual-server").val().then(&[virtual_server(C::ShowStatistics)])]),
+    kw("tech-support", "Everything support asks for")
+        .admin(C::ShowTechSupport)
+        .then(&[kw("redact", "Without secrets").val().admin(C::ShowTechSupport)]),
+    kw("terminal", "Settings of this terminal").run(C::ShowTerminal),
+    kw("thresholds", "Real servers near their limits").run(C::ShowThresholds),
+    kw("users", "Sessions").run(C::ShowUsers),
+    kw("version", "Version").run(C::ShowVersion),
+    kw("virtual-server", "Virtual servers").run(C::ShowVirtualServer).then(&[
+        kw("detail", "Everything known").val().run(C::ShowVirtualServer),
+        virtual_server(C::ShowVirtualServer).then(&[kw("detail", "Everything known").val().run(C::ShowVirtualServer)]),
+    ]),
+    kw("warnings", "What is wrong right now").run(C::ShowWarnings),
+];
+
+/// Filters in any order; the walker takes each of them once in a line.
+static CONNECTIONS: [Node; 5] = [
+    kw("client", "From these clients").val().then(&[arg("PREFIX", Ty::NetOrHost, "Address, or prefix with length")
+        .val()
+        .run(C::ShowConnections)
+        .then(&CONNECTIONS)]),
+    kw("count", "Their number only").val().run(C::ShowConnections).then(&CONNECTIONS),
+    kw("limit", "At most so many").val().then(&[arg("<1-1000000>", Ty::Int(1, 1_000_000), "Connections")
+        .val()
+        .run(C::ShowConnections)
+        .then(&CONNECTIONS)]),
+    kw("real-server", "To one real server").val().then(&[arg("ADDR", Ty::Ref(Kind::RealServer), "Its address")
+        .val()
+        .run(C::ShowConnections)
+        .then(&CONNECTIONS)]),
+    kw("virtual-server", "Of one virtual server")
+        .val()
+        .then(&[virtual_server(C::ShowConnections).then(&CONNECTIONS)]),
+];
+
+const fn setup() -> Node {
+    kw("setup", "What to type on the real servers").val().run(C::ShowRealServer)
+}
+
+const fn revision(word: &'static str, command: Command) -> Node {
+    arg(word, Ty::Int(1, u32::MAX), "Revision").val().admin(command)
+}
+
+const fn section(word: &'static str, ty: Ty) -> Node {
+    arg(word, ty, "Its name").val().admin(C::ShowRunningConfig)
+}
+
+const fn virtual_server(command: Command) -> Node {
+    arg("NAME", Ty::Ref(Kind::VirtualServer), "Name of a virtual-server").val().run(command)
+}
