@@ -11,10 +11,10 @@ mod interface;
 mod monitor;
 mod pipe;
 mod show;
-mod virtual_server;
-mod vrrp;
 #[cfg(test)]
 mod tests;
+mod virtual_server;
+mod vrrp;
 
 use std::fmt;
 use std::net::IpAddr;

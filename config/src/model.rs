@@ -43,6 +43,8 @@ pub struct Config {
     pub ntp_servers: BTreeMap<String, bool>,
     /// `logging ...`.
     pub logging: Logging,
+    /// `archive maximum`: revisions kept on flash, 1-50; absent: [`Config::DEFAULT_ARCHIVE`].
+    pub archive_maximum: Option<u8>,
     /// `ipvs ...`.
     pub ipvs: IpvsSettings,
     /// `firewall-mark`.
@@ -63,6 +65,8 @@ pub struct Config {
 impl Config {
     /// What a box is called until somebody names it.
     pub const DEFAULT_HOSTNAME: &str = "yoke";
+    /// Revisions kept on flash.
+    pub const DEFAULT_ARCHIVE: u8 = 10;
 }
 
 /// A person or script that may log in.

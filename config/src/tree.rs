@@ -35,10 +35,8 @@ impl Key {
     /// The keywords joined by spaces, `ip route`: what kind of line this is.
     #[must_use]
     pub fn kind(&self) -> String {
-        let words: Vec<&str> = self
-            .words()
-            .filter_map(|value| if let Value::Kw(word) = value { Some(*word) } else { None })
-            .collect();
+        let words: Vec<&str> =
+            self.words().filter_map(|value| if let Value::Kw(word) = value { Some(*word) } else { None }).collect();
         words.join(" ")
     }
 

@@ -16,7 +16,7 @@ use crate::value::Value;
 
 pub use complete::{Next, help_line, next};
 pub use error::{LineError, caret};
-use step::{Step, Walked, Words, abbreviates, walk};
+use step::{Step, Stopped, Walked, Words, abbreviates, walk};
 
 /// Where the operator is.
 #[derive(Debug, Clone)]
@@ -174,7 +174,8 @@ pub enum Pipe {
 /// Reads what stands between two `|`. Offsets of errors are bytes into `text`.
 pub fn pipe(text: &str) -> Result<Pipe, LineError> {
     let words = words(text);
-    let walked = walk(vec![PIPES], Words { line: text, words: &words }, Privilege::Admin).map_err(|(_, error)| error)?;
+    let walked =
+        walk(vec![PIPES], Words { line: text, words: &words }, Privilege::Admin).map_err(|stopped| stopped.error)?;
     let pattern = || walked.steps.get(1).and_then(|step| step.value.as_str()).unwrap_or_default().to_owned();
     match walked.last() {
         Some(node) if node.is_complete() => {}
@@ -253,8 +254,8 @@ fn incomplete(walked: &Walked) -> LineError {
 }
 
 /// Turns the walk of an EXEC command or control word into its meaning.
-fn run(walked: Result<Walked, (Walked, LineError)>, privilege: Privilege) -> Result<Meaning, LineError> {
-    let walked = walked.map_err(|(_, error)| error)?;
+fn run(walked: Result<Walked, Box<Stopped>>, privilege: Privilege) -> Result<Meaning, LineError> {
+    let walked = walked.map_err(|stopped| stopped.error)?;
     match walked.last().map(|node| node.act) {
         Some(Act::Exec(needed, _)) if needed > privilege => Err(LineError::Denied),
         Some(Act::Exec(_, command)) => Ok(Meaning::Run { command, values: values(&walked.steps) }),
@@ -310,7 +311,7 @@ fn edit_at(position: &Position, leave: usize, input: Words<'_>, negate: bool) ->
     {
         return run(walked, Privilege::Admin);
     }
-    let walked = walked.map_err(|(_, error)| error)?;
+    let walked = walked.map_err(|stopped| stopped.error)?;
     let node = walked.last().ok_or_else(|| incomplete(&walked))?;
     let mut path = position.path();
     path.truncate(path.len() - leave);
@@ -322,7 +323,8 @@ fn edit_at(position: &Position, leave: usize, input: Words<'_>, negate: bool) ->
         Act::Block(block) => Ok(Meaning::Edit { edit: setting(path, &walked.steps), leave, opens: Some(block) }),
         Act::AskSecret => Ok(secret(&walked.steps)),
         Act::Refused(why) => {
-            let before: Vec<String> = walked.steps[..walked.steps.len() - 1].iter().map(|s| s.value.to_string()).collect();
+            let before: Vec<String> =
+                walked.steps[..walked.steps.len() - 1].iter().map(|s| s.value.to_string()).collect();
             let offset = walked.steps.last().map_or(0, |step| step.offset);
             Err(LineError::Refused { offset, message: format!("{}: {why}", before.join(" ")) })
         }
@@ -334,7 +336,7 @@ fn edit_at(position: &Position, leave: usize, input: Words<'_>, negate: bool) ->
 pub(crate) fn identity_of(line: &str) -> Result<Key, LineError> {
     let words = words(line);
     let walked =
-        walk(vec![GLOBAL], Words { line, words: &words }, Privilege::Admin).map_err(|(_, error)| error)?;
+        walk(vec![GLOBAL], Words { line, words: &words }, Privilege::Admin).map_err(|stopped| stopped.error)?;
     Ok(identity(&walked.steps))
 }
 

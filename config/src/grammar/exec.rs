@@ -46,27 +46,30 @@ pub static EXEC: &[Node] = &[
     .then(&[
         of_virtual_server().then(&[of_name(C::Drain).then(&[WAIT])]),
         WAIT,
-        arg("PORT", Ty::Port, "Port, or any").val().admin(C::Drain).then(&[
-            of_virtual_server().then(&[of_name(C::Drain).then(&[WAIT])]),
-            WAIT,
-        ]),
+        arg("PORT", Ty::Port, "Port, or any")
+            .val()
+            .admin(C::Drain)
+            .then(&[of_virtual_server().then(&[of_name(C::Drain).then(&[WAIT])]), WAIT]),
     ])])]),
-    kw("enable", "Privilege 15 for this session")
-        .run(C::Enable)
-        .then(&[arg("<1-15>", Ty::Int(1, 15), "Level, 1 or 15").val().run(C::Enable)]),
+    kw("enable", "Privilege 15 for this session").run(C::Enable).then(&[arg(
+        "<1-15>",
+        Ty::Int(1, 15),
+        "Level, 1 or 15",
+    )
+    .val()
+    .run(C::Enable)]),
     kw("exit", "End the session").run(C::Exit),
     kw("factory-reset", "Erase everything and restart").admin(C::FactoryReset).then(&[force(C::FactoryReset)]),
     kw("help", "Keys and help").run(C::Help),
-    kw("ipvsadm", "Kernel tables, read-only").admin(C::Ipvsadm).then(&[arg("LINE", Ty::Text, "Options of ipvsadm")
-        .val()
-        .admin(C::Ipvsadm)]),
+    kw("ipvsadm", "Kernel tables, read-only")
+        .admin(C::Ipvsadm)
+        .then(&[arg("LINE", Ty::Text, "Options of ipvsadm").val().admin(C::Ipvsadm)]),
     kw("logout", "End the session").run(C::Logout),
     kw("ping", "Send echo requests").then(&[arg("HOST", Ty::Host, "Address or name").val().run(C::Ping).then(&PING)]),
     kw("poweroff", "Switch the box off").admin(C::PowerOff).then(&[force(C::PowerOff)]),
     kw("reload", "Restart the box").admin(C::Reload).then(&[
-        kw("at", "At a time of day").then(&[arg("HH:MM", Ty::Time, "Time").val().admin(C::ReloadAt).then(&[reason(
-            C::ReloadAt,
-        )])]),
+        kw("at", "At a time of day")
+            .then(&[arg("HH:MM", Ty::Time, "Time").val().admin(C::ReloadAt).then(&[reason(C::ReloadAt)])]),
         kw("cancel", "Forget a planned restart").admin(C::ReloadCancel),
         force(C::Reload),
         kw("in", "After some minutes").then(&[arg("<1-10080>", Ty::Int(1, 10_080), "Minutes")
@@ -83,13 +86,15 @@ pub static EXEC: &[Node] = &[
         kw("continue-on-error", "Go on after a line that fails").run(C::TerminalContinueOnError),
         kw("history", "Lines kept").then(&[kw("size", "Lines kept")
             .then(&[arg("<0-500>", Ty::Int(0, 500), "Lines").val().run(C::TerminalHistorySize)])]),
-        kw("length", "Rows").then(&[arg("<0-512>", Ty::Int(0, 512), "Rows, 0 does not page").val().run(C::TerminalLength)]),
+        kw("length", "Rows")
+            .then(&[arg("<0-512>", Ty::Int(0, 512), "Rows, 0 does not page").val().run(C::TerminalLength)]),
         kw("monitor", "Print messages here").run(C::TerminalMonitor),
         kw("no", "Undo").then(&[kw("monitor", "Print no messages here").run(C::TerminalNoMonitor)]),
         kw("width", "Columns")
             .then(&[arg("<0-512>", Ty::Int(0, 512), "Columns, 0 is no limit").val().run(C::TerminalWidth)]),
     ]),
-    kw("traceroute", "Find the way to a host").then(&[arg("HOST", Ty::Host, "Address or name").val().run(C::Traceroute)]),
+    kw("traceroute", "Find the way to a host")
+        .then(&[arg("HOST", Ty::Host, "Address or name").val().run(C::Traceroute)]),
     kw("undrain", "Take new connections again").then(&[real_server().then(&[arg(
         "ADDR",
         Ty::Ref(Kind::RealServer),
@@ -114,16 +119,16 @@ pub static EXEC: &[Node] = &[
 
 /// Options in any order; the walker takes each of them once in a line.
 static PING: [Node; 4] = [
-    kw("count", "Number of requests").val().then(&[arg("<1-100000>", Ty::Int(1, 100_000), "Requests")
+    kw("count", "Number of requests")
         .val()
-        .run(C::Ping)
-        .then(&PING)]),
+        .then(&[arg("<1-100000>", Ty::Int(1, 100_000), "Requests").val().run(C::Ping).then(&PING)]),
     kw("df", "Do not fragment").val().run(C::Ping).then(&PING),
-    kw("size", "Bytes of data").val().then(&[arg("<0-65500>", Ty::Int(0, 65_500), "Bytes").val().run(C::Ping).then(&PING)]),
-    kw("source", "Sender").val().then(&[arg("ADDR", Ty::Addr(Family::Any), "Address of this box")
+    kw("size", "Bytes of data")
         .val()
-        .run(C::Ping)
-        .then(&PING)]),
+        .then(&[arg("<0-65500>", Ty::Int(0, 65_500), "Bytes").val().run(C::Ping).then(&PING)]),
+    kw("source", "Sender")
+        .val()
+        .then(&[arg("ADDR", Ty::Addr(Family::Any), "Address of this box").val().run(C::Ping).then(&PING)]),
 ];
 
 static TERMINAL: [Node; 2] = [
@@ -150,12 +155,10 @@ static REPLACE: [Node; 2] = [
     .then(&REPLACE)])]),
 ];
 
-const WAIT: Node = kw("wait", "Until its last connection has ended").val().admin(C::Drain).then(&[kw(
-    "timeout",
-    "At most so long",
-)
-.val()
-.then(&[arg("<1-86400>", Ty::Int(1, 86_400), "Seconds").val().admin(C::Drain)])]);
+const WAIT: Node =
+    kw("wait", "Until its last connection has ended").val().admin(C::Drain).then(&[kw("timeout", "At most so long")
+        .val()
+        .then(&[arg("<1-86400>", Ty::Int(1, 86_400), "Seconds").val().admin(C::Drain)])]);
 
 const fn force(command: C) -> Node {
     kw("force", "Without asking").val().admin(command)

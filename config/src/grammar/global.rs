@@ -12,9 +12,12 @@ pub static GLOBAL: &[Node] = &[
         kw("login", "Before login").then(&[value("LINE", Ty::Lines, "Text, \\n inside quotes for a new line")]),
         kw("motd", "After login").then(&[value("LINE", Ty::Lines, "Text, \\n inside quotes for a new line")]),
     ]),
-    kw("clock", "Clock").then(&[
-        kw("timezone", "Zone of local time").then(&[value("ZONE", Ty::Zone, "Such as Europe/Madrid").default("UTC")])
-    ]),
+    kw("clock", "Clock").then(&[kw("timezone", "Zone of local time").then(&[value(
+        "ZONE",
+        Ty::Zone,
+        "Such as Europe/Madrid",
+    )
+    .default("UTC")])]),
     kw("enable", "Privileged mode").then(&[secret("Password of enable")]),
     kw("username", "People who may log in").then(&[arg("NAME", Ty::Name, "Login name").then(&[
         // No default: this line is how a user without a credential exists.
@@ -30,10 +33,7 @@ pub static GLOBAL: &[Node] = &[
             kw("sk-ecdsa-sha2-nistp256@openssh.com", "ECDSA on a token").then(SSH_KEY),
         ]),
     ])]),
-    kw("line", "Terminals").then(&[
-        kw("console", "Serial and VGA").block(&CONSOLE),
-        kw("vty", "SSH").block(&VTY),
-    ]),
+    kw("line", "Terminals").then(&[kw("console", "Serial and VGA").block(&CONSOLE), kw("vty", "SSH").block(&VTY)]),
     kw("ip", "IPv4, names and SSH").then(&[
         kw("domain-name", "Appended to short names").then(&[value("NAME", Ty::Name, "Domain")]),
         kw("name-server", "DNS server").then(&[arg("ADDR", Ty::Addr(Family::Any), "Address").line()]),
@@ -50,19 +50,29 @@ pub static GLOBAL: &[Node] = &[
         kw("route", "Static route").then(&[arg("A.B.C.D/M", Ty::Net(Family::V4), "Destination, or address and mask")
             .then(&[arg("A.B.C.D", Ty::Addr(Family::V4), "Gateway").line().then(DISTANCE)])]),
         kw("ssh", "SSH server").then(&[
-            kw("access-class", "Who may connect")
-                .then(&[arg("PREFIX", Ty::Net(Family::Any), "Clients, such as 192.0.2.0/24").line()]),
+            kw("access-class", "Who may connect").then(&[arg(
+                "PREFIX",
+                Ty::Net(Family::Any),
+                "Clients, such as 192.0.2.0/24",
+            )
+            .line()]),
             kw("port", "Where it listens").then(&[value("<1-65535>", Ty::Int(1, 65535), "TCP port").default("22")]),
             flag("shutdown", "No SSH"),
         ]),
     ]),
-    kw("ipv6", "IPv6").then(&[kw("route", "Static route").then(&[arg("X:X::X:X/M", Ty::Net(Family::V6), "Destination")
-        .then(&[arg("X:X::X:X", Ty::Addr(Family::V6), "Gateway").line().then(DISTANCE)])])]),
-    kw("arp", "Permanent neighbour").then(&[arg("ADDR", Ty::Addr(Family::Any), "Address")
-        .then(&[value("MAC", Ty::Mac, "Such as 02:00:00:00:00:01")])]),
-    kw("ntp", "Time").later().then(&[kw("server", "Time server").then(&[arg("HOST", Ty::Host, "Address or name")
-        .line()
-        .then(&[choice("prefer", "Before the others")])])]),
+    kw("ipv6", "IPv6").then(&[kw("route", "Static route").then(&[arg(
+        "X:X::X:X/M",
+        Ty::Net(Family::V6),
+        "Destination",
+    )
+    .then(&[arg("X:X::X:X", Ty::Addr(Family::V6), "Gateway").line().then(DISTANCE)])])]),
+    kw("arp", "Permanent neighbour").then(&[arg("ADDR", Ty::Addr(Family::Any), "Address").then(&[value(
+        "MAC",
+        Ty::Mac,
+        "Such as 02:00:00:00:00:01",
+    )])]),
+    kw("ntp", "Time").later().then(&[kw("server", "Time server")
+        .then(&[arg("HOST", Ty::Host, "Address or name").line().then(&[choice("prefer", "Before the others")])])]),
     kw("logging", "Log").then(&[
         kw("console", "Messages on the console").then(LEVELS_CONSOLE),
         kw("host", "Remote syslog").later().then(&[arg("ADDR", Ty::Addr(Family::Any), "Address").line().then(&[
@@ -71,9 +81,13 @@ pub static GLOBAL: &[Node] = &[
         ])]),
         kw("trap", "Messages to remote hosts").later().then(LEVELS_TRAP),
     ]),
-    kw("snmp-server", "SNMP").later().then(&[kw("community", "Who may read").then(&[arg("WORD", Ty::Word, "Community")
-        .secret()
-        .then(&[choice("ro", "Read only").then(&[value("PREFIX", Ty::Net(Family::Any), "Clients")])])])]),
+    kw("snmp-server", "SNMP").later().then(&[kw("community", "Who may read").then(&[arg(
+        "WORD",
+        Ty::Word,
+        "Community",
+    )
+    .secret()
+    .then(&[choice("ro", "Read only").then(&[value("PREFIX", Ty::Net(Family::Any), "Clients")])])])]),
     kw("metrics", "Prometheus text over HTTP").later().then(&[
         kw("port", "Where it listens").then(&[value("<1-65535>", Ty::Int(1, 65535), "TCP port")]),
         kw("access-class", "Who may read").then(&[arg("PREFIX", Ty::Net(Family::Any), "Clients").line()]),
@@ -82,15 +96,20 @@ pub static GLOBAL: &[Node] = &[
         kw("maximum", "How many are kept").then(&[value("<1-50>", Ty::Int(1, 50), "Revisions").default("10")]),
         kw("path", "Copy of every save").later().then(&[value("URL", Ty::Url, "Such as scp://user@host/path")]),
     ]),
-    kw("interface", "Interface").then(&[arg("IFNAME", Ty::If, "ethN, bondN, either with .VLAN, or lo").block(&INTERFACE)]),
+    kw("interface", "Interface")
+        .then(&[arg("IFNAME", Ty::If, "ethN, bondN, either with .VLAN, or lo").block(&INTERFACE)]),
     kw("ipvs", "Kernel balancer").then(&[
         kw("timeout", "Idle connections").then(&[
             kw("tcp", "Established TCP").then(&[SECONDS.default("900")]),
             kw("tcpfin", "TCP after FIN").then(&[SECONDS.default("120")]),
             kw("udp", "UDP").then(&[SECONDS.default("300")]),
         ]),
-        kw("table-bits", "Size of the connection table")
-            .then(&[value("<8-27>", Ty::Int(8, 27), "log2 of buckets, needs a reload").default("12")]),
+        kw("table-bits", "Size of the connection table").then(&[value(
+            "<8-27>",
+            Ty::Int(8, 27),
+            "log2 of buckets, needs a reload",
+        )
+        .default("12")]),
         flag("expire-nodest-conn", "End connections of removed servers"),
         flag("expire-quiescent-template", "End persistence of servers with weight 0"),
         flag("sloppy-tcp", "Accept TCP without SYN"),
@@ -118,7 +137,11 @@ pub static GLOBAL: &[Node] = &[
     ]),
     kw("connection-sync", "Connections shared with the peer").later().then(&[
         kw("interface", "Where they are sent").then(&[value("IFNAME", Ty::If, "Interface")]),
-        kw("vrrp", "Group that decides the role").then(&[value("GROUP", Ty::Ref(Kind::VrrpGroup), "Name of a vrrp group")]),
+        kw("vrrp", "Group that decides the role").then(&[value(
+            "GROUP",
+            Ty::Ref(Kind::VrrpGroup),
+            "Name of a vrrp group",
+        )]),
         kw("syncid", "Keeps pairs apart").then(&[value("<0-255>", Ty::Int(0, 255), "Id, if not the vrid")]),
         kw("group", "Multicast group").then(&[value("ADDR", Ty::Addr(Family::Any), "Address").default("224.0.0.81")]),
         kw("port", "UDP port").then(&[value("<1-65535>", Ty::Int(1, 65535), "Port").default("8848")]),
@@ -143,11 +166,16 @@ static CONSOLE: Block = Block {
 
 static VTY: Block = Block { prompt: "config-line", nodes: &[EXEC_TIMEOUT, LENGTH, WIDTH] };
 
-const EXEC_TIMEOUT: Node = kw("exec-timeout", "Time without a key until logout")
-    .then(&[value("<0-35791>", Ty::Int(0, 35_791), "Minutes, 0 never").default("10")]);
+const EXEC_TIMEOUT: Node = kw("exec-timeout", "Time without a key until logout").then(&[value(
+    "<0-35791>",
+    Ty::Int(0, 35_791),
+    "Minutes, 0 never",
+)
+.default("10")]);
 
 const LENGTH: Node =
-    kw("length", "Rows of the terminal").then(&[value("<0-512>", Ty::Int(0, 512), "Rows, 0 does not page").default("24")]);
+    kw("length", "Rows of the terminal")
+        .then(&[value("<0-512>", Ty::Int(0, 512), "Rows, 0 does not page").default("24")]);
 
 const WIDTH: Node =
     kw("width", "Columns of the terminal").then(&[value("<40-512>", Ty::Int(40, 512), "Columns").default("80")]);

@@ -12,8 +12,12 @@ pub(super) static INTERFACE: Block = Block {
             kw("dhcp", "Not in this release").act(Act::Refused(NO_DHCP)),
             arg("A.B.C.D/M", Ty::IfAddr(Family::V4), "Address and prefix length, or address and mask").line(),
         ])]),
-        kw("ipv6", "IPv6").then(&[kw("address", "Address of this interface")
-            .then(&[arg("X:X::X:X/M", Ty::IfAddr(Family::V6), "Address and prefix length").line()])]),
+        kw("ipv6", "IPv6").then(&[kw("address", "Address of this interface").then(&[arg(
+            "X:X::X:X/M",
+            Ty::IfAddr(Family::V6),
+            "Address and prefix length",
+        )
+        .line()])]),
         kw("mtu", "Largest IP packet in bytes").then(&[value("<68-9216>", Ty::Int(68, 9216), "Bytes")]),
         kw("member", "Make a port part of this bond").then(&[arg("IFNAME", Ty::If, "Port, such as eth1").line()]),
         kw("bond-mode", "How the bond chooses a port to send").then(&[

@@ -19,8 +19,11 @@ pub(super) static MONITOR: Block = Block {
         kw("timeout", "Time to wait for an answer").then(&[seconds("<1-300>", 1, 300, "Seconds").default("3")]),
         kw("retry", "Failures in a row that are forgiven").then(&[seconds("<0-20>", 0, 20, "Failures").default("2")]),
         kw("retry-delay", "Time before trying again").then(&[seconds("<1-300>", 1, 300, "Seconds").default("1")]),
-        kw("port", "Port to check, if not the real server's")
-            .then(&[value("<1-65535>", Ty::Int(1, 65535), "Port; required where the real port is any")]),
+        kw("port", "Port to check, if not the real server's").then(&[value(
+            "<1-65535>",
+            Ty::Int(1, 65535),
+            "Port; required where the real port is any",
+        )]),
         kw("request", "What is asked").then(&[
             kw("path", "Path of the URL").then(&[value("WORD", Ty::Word, "Path, such as /healthz")]),
             kw("host", "Host header and TLS name").then(&[value("WORD", Ty::Word, "Name, such as www.example.net")]),

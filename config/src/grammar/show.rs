@@ -22,19 +22,27 @@ pub(super) static SHOW: &[Node] = &[
     kw("history", "Lines typed in this session").run(C::ShowHistory),
     kw("interfaces", "Interfaces").run(C::ShowInterfaces).then(&[
         kw("counters", "Packets and errors").val().run(C::ShowInterfaces),
-        arg("IFNAME", Ty::Ref(Kind::Interface), "Interface")
-            .val()
-            .run(C::ShowInterfaces)
-            .then(&[kw("counters", "Packets and errors").val().run(C::ShowInterfaces)]),
+        arg("IFNAME", Ty::Ref(Kind::Interface), "Interface").val().run(C::ShowInterfaces).then(&[kw(
+            "counters",
+            "Packets and errors",
+        )
+        .val()
+        .run(C::ShowInterfaces)]),
     ]),
     kw("inventory", "Hardware").run(C::ShowInventory),
     kw("ip", "IPv4").then(&[kw("route", "Routes").run(C::ShowIpRoute)]),
     kw("ipv6", "IPv6").then(&[kw("route", "Routes").run(C::ShowIpv6Route)]),
-    kw("logging", "Log").run(C::ShowLogging).then(&[kw("tail", "The end only")
-        .val()
-        .then(&[arg("<1-10000>", Ty::Int(1, 10_000), "Lines").val().run(C::ShowLogging)])]),
+    kw("logging", "Log").run(C::ShowLogging).then(&[kw("tail", "The end only").val().then(&[arg(
+        "<1-10000>",
+        Ty::Int(1, 10_000),
+        "Lines",
+    )
+    .val()
+    .run(C::ShowLogging)])]),
     kw("memory", "Memory in use").run(C::ShowMemory),
-    kw("persistence", "Clients bound to real servers").run(C::ShowPersistence).then(&[virtual_server(C::ShowPersistence)]),
+    kw("persistence", "Clients bound to real servers")
+        .run(C::ShowPersistence)
+        .then(&[virtual_server(C::ShowPersistence)]),
     kw("privilege", "Level of this session").run(C::ShowPrivilege),
     kw("processes", "Services of this box").run(C::ShowProcesses),
     kw("rate", "Connections and bytes per second").run(C::ShowRate).then(&[kw("interval", "Time measured")
@@ -68,12 +76,18 @@ pub(super) static SHOW: &[Node] = &[
         ]),
     ]),
     kw("startup-config", "Saved configuration").admin(C::ShowStartupConfig),
-    kw("statistics", "Totals since the last clear")
-        .run(C::ShowStatistics)
-        .then(&[kw("virtual-server", "One virtual-server").val().then(&[virtual_server(C::ShowStatistics)])]),
-    kw("tech-support", "Everything support asks for")
-        .admin(C::ShowTechSupport)
-        .then(&[kw("redact", "Without secrets").val().admin(C::ShowTechSupport)]),
+    kw("statistics", "Totals since the last clear").run(C::ShowStatistics).then(&[kw(
+        "virtual-server",
+        "One virtual-server",
+    )
+    .val()
+    .then(&[virtual_server(C::ShowStatistics)])]),
+    kw("tech-support", "Everything support asks for").admin(C::ShowTechSupport).then(&[kw(
+        "redact",
+        "Without secrets",
+    )
+    .val()
+    .admin(C::ShowTechSupport)]),
     kw("terminal", "Settings of this terminal").run(C::ShowTerminal),
     kw("thresholds", "Real servers near their limits").run(C::ShowThresholds),
     kw("users", "Sessions").run(C::ShowUsers),
@@ -100,9 +114,7 @@ static CONNECTIONS: [Node; 5] = [
         .val()
         .run(C::ShowConnections)
         .then(&CONNECTIONS)]),
-    kw("virtual-server", "Of one virtual server")
-        .val()
-        .then(&[virtual_server(C::ShowConnections).then(&CONNECTIONS)]),
+    kw("virtual-server", "Of one virtual server").val().then(&[virtual_server(C::ShowConnections).then(&CONNECTIONS)]),
 ];
 
 const fn setup() -> Node {

@@ -9,9 +9,13 @@ static REAL_SERVER: Block = Block {
         kw("weight", "Scheduling weight")
             .then(&[value("<0-65535>", Ty::Int(0, 65535), "Scheduling weight, 0 drains").default("1")]),
         kw("mode", "Forwarding, if not the virtual server's").then(MODES),
-        kw("threshold", "Connection limits").then(&[value("<0-65535>", Ty::Int(0, 65535), "No new ones above this, 0 is no limit")
-            .default("0")
-            .then(&[value("<0-65535>", Ty::Int(0, 65535), "New ones again below this (3/4 of upper)")])]),
+        kw("threshold", "Connection limits").then(&[value(
+            "<0-65535>",
+            Ty::Int(0, 65535),
+            "No new ones above this, 0 is no limit",
+        )
+        .default("0")
+        .then(&[value("<0-65535>", Ty::Int(0, 65535), "New ones again below this (3/4 of upper)")])]),
         HEALTH_CHECK,
         flag("drain", "Keep connections, take no new ones"),
         flag("shutdown", "Leave it out, its connections break"),
@@ -59,9 +63,11 @@ pub(super) static VIRTUAL_SERVER: Block = Block {
         ]),
         kw("source-nat", "Source addresses of mode fullnat").later().then(&[
             choice("interface", "Address of the outgoing interface").default("interface"),
-            kw("pool", "Pool of local addresses")
-                .val()
-                .then(&[value("NAME", Ty::Ref(Kind::Pool), "Name of an ip nat pool")]),
+            kw("pool", "Pool of local addresses").val().then(&[value(
+                "NAME",
+                Ty::Ref(Kind::Pool),
+                "Name of an ip nat pool",
+            )]),
         ]),
         kw("persistence", "Keep a client on one real server").then(&[
             kw("timeout", "How long without a connection").then(&[value(
@@ -69,24 +75,36 @@ pub(super) static VIRTUAL_SERVER: Block = Block {
                 Ty::Int(1, 31_536_000),
                 "Seconds",
             )]),
-            kw("netmask", "Clients that count as one").then(&[value("MASK|1-128", Ty::Mask, "Netmask or prefix length")]),
+            kw("netmask", "Clients that count as one").then(&[value(
+                "MASK|1-128",
+                Ty::Mask,
+                "Netmask or prefix length",
+            )]),
             kw("engine", "What identifies a client").then(&[choice("sip", "Call-ID of SIP")]),
         ]),
         flag("one-packet", "Schedule every UDP packet by itself"),
         HEALTH_CHECK,
-        kw("quorum", "Real servers needed to be up").later().then(&[value("<1-65535>", Ty::Int(1, 65535), "Sum of weights")
-            .default("1")
-            .then(&[kw("hysteresis", "Damping")
-                .val()
-                .then(&[value("<0-65535>", Ty::Int(0, 65535), "Sum of weights").default("0")])])]),
+        kw("quorum", "Real servers needed to be up").later().then(&[value(
+            "<1-65535>",
+            Ty::Int(1, 65535),
+            "Sum of weights",
+        )
+        .default("1")
+        .then(&[kw("hysteresis", "Damping")
+            .val()
+            .then(&[value("<0-65535>", Ty::Int(0, 65535), "Sum of weights").default("0")])])]),
         kw("sorry-server", "Where clients go when quorum is lost").later().then(&[arg(
             "ADDR",
             Ty::Addr(Family::Any),
             "Address of the sorry server",
         )
         .val()
-        .then(&[value("PORT", Ty::Port, "Port, or any")
-            .then(&[kw("mode", "Forwarding, if not the virtual server's").val().then(MODES)])])]),
+        .then(&[value("PORT", Ty::Port, "Port, or any").then(&[kw(
+            "mode",
+            "Forwarding, if not the virtual server's",
+        )
+        .val()
+        .then(MODES)])])]),
         flag("inhibit-on-failure", "A failed server gets weight 0, not removed").later(),
         flag("shutdown", "Leave it out, its connections break"),
         kw("real-server", "A server behind the virtual server").then(&[arg(

@@ -18,19 +18,32 @@ pub(super) static GROUP: Block = Block {
             "Milliseconds",
         )
         .default("100")])]),
-        kw("address", "Address of the active router").then(&[arg("ADDR/M", Ty::IfAddr(Family::Any), "Virtual address")
-            .line()
-            .then(&[kw("interface", "If not the group's").val().then(&[value("IFNAME", Ty::If, "Interface")])])]),
-        flag("preempt", "Take over from a lower priority")
-            .then(&[kw("delay", "Wait before taking over").val().then(&[value("<0-1000>", Ty::Int(0, 1000), "Seconds")
-                .default("0")])]),
+        kw("address", "Address of the active router").then(&[arg(
+            "ADDR/M",
+            Ty::IfAddr(Family::Any),
+            "Virtual address",
+        )
+        .line()
+        .then(&[kw("interface", "If not the group's").val().then(&[value("IFNAME", Ty::If, "Interface")])])]),
+        flag("preempt", "Take over from a lower priority").then(&[kw("delay", "Wait before taking over")
+            .val()
+            .then(&[value("<0-1000>", Ty::Int(0, 1000), "Seconds").default("0")])]),
         kw("peer", "Unicast to this router").then(&[arg("ADDR", Ty::Addr(Family::Any), "Address of the peer").line()]),
-        kw("source-address", "Sender of advertisements")
-            .then(&[value("ADDR", Ty::Addr(Family::Any), "Address of the interface")]),
+        kw("source-address", "Sender of advertisements").then(&[value(
+            "ADDR",
+            Ty::Addr(Family::Any),
+            "Address of the interface",
+        )]),
         kw("track", "Lower the priority on a fault").then(&[
-            kw("interface", "When an interface is down").then(&[arg("IFNAME", Ty::If, "Interface").line().then(WEIGHT)]),
-            kw("virtual-server", "When one loses its quorum")
-                .then(&[arg("NAME", Ty::Ref(Kind::VirtualServer), "Name of a virtual-server").line().then(WEIGHT)]),
+            kw("interface", "When an interface is down")
+                .then(&[arg("IFNAME", Ty::If, "Interface").line().then(WEIGHT)]),
+            kw("virtual-server", "When one loses its quorum").then(&[arg(
+                "NAME",
+                Ty::Ref(Kind::VirtualServer),
+                "Name of a virtual-server",
+            )
+            .line()
+            .then(WEIGHT)]),
         ]),
         flag("use-vmac", "Own hardware address 00:00:5e:00:01:VRID"),
         flag("shutdown", "Take no part"),
@@ -44,7 +57,11 @@ pub(super) static SYNC_GROUP: Block = Block {
     prompt: "config-vrrp-sync",
     nodes: &[
         DESCRIPTION,
-        kw("member", "A group that fails over with the others")
-            .then(&[arg("GROUP", Ty::Ref(Kind::VrrpGroup), "Name of a vrrp group").line()]),
+        kw("member", "A group that fails over with the others").then(&[arg(
+            "GROUP",
+            Ty::Ref(Kind::VrrpGroup),
+            "Name of a vrrp group",
+        )
+        .line()]),
     ],
 };

@@ -76,7 +76,9 @@ fn outcome(position: &Position, line: &str) -> Outcome {
             blocks.pop();
             Outcome::Moved(Position::Config(blocks))
         }
-        Meaning::Secret { line, .. } => Outcome::Rejected(format!("{line}: a secret in a file must be hashed (sha512)")),
+        Meaning::Secret { line, .. } => {
+            Outcome::Rejected(format!("{line}: a secret in a file must be hashed (sha512)"))
+        }
         Meaning::Run { .. } | Meaning::Help { .. } => Outcome::Rejected("not a line of a configuration".to_owned()),
     }
 }
@@ -111,25 +113,21 @@ struct BadHeader {
 
 impl Loader {
     fn line(&mut self, number: usize, line: &str) {
-        if let Some(bad) = self.bad.take() {
-            if blank(line) || bad.holds(line) {
-                if !blank(line) {
-                    let why = format!("its block was rejected in line {}", bad.number);
-                    self.rejected.push(reject(&self.position, number, line, why));
-                }
-                self.bad = Some(bad);
-                return;
-            }
+        if blank(line) {
+            return;
+        }
+        if let Some(bad) = self.bad.take().filter(|bad| bad.holds(line)) {
+            let why = format!("its block was rejected in line {}", bad.number);
+            self.rejected.push(reject(&self.position, number, line, why));
+            self.bad = Some(bad);
+            return;
         }
         match outcome(&self.position, line) {
             Outcome::Nothing => {}
             Outcome::Moved(to) => self.position = to,
             Outcome::Edit(edit, to) => {
-                if !edit.negate {
-                    self.tree.edit(&edit);
-                } else if !self.tree.edit(&edit) {
-                    // Nothing to remove, which is what the line asks for.
-                }
+                // A `no` that removes nothing has what it asks for.
+                self.tree.edit(&edit);
                 self.position = to;
             }
             Outcome::Rejected(why) => {

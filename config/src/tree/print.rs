@@ -58,7 +58,9 @@ fn print_level(out: &mut String, nodes: &'static [Node], tree: &Tree, depth: usi
     if style == Style::All {
         let mut lines: Vec<(Key, Option<&Entry>, String)> =
             tree.0.iter().map(|(key, entry)| (key.clone(), Some(entry), String::new())).collect();
-        lines.extend(defaults(nodes).into_iter().filter(|(key, _)| !tree.0.contains_key(key)).map(|(k, t)| (k, None, t)));
+        lines.extend(
+            defaults(nodes).into_iter().filter(|(key, _)| !tree.0.contains_key(key)).map(|(k, t)| (k, None, t)),
+        );
         lines.sort_by(|a, b| a.0.cmp(&b.0));
         for (key, entry, text) in lines {
             match entry {

@@ -15,7 +15,6 @@ fn examples_load_and_print_to_a_fixed_point() {
         let (tree, rejected) = load(text);
         assert_eq!(rejected, [], "{name}");
         let printed = tree.print();
-        eprintln!("{printed}");
         let (again, rejected) = load(&printed);
         assert_eq!(rejected, [], "{name}");
         assert_eq!(again, tree, "{name}");

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use nom::branch::alt;
-use nom::bytes::complete::{tag, take_while1, take_while_m_n};
+use nom::bytes::complete::{tag, take_while_m_n, take_while1};
 use nom::character::complete::{char, u16 as number16, u32 as number32};
 use nom::combinator::{all_consuming, map_opt, opt, recognize, value, verify};
 use nom::multi::separated_list1;
@@ -66,9 +66,9 @@ pub(crate) fn plausible(ty: Ty, prefix: &str) -> bool {
         Ty::Mask | Ty::Netmask | Ty::Time | Ty::Codes => {
             only(|c| c.is_ascii_digit() || matches!(c, '.' | ':' | ',' | '-'))
         }
-        Ty::If | Ty::Ref(Kind::Interface) => ["eth", "bond", "lo"].iter().any(|kind| {
-            if prefix.len() <= kind.len() { kind.starts_with(prefix) } else { prefix.starts_with(kind) }
-        }),
+        Ty::If | Ty::Ref(Kind::Interface) => ["eth", "bond", "lo"]
+            .iter()
+            .any(|kind| if prefix.len() <= kind.len() { kind.starts_with(prefix) } else { prefix.starts_with(kind) }),
         Ty::Archive => "archive:".starts_with(prefix) || prefix.starts_with("archive:"),
         Ty::Hash => "$6$".starts_with(prefix) || prefix.starts_with("$6$"),
         Ty::Name | Ty::Ref(_) => only(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')),
@@ -77,7 +77,10 @@ pub(crate) fn plausible(ty: Ty, prefix: &str) -> bool {
 }
 
 /// Runs a nom parser over the whole word.
-fn whole<'a, T>(parser: impl Parser<&'a str, Output = T, Error = nom::error::Error<&'a str>>, text: &'a str) -> Option<T> {
+fn whole<'a, T>(
+    parser: impl Parser<&'a str, Output = T, Error = nom::error::Error<&'a str>>,
+    text: &'a str,
+) -> Option<T> {
     all_consuming(parser).parse(text).ok().map(|(_, found)| found)
 }
 

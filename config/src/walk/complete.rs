@@ -104,18 +104,20 @@ impl Cursor<'_> {
         privilege: Privilege,
         kind: Kind,
     ) -> Result<Next, LineError> {
-        let complete = walk(sets.clone(), self.all, privilege).is_ok_and(|walked| is_complete(&walked, kind, privilege));
-        let (walked, nodes) = match walk(sets, self.done, privilege) {
+        let complete =
+            walk(sets.clone(), self.all, privilege).is_ok_and(|walked| is_complete(&walked, kind, privilege));
+        let (walked, mut nodes) = match walk(sets, self.done, privilege) {
             Ok(walked) => {
                 let nodes = self.matching(&walked, privilege);
                 (walked, nodes)
             }
-            // An IOS style prefix whose mask is missing.
-            Err((walked, LineError::Incomplete { expected })) => (walked, expected),
-            Err((_, error)) => return Err(error),
+            Err(stopped) => match stopped.error {
+                // An IOS style prefix whose mask is missing.
+                LineError::Incomplete { expected } => (stopped.walked, expected),
+                error => return Err(error),
+            },
         };
         let mut offset = self.offset;
-        let mut nodes = nodes;
         if let Some(step) = walked.steps.last().filter(|step| step.node.is_rest()) {
             // Free text goes on to the end of the line.
             offset = step.offset;

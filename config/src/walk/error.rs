@@ -69,10 +69,8 @@ impl LineError {
     pub fn render(&self, line: &str, prompt_width: usize) -> Vec<String> {
         match self {
             Self::Invalid { offset, .. } => {
-                let mut lines = vec![
-                    caret(prompt_width, line, *offset),
-                    "% Invalid input detected at '^' marker.".to_owned(),
-                ];
+                let mut lines =
+                    vec![caret(prompt_width, line, *offset), "% Invalid input detected at '^' marker.".to_owned()];
                 lines.extend(self.hint().map(|hint| format!("% {hint}")));
                 lines
             }

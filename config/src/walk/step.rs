@@ -28,6 +28,14 @@ pub(super) struct Walked {
     pub(super) sets: Vec<&'static [Node]>,
 }
 
+/// A walk that ended early.
+#[derive(Debug)]
+pub(super) struct Stopped {
+    /// As far as it went.
+    pub(super) walked: Walked,
+    pub(super) error: LineError,
+}
+
 /// The words of a line from `first` on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Words<'a> {
@@ -53,11 +61,7 @@ impl Walked {
 }
 
 /// Walks every word. Ends at the first that means nothing; whether the line is complete is for the caller to judge.
-pub(super) fn walk(
-    sets: Vec<&'static [Node]>,
-    input: Words<'_>,
-    privilege: Privilege,
-) -> Result<Walked, (Walked, LineError)> {
+pub(super) fn walk(sets: Vec<&'static [Node]>, input: Words<'_>, privilege: Privilege) -> Result<Walked, Box<Stopped>> {
     let mut walked = Walked { steps: Vec::with_capacity(input.words.len()), sets };
     let mut at = 0;
     while let Some(word) = input.words.get(at) {
@@ -67,7 +71,7 @@ pub(super) fn walk(
                 walked.sets = vec![node.next];
                 at += used;
             }
-            Err(error) => return Err((walked, error)),
+            Err(error) => return Err(Box::new(Stopped { walked, error })),
         }
     }
     Ok(walked)

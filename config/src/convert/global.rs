@@ -1,0 +1,174 @@
+//! Lines outside of blocks, and the headers that lead to them.
+
+use crate::model::{Config, FirewallMark, Line as Terminal, Monitor, Privilege, Route, Severity, Transport, VrrpGroup};
+use crate::tree::Tree;
+use crate::value::{Name, Value};
+
+use super::{Findings, Line, interface, virtual_server};
+
+/// Puts one line into its field.
+pub(super) fn read(config: &mut Config, line: &Line<'_>, out: &mut Findings) {
+    use Value as V;
+    match (line.kind.as_str(), line.words.as_slice()) {
+        ("hostname", [V::Name(name)]) => config.hostname = Some(name.clone()),
+        ("banner login", [V::Text(text)]) => config.banner_login = Some(text.clone()),
+        ("banner motd", [V::Text(text)]) => config.banner_motd = Some(text.clone()),
+        ("clock timezone", [V::Word(zone)]) => config.timezone = Some(zone.as_str().to_owned()),
+        ("enable secret", [V::Kw("sha512"), V::Hash(hash)]) => config.enable_secret = Some(hash.clone()),
+        (kind, [V::Name(name), ..]) if kind.starts_with("username") => user(config, name, line, out),
+        ("line console", []) => config.console = terminal(&line.entry.below, out),
+        ("line vty", []) => config.vty = terminal(&line.entry.below, out),
+        ("ip domain-name", [V::Name(name)]) => config.domain_name = Some(name.clone()),
+        ("ip name-server", [V::Addr(address)]) => config.name_servers.push(*address),
+        ("ip nat pool", [V::Name(name), V::Addr(first), last @ ..]) => {
+            let last = if let [V::Addr(last)] = last { *last } else { *first };
+            config.nat_pools.insert(name.clone(), (*first, last));
+        }
+        ("ip route" | "ipv6 route", [V::Net(prefix), V::Addr(gateway), distance @ ..]) => {
+            let distance = if let [V::Int(n)] = distance { small(*n) } else { 1 };
+            config.routes.push(Route { prefix: *prefix, gateway: *gateway, distance });
+        }
+        ("ip ssh access-class", [V::Net(prefix)]) => config.ssh.access_class.push(*prefix),
+        ("ip ssh port", [V::Int(port)]) => config.ssh.port = port16(*port),
+        ("ip ssh shutdown", []) => config.ssh.shutdown = true,
+        ("arp", [V::Addr(address), V::Mac(mac)]) => drop(config.neighbours.insert(*address, *mac)),
+        ("ntp server", [V::Word(host), prefer @ ..]) => {
+            config.ntp_servers.insert(host.as_str().to_owned(), !prefer.is_empty());
+        }
+        ("logging console", [V::Kw(level)]) => config.logging.console = Some(severity(level)),
+        ("logging trap", [V::Kw(level)]) => config.logging.trap = Some(severity(level)),
+        ("logging host", [V::Addr(address), how @ ..]) => {
+            let (transport, port) = match how {
+                [V::Kw(word), V::Int(port)] => (transport(word), port16(*port)),
+                [V::Kw(word)] => (transport(word), SYSLOG_PORT),
+                _ => (Transport::Udp, SYSLOG_PORT),
+            };
+            config.logging.hosts.insert(*address, (transport, port));
+        }
+        ("archive maximum", [V::Int(n)]) => config.archive_maximum = Some(small(*n)),
+        // No field: nothing acts on these in this release, and `later` says so.
+        ("snmp-server community" | "metrics port" | "metrics access-class" | "archive path", _) => {}
+        (kind, _) if kind.starts_with("connection-sync ") => {}
+        ("vrrp sync-group", _) => {}
+        (kind, words) if kind.starts_with("ipvs ") => ipvs(config, kind, words, line, out),
+        (kind, [V::Int(mark), V::Net(prefix), V::Ports(ports)]) if kind.starts_with("firewall-mark ") => {
+            let protocol = transport(&kind["firewall-mark ".len()..]);
+            config.firewall_marks.push(FirewallMark { mark: *mark, prefix: *prefix, protocol, ports: *ports });
+        }
+        ("interface", [V::If(name)]) => {
+            config.interfaces.insert(name.clone(), interface::read(&line.entry.below, out));
+        }
+        ("health-monitor", [V::Name(name)]) => drop(config.monitors.insert(name.clone(), monitor(&line.entry.below))),
+        ("virtual-server", [V::Name(name)]) => {
+            if let Some(server) = virtual_server::read(name, &line.entry.below, out) {
+                config.virtual_servers.insert(name.clone(), server);
+            }
+        }
+        ("vrrp group", [V::Name(name)]) => drop(config.vrrp_groups.insert(name.clone(), group(&line.entry.below))),
+        _ => out.unread(line),
+    }
+}
+
+/// RFC 5426 §3.3, RFC 6587 §3.
+const SYSLOG_PORT: u16 = 514;
+
+fn user(config: &mut Config, name: &Name, line: &Line<'_>, out: &mut Findings) {
+    use Value as V;
+    let user = config.users.entry(name.clone()).or_default();
+    // Kinds of this line hold the type of a key too, which is a keyword.
+    match (line.kind.as_str(), line.words.as_slice()) {
+        ("username privilege", [_, V::Kw("15")]) => user.privilege = Privilege::Admin,
+        ("username privilege", [_, V::Kw(_)]) => user.privilege = Privilege::User,
+        ("username secret", [_, V::Kw("sha512"), V::Hash(hash)]) => user.secret = Some(hash.clone()),
+        (kind, [_, V::Word(key), comment @ ..]) if kind.starts_with("username ssh-key ") => {
+            let mut text = format!("{} {}", &kind["username ssh-key ".len()..], key.as_str());
+            if let [V::Text(comment)] = comment {
+                text.push(' ');
+                text.push_str(comment);
+            }
+            user.ssh_keys.push(text);
+        }
+        _ => out.unread(line),
+    }
+}
+
+fn terminal(below: &Tree, out: &mut Findings) -> Terminal {
+    let mut terminal = Terminal::default();
+    for (key, entry) in below.lines() {
+        let line = Line::new(key, entry);
+        match (line.kind.as_str(), line.words.as_slice()) {
+            ("exec-timeout", [Value::Int(n)]) => terminal.exec_timeout_min = port16(*n),
+            ("speed", [Value::Kw(speed)]) => terminal.speed = speed.parse().unwrap_or(terminal.speed),
+            ("length", [Value::Int(n)]) => terminal.length = Some(port16(*n)),
+            ("width", [Value::Int(n)]) => terminal.width = Some(port16(*n)),
+            _ => out.unread(&line),
+        }
+    }
+    terminal
+}
+
+fn ipvs(config: &mut Config, kind: &str, words: &[&Value], line: &Line<'_>, out: &mut Findings) {
+    let ipvs = &mut config.ipvs;
+    match (kind, words) {
+        ("ipvs timeout tcp", [Value::Int(seconds)]) => ipvs.timeout_tcp = *seconds,
+        ("ipvs timeout tcpfin", [Value::Int(seconds)]) => ipvs.timeout_tcpfin = *seconds,
+        ("ipvs timeout udp", [Value::Int(seconds)]) => ipvs.timeout_udp = *seconds,
+        ("ipvs table-bits", [Value::Int(bits)]) => ipvs.table_bits = Some(small(*bits)),
+        ("ipvs expire-nodest-conn", []) => ipvs.expire_nodest_conn = true,
+        ("ipvs expire-quiescent-template", []) => ipvs.expire_quiescent_template = true,
+        ("ipvs sloppy-tcp", []) => ipvs.sloppy_tcp = true,
+        ("ipvs drop-entry", []) => ipvs.drop_entry = true,
+        _ => out.unread(line),
+    }
+}
+
+fn monitor(below: &Tree) -> Monitor {
+    let port = below.lines().find(|(key, _)| key.kind() == "port").and_then(|(_, entry)| entry.values().first());
+    Monitor { port: if let Some(Value::Int(port)) = port { Some(port16(*port)) } else { None } }
+}
+
+fn group(below: &Tree) -> VrrpGroup {
+    let mut group = VrrpGroup::default();
+    for (key, entry) in below.lines() {
+        let line = Line::new(key, entry);
+        match (line.kind.as_str(), line.words.as_slice()) {
+            ("vrid", [Value::Int(vrid), Value::Kw("interface"), Value::If(name)]) => {
+                group.vrid = Some((small(*vrid), name.clone()));
+            }
+            ("address", [Value::Net(net), ..]) => group.addresses.push(*net),
+            _ => {}
+        }
+    }
+    group
+}
+
+fn severity(word: &str) -> Severity {
+    match word {
+        "emergencies" => Severity::Emergencies,
+        "alerts" => Severity::Alerts,
+        "critical" => Severity::Critical,
+        "errors" => Severity::Errors,
+        "warnings" => Severity::Warnings,
+        "notifications" => Severity::Notifications,
+        "debugging" => Severity::Debugging,
+        _ => Severity::Informational,
+    }
+}
+
+pub(super) fn transport(word: &str) -> Transport {
+    match word {
+        "udp" => Transport::Udp,
+        "sctp" => Transport::Sctp,
+        _ => Transport::Tcp,
+    }
+}
+
+/// The trie has checked the range.
+pub(super) fn port16(number: u32) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+/// The trie has checked the range.
+pub(super) fn small(number: u32) -> u8 {
+    u8::try_from(number).unwrap_or(u8::MAX)
+}
