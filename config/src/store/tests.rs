@@ -1,0 +1,246 @@
+//! Power cuts at every step, damaged files, load order.
+
+use std::cell::Cell;
+
+use super::*;
+
+const OLD: &str = "hostname old\n";
+const TEXT: &str = "hostname new\nip name-server 192.0.2.53\n";
+
+fn meta(revision: u32) -> Meta {
+    let [saved, by, from, firmware] = ["2026-11-21T10:04:11Z", "admin", "192.0.2.7", "1.0.0"].map(str::to_owned);
+    Meta { saved, by, from, firmware, revision }
+}
+
+/// A directory whose power goes off after some steps: nothing happens any more. The step it happens in is torn: a write
+/// leaves half of its bytes.
+struct Cut {
+    dir: Dir,
+    left: Cell<usize>,
+}
+
+impl Cut {
+    fn step(&self) -> io::Result<()> {
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        if left == 0 { Err(io::Error::other("no power")) } else { Ok(()) }
+    }
+}
+
+impl Flash for Cut {
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        self.dir.read(name)
+    }
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        if self.left.get() == 0 {
+            self.dir.write(name, &bytes[..bytes.len() / 2])?;
+        }
+        self.step()?;
+        self.dir.write(name, bytes)
+    }
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        self.step()?;
+        self.dir.link(from, to)
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.step()?;
+        self.dir.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.step()?;
+        self.dir.remove(name)
+    }
+    fn make_dir(&self, name: &str) -> io::Result<()> {
+        self.step()?;
+        self.dir.make_dir(name)
+    }
+    fn list(&self, name: &str) -> io::Result<Vec<String>> {
+        self.dir.list(name)
+    }
+    fn sync(&self, name: &str) -> io::Result<()> {
+        self.step()?;
+        self.dir.sync(name)
+    }
+}
+
+fn cut_after(dir: &std::path::Path, steps: usize) -> Store<Cut> {
+    Store::over(Cut { dir: Dir::new(dir), left: Cell::new(steps) })
+}
+
+#[test]
+fn a_cut_at_any_step_of_a_save_leaves_the_old_or_the_new() {
+    let mut news = 0;
+    for steps in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        store.save(OLD, &meta(1), 2, &[], false).unwrap();
+        let saved = cut_after(dir.path(), steps).save(TEXT, &meta(2), 2, &[], false);
+        // The box boots: no fault, no fallback, one of the two texts.
+        let loaded = store.load();
+        assert_eq!((loaded.source, loaded.faults), (Source::Startup, vec![]), "step {steps}");
+        match loaded.saved.text.as_str() {
+            OLD => assert_eq!(news, 0, "the old one came back at step {steps}"),
+            TEXT => news += 1,
+            other => panic!("step {steps}: {other}"),
+        }
+        // And the next save works over whatever was left behind.
+        store.save("hostname third\n", &meta(3), 2, &[], false).unwrap();
+        assert_eq!(store.load().saved.text, "hostname third\n");
+        if saved.is_ok() {
+            assert!(steps > 6, "every step was cut once");
+            break;
+        }
+    }
+    assert!(news > 1);
+}
+
+#[test]
+fn a_cut_at_any_step_of_an_erase_leaves_all_or_nothing() {
+    for steps in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path());
+        store.save(OLD, &meta(1), 9, &[], false).unwrap();
+        store.save(TEXT, &meta(2), 9, &[], false).unwrap();
+        let erased = cut_after(dir.path(), steps).erase();
+        let loaded = store.load();
+        assert_eq!(loaded.faults, Vec::<String>::new(), "step {steps}");
+        match loaded.source {
+            Source::Startup => assert_eq!(loaded.saved.text, TEXT),
+            Source::Factory => assert_eq!(loaded.saved.text, FACTORY),
+            other => panic!("step {steps}: {other}"),
+        }
+        if erased.is_ok() {
+            assert_eq!(loaded.source, Source::Factory);
+            break;
+        }
+    }
+}
+
+#[test]
+fn the_file_is_the_one_of_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    Store::new(dir.path()).save("hostname lb1\n", &meta(42), 10, &[], false).unwrap();
+    let text = std::fs::read_to_string(dir.path().join(STARTUP)).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "! yoke-config 1");
+    assert_eq!(lines[1], "! saved 2026-11-21T10:04:11Z by admin from 192.0.2.7 firmware 1.0.0 revision 42");
+    // printf 'hostname lb1\nend\n' | sha256sum
+    assert_eq!(lines[2], "! sha256 8864c59a83d8a82919d66f2a3eb08d32b7934951d32aeb6c7652fc28d8cd0194");
+    assert_eq!(lines[3..], ["hostname lb1", "end"]);
+}
+
+#[test]
+fn load_falls_back_in_order_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    let spoil = |name: &str| {
+        let path = dir.path().join(name);
+        let text = std::fs::read_to_string(&path).unwrap().replace("hostname", "hostnamf");
+        std::fs::write(path, text).unwrap();
+    };
+    assert_eq!((store.load().source, store.load().faults), (Source::Factory, vec![]));
+    store.save(OLD, &meta(1), 9, &[], false).unwrap();
+    store.save(TEXT, &meta(2), 9, &[], false).unwrap();
+    assert_eq!(store.load().saved.meta, Some(meta(2)));
+
+    spoil(STARTUP);
+    let loaded = store.load();
+    assert_eq!((loaded.source, loaded.saved.text.as_str()), (Source::Backup, OLD));
+    assert_eq!(
+        loaded.faults,
+        [
+            "startup-config: the checksum is wrong",
+            "startup-config.bak is used instead, revision 1 saved 2026-11-21T10:04:11Z by admin"
+        ]
+    );
+
+    std::fs::remove_file(dir.path().join(BACKUP)).unwrap();
+    let loaded = store.load();
+    assert_eq!((loaded.source, loaded.saved.text.as_str()), (Source::Archive(2), TEXT));
+    assert_eq!(loaded.faults.len(), 3);
+
+    spoil("archive/2");
+    assert_eq!(store.load().source, Source::Archive(1));
+    std::fs::write(dir.path().join("archive/1"), "").unwrap();
+    let loaded = store.load();
+    assert_eq!((loaded.source, loaded.saved.text.as_str()), (Source::Factory, FACTORY));
+    assert_eq!(loaded.faults.last().map(String::as_str), Some("the factory configuration is used instead"));
+}
+
+#[test]
+fn damaged_and_foreign_files() {
+    let good = file::encode("hostname lb1\n", &meta(1));
+    for cut in 0..good.len() {
+        assert!(file::decode(&good[..cut]).is_err(), "cut at {cut}");
+    }
+    for at in 0..good.len() {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x04;
+        // A header may lose a name to a fault; the text is right or refused.
+        if let Ok(saved) = file::decode(&bytes) {
+            assert_eq!(saved.text, "hostname lb1\n", "byte {at}");
+        }
+    }
+    assert_eq!(file::decode(b"hostname x\nend\n"), Ok(Saved::bare("hostname x\n")), "by hand, taken as current");
+    assert_eq!(file::decode(b"end\n"), Ok(Saved::bare("")));
+    assert!(file::decode(b"\xff\xfe").is_err() && file::decode(&[0; 64]).is_err() && file::decode(b"").is_err());
+}
+
+#[test]
+fn a_newer_format_is_used_named_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let newer = String::from_utf8(file::encode(TEXT, &meta(5))).unwrap().replace("yoke-config 1", "yoke-config 2");
+    std::fs::write(dir.path().join(STARTUP), &newer).unwrap();
+    let store = Store::new(dir.path());
+    let loaded = store.load();
+    assert_eq!((loaded.source, loaded.saved.text.as_str()), (Source::Startup, TEXT));
+    assert!(loaded.faults[0].contains("format 2"), "{:?}", loaded.faults);
+    store.save(OLD, &meta(6), 9, &[], false).unwrap();
+    assert_eq!(std::fs::read_to_string(dir.path().join("startup-config.v2")).unwrap(), newer);
+}
+
+#[test]
+fn revisions_are_kept_and_pruned() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    for revision in 1..=12 {
+        assert_eq!(store.next_revision(), revision);
+        store.save(&format!("hostname r{revision}\n"), &meta(revision), 3, &[], false).unwrap();
+    }
+    assert_eq!(store.revisions(), [10, 11, 12]);
+    assert_eq!(store.read(Source::Archive(11)).unwrap().text, "hostname r11\n");
+    assert!(matches!(store.read(Source::Archive(9)), Err(StoreError::Missing(Source::Archive(9)))));
+}
+
+#[test]
+fn rejected_lines_are_not_lost_without_force() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    let (_, rejected) = crate::tree::load("hostname lb1\nfrobnicate 7\n");
+    let refused = store.save(OLD, &meta(1), 3, &rejected, false);
+    assert!(matches!(refused, Err(StoreError::Quarantine(1))));
+    assert_eq!(store.load().source, Source::Factory);
+    store.save(OLD, &meta(1), 3, &rejected, true).unwrap();
+    assert_eq!(store.load().source, Source::Startup);
+}
+
+#[test]
+fn only_the_owner_reads_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    Store::new(dir.path()).save(OLD, &meta(1), 3, &[], false).unwrap();
+    let mode = std::fs::metadata(dir.path().join(STARTUP)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_damaged_startup_never_replaces_a_good_backup() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path());
+    store.save(OLD, &meta(1), 3, &[], false).unwrap();
+    store.save(TEXT, &meta(2), 3, &[], false).unwrap();
+    std::fs::write(dir.path().join(STARTUP), "! yoke-config 1\n").unwrap();
+    store.save("hostname third\n", &meta(3), 3, &[], false).unwrap();
+    assert_eq!(store.read(Source::Backup).unwrap().text, OLD);
+    assert_eq!(store.read(Source::Startup).unwrap().text, "hostname third\n");
+}
