@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use yoke_init::{modprobe, mounts, say, stage1};
+use yoke_init::{drivers, flash, modprobe, pid1, say, stage1};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -11,15 +11,11 @@ fn main() -> ExitCode {
     ExitCode::from(match (std::process::id(), name, words.get(1).copied()) {
         (_, "modprobe", _) => modprobe::main(&arguments[1..]),
         (1, _, _) if words.first() == Some(&"/init") => stage1::main(),
-        (1, _, _) => {
-            for problem in mounts::mount_kernel().into_iter().chain(mounts::mount_slot()) {
-                say::kernel_log(&problem);
-            }
-            say::consoles("yoke: stage 2 is up; the supervisor comes next");
-            loop {
-                nix::unistd::pause();
-            }
-        }
+        (1, _, _) => pid1::main(),
+        (_, _, Some("flash")) => flash::main(),
+        (_, _, Some("network")) => drivers::network_main(),
+        (_, _, Some("devices")) => drivers::devices_main(),
+        (_, _, Some("unmount")) => pid1::unmount_main(),
         _ => {
             say::problem("init: runs as PID 1, or as: modprobe NAME");
             2

@@ -1,0 +1,405 @@
+//! PID 1 of the running box: one thread, one poll(2) over signals, words of services, requests, the kernel's log and what
+//! children write.
+//!
+//! It decides nothing itself: `supervisor` and `tasks` do, and this loop carries their effects out. It never waits, not for
+//! a child, not for netlink, not for the flash. If it dies the kernel panics and restarts the box, which is intended.
+
+mod clients;
+mod end;
+mod processes;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Read as _;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal as Number};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use self::clients::{ClientId, Clients};
+use self::end::How;
+pub use self::end::unmount_main;
+use self::processes::{Line, Processes, Start};
+use crate::clock::now;
+use crate::cmdline::Cmdline;
+use crate::log::Ring;
+use crate::request::{self, Reply, Request, ServiceSpec};
+use crate::supervisor::{self, Exit, Service, Signal, Step, Supervisor};
+use crate::sys::Identity;
+use crate::tasks::{self, Task, Tasks};
+use crate::{capability, consoles, kmsg, mounts, notify, say, sysctl};
+
+/// Where the director says which services the configuration needs.
+const SERVICES: &str = "/run/yoke/services.json";
+/// This program, for the one-shots.
+const INIT: &str = "/sbin/init";
+/// What the laboratory's initrd brings along, see `stage1`.
+const LAB: &str = "/run/lab/start";
+/// Longest silence of the director. It programs 10,000 real servers in one step, 7 s under emulation.
+const DIRECTOR_WATCHDOG: Duration = Duration::from_secs(30);
+/// Records taken from the kernel's log before everything else has its turn: at boot there are a thousand.
+const KMSG_TURN: usize = 32;
+/// Longest record of `/dev/kmsg`.
+const KMSG_BYTES: usize = 8192;
+
+struct Init {
+    supervisor: Supervisor,
+    tasks: Tasks,
+    processes: Processes,
+    clients: Clients,
+    ring: Ring,
+    /// What went wrong at boot, for `show warnings`.
+    warnings: Vec<String>,
+    /// What each one-shot has complained about in its present run.
+    problems: BTreeMap<Task, Vec<String>>,
+    /// Callers that wait for the network, and how many runs of setup must end before their reply.
+    setup_waiters: Vec<(ClientId, u8)>,
+    kernel_consoles: String,
+    end: Option<How>,
+    stopped: bool,
+}
+
+/// Runs the box; comes back only when it cannot even begin.
+#[must_use]
+pub fn main() -> u8 {
+    std::panic::set_hook(Box::new(|panic| {
+        say::kernel_log(&format!("{panic}"));
+        say::consoles(&format!("yoke: init failed, restarting: {panic}"));
+    }));
+    let Err(error) = run();
+    say::kernel_log(&format!("cannot run: {error:#}"));
+    say::consoles(&format!("yoke: init cannot run: {error:#}"));
+    1
+}
+
+fn run() -> anyhow::Result<std::convert::Infallible> {
+    let mut warnings: Vec<String> = mounts::mount_kernel().into_iter().chain(mounts::mount_slot()).collect();
+    // Ctrl-Alt-Del becomes a signal that nobody listens to. Refused in a container, where there is no such key.
+    let _ = nix::sys::reboot::set_cad_enabled(false);
+    warnings.extend(sysctl::apply_at_boot());
+
+    let mut mask = SigSet::empty();
+    for signal in [Number::SIGCHLD, Number::SIGTERM, Number::SIGPWR, Number::SIGINT] {
+        mask.add(signal);
+    }
+    mask.thread_block()?;
+    let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    fs::create_dir_all("/run/yoke").context("/run/yoke")?;
+    let notify = notify::Socket::bind(Path::new(notify::SOCKET)).context(notify::SOCKET)?;
+    let mut init = Init {
+        supervisor: Supervisor::default(),
+        tasks: Tasks::default(),
+        processes: Processes::new().context("/dev/null")?,
+        clients: Clients::bind(Path::new(request::SOCKET)).context(request::SOCKET)?,
+        ring: Ring::default(),
+        warnings,
+        problems: BTreeMap::new(),
+        setup_waiters: Vec::new(),
+        kernel_consoles: fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default(),
+        end: None,
+        stopped: false,
+    };
+    for warning in init.warnings.clone() {
+        init.note(&warning);
+    }
+    init.start_fixed();
+    let kernel_log = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg").ok();
+    loop {
+        init.carry_out();
+        if init.stopped {
+            return Err(end::finish(init.end.unwrap_or(How::Restart)));
+        }
+        init.turn(&signals, &notify, kernel_log.as_ref())?;
+    }
+}
+
+impl Init {
+    /// The services every box has, consoles first: somebody is waiting in front of them.
+    fn start_fixed(&mut self) {
+        let now = now();
+        let director = Service {
+            spec: ServiceSpec {
+                name: "director".to_owned(),
+                argv: vec!["/usr/sbin/director".to_owned()],
+                env: vec![("PATH".to_owned(), "/usr/sbin:/usr/bin".to_owned())],
+                ..ServiceSpec::default()
+            },
+            notify: true,
+            watchdog: Some(DIRECTOR_WATCHDOG),
+            terminal: None,
+        };
+        // Added first, since services stop in reverse order.
+        self.supervisor.handle_add(director, Some("waits for /flash"), now);
+        let cmdline = Cmdline::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
+        let named: Vec<&str> = cmdline.consoles().collect();
+        for terminal in consoles::terminals(&self.kernel_consoles, &named, consoles::exists) {
+            self.supervisor.handle_add(consoles::service(&terminal), None, now);
+        }
+        if Path::new(LAB).exists() {
+            self.warnings.push("the boot loader appended a laboratory initrd: its program runs as root".to_owned());
+            let spec = ServiceSpec { name: "lab".to_owned(), argv: vec![LAB.to_owned()], ..ServiceSpec::default() };
+            self.supervisor.handle_add(Service { spec, ..Service::default() }, None, now);
+        }
+        for task in [Task::Flash, Task::Network, Task::Devices] {
+            self.tasks.handle_request(task);
+        }
+    }
+
+    /// Waits for the next event and handles everything that has happened.
+    fn turn(&mut self, signals: &SignalFd, notify: &notify::Socket, kernel_log: Option<&File>) -> anyhow::Result<()> {
+        let deadline = self.supervisor.poll_timeout().into_iter().chain(self.tasks.poll_timeout()).min();
+        let mut fds = vec![
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(notify.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.clients.listener(), PollFlags::POLLIN),
+        ];
+        let callers = fds.len();
+        fds.extend(self.clients.pollable().map(|(fd, events)| PollFd::new(fd, events)));
+        let pipes = fds.len();
+        fds.extend(self.processes.pipes().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        let kernel = fds.len();
+        fds.extend(kernel_log.map(|file| PollFd::new(file.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut fds, timeout(deadline)) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context("poll"),
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+        drop(fds);
+
+        // Words before deaths: a service that says something and ends has said it.
+        if ready[1] {
+            while let Some((pid, notices)) = notify.receive() {
+                for notice in notices {
+                    self.supervisor.handle_notice(pid, notice, now());
+                }
+            }
+        }
+        for index in (pipes..kernel).filter(|index| ready[*index]) {
+            let lines = self.processes.read(index - pipes);
+            self.take_lines(lines);
+        }
+        if ready[0] {
+            while let Ok(Some(signal)) = signals.read_signal() {
+                self.take_signal(signal.ssi_signo);
+            }
+        }
+        for index in (callers..pipes).filter(|index| ready[*index]) {
+            for (client, request) in self.clients.serve(index - callers) {
+                self.answer(client, request);
+                self.carry_out();
+            }
+        }
+        if ready[2] {
+            self.clients.accept();
+        }
+        if let Some(file) = kernel_log.filter(|_| ready.get(kernel) == Some(&true)) {
+            self.take_kernel_log(file);
+        }
+        self.processes.forget_closed();
+        self.clients.forget_finished();
+        self.supervisor.handle_timeout(now());
+        self.tasks.handle_timeout(now());
+        Ok(())
+    }
+
+    /// Does what the machines want until they want nothing.
+    fn carry_out(&mut self) {
+        loop {
+            if let Some(effect) = self.supervisor.poll_effect() {
+                match effect {
+                    supervisor::Effect::Spawn { name, step } => self.spawn_service(&name, step),
+                    supervisor::Effect::Signal { pid, signal } => self.processes.signal(pid, signal),
+                    supervisor::Effect::Log(text) => self.note(&text),
+                    supervisor::Effect::AllStopped => self.stopped = true,
+                }
+            } else if let Some(effect) = self.tasks.poll_effect() {
+                match effect {
+                    tasks::Effect::Spawn(task) => self.spawn_task(task),
+                    tasks::Effect::Kill(pid) => self.processes.signal(pid, Signal::Kill),
+                    tasks::Effect::Ended { task, exit } => self.task_ended(task, &exit),
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn spawn_service(&mut self, name: &str, step: Step) {
+        let Some(service) = self.supervisor.service(name).cloned() else { return };
+        let spec = &service.spec;
+        let mut env = spec.env.clone();
+        let (argv, identity, terminal) = match step {
+            Step::Before(at) => (spec.before[at].clone(), Ok(Identity::default()), None),
+            Step::Main => {
+                if service.notify {
+                    env.push(("NOTIFY_SOCKET".to_owned(), notify::SOCKET.to_owned()));
+                }
+                if let Some(period) = service.watchdog {
+                    env.push(("WATCHDOG_USEC".to_owned(), period.as_micros().to_string()));
+                }
+                let keep = spec.capabilities.as_deref().map(capability::set).transpose();
+                let identity = keep.map(|capabilities| Identity { ids: spec.ids, capabilities });
+                (spec.argv.clone(), identity, service.terminal.as_deref())
+            }
+        };
+        let terminal = terminal.map(|name| (name, self.kernel_consoles.split_ascii_whitespace().any(|c| c == name)));
+        let outcome = identity.and_then(|identity| {
+            self.processes.start(&Start { argv: &argv, env: &env, source: name, terminal, identity, task: None })
+        });
+        self.supervisor.handle_spawned(name, outcome, now());
+    }
+
+    fn spawn_task(&mut self, task: Task) {
+        self.problems.remove(&task);
+        let outcome = self.processes.start(&Start {
+            argv: &[INIT.to_owned(), task.word().to_owned()],
+            env: &[],
+            source: task.word(),
+            terminal: None,
+            identity: Identity::default(),
+            task: Some(task),
+        });
+        self.tasks.handle_spawned(task, outcome, now());
+    }
+
+    fn task_ended(&mut self, task: Task, exit: &Exit) {
+        let left = self.processes.read_task(task);
+        self.take_lines(left);
+        let mut problems = self.problems.remove(&task).unwrap_or_default();
+        match exit {
+            Exit::Code(0) => {}
+            // It says no more than the lines do.
+            Exit::Code(1) if !problems.is_empty() => {}
+            Exit::Code(_) | Exit::Signal(_) | Exit::NotStarted(_) => {
+                problems.push(format!("init {}: {exit}", task.word()));
+            }
+        }
+        match task {
+            Task::Flash => {
+                self.warnings.extend(problems);
+                self.supervisor.handle_release("director", now());
+            }
+            Task::Network | Task::Devices => self.warnings.extend(problems),
+            Task::Setup => {
+                let mut waiting = Vec::new();
+                for (client, runs) in std::mem::take(&mut self.setup_waiters) {
+                    match runs {
+                        0 | 1 => self.clients.reply(client, &Reply::Setup { problems: problems.clone() }),
+                        more => waiting.push((client, more - 1)),
+                    }
+                }
+                self.setup_waiters = waiting;
+            }
+        }
+    }
+
+    fn answer(&mut self, client: ClientId, request: Request) {
+        let reply = match request {
+            Request::Setup => {
+                let runs = self.tasks.handle_request(Task::Setup);
+                self.setup_waiters.push((client, runs));
+                return;
+            }
+            Request::Services => match read_services() {
+                Ok(specs) => {
+                    self.supervisor.handle_configured(&specs, now());
+                    Reply::Done
+                }
+                Err(error) => Reply::Failed { why: format!("{error:#}") },
+            },
+            Request::Restart { name } => match self.supervisor.handle_restart(&name, now()) {
+                Ok(()) => Reply::Done,
+                Err(why) => Reply::Failed { why },
+            },
+            Request::Status => {
+                let warnings = self.warnings.iter().cloned().chain(self.supervisor.warnings()).collect();
+                Reply::Status { services: self.supervisor.status(now()), warnings }
+            }
+            Request::Log { lines } => Reply::Log { lines: self.ring.last(lines) },
+            Request::Reboot => self.go_down(How::Restart),
+            Request::PowerOff => self.go_down(How::PowerOff),
+        };
+        self.clients.reply(client, &reply);
+    }
+
+    fn go_down(&mut self, how: How) -> Reply {
+        if self.end.is_none() {
+            self.end = Some(how);
+            self.note(match how {
+                How::Restart => "restarting",
+                How::PowerOff => "switching off",
+            });
+            self.tasks.handle_shutdown();
+            self.supervisor.handle_shutdown(now());
+        }
+        Reply::Done
+    }
+
+    fn take_signal(&mut self, number: u32) {
+        match i32::try_from(number).ok().and_then(|number| Number::try_from(number).ok()) {
+            Some(Number::SIGCHLD) => {
+                while let Some((pid, exit)) = self.processes.reap() {
+                    if !self.supervisor.handle_exit(pid, &exit, now()) {
+                        self.tasks.handle_exit(pid, exit);
+                    }
+                    self.carry_out();
+                }
+            }
+            // What other inits mean by them; an orderly end for who has no other way to ask.
+            Some(Number::SIGTERM) => drop(self.go_down(How::Restart)),
+            Some(Number::SIGPWR) => drop(self.go_down(How::PowerOff)),
+            _ => {}
+        }
+    }
+
+    fn take_lines(&mut self, lines: Vec<Line>) {
+        for line in lines {
+            self.ring.push(now(), &line.source, &line.text);
+            if let Some(task) = line.problem_of {
+                self.problems.entry(task).or_default().push(line.text);
+            }
+        }
+    }
+
+    fn take_kernel_log(&mut self, mut file: &File) {
+        let mut record = [0; KMSG_BYTES];
+        for _ in 0..KMSG_TURN {
+            match file.read(&mut record) {
+                Ok(length) => {
+                    if let Some(record) = kmsg::parse(&record[..length]) {
+                        self.ring.push(record.at, record.source, &record.text);
+                    }
+                }
+                // Some were overwritten before they could be read; the next read goes on with the oldest that is left.
+                Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn note(&mut self, text: &str) {
+        self.ring.push(now(), "init", text);
+    }
+}
+
+/// What poll(2) is to wait, rounded up so that a deadline has passed when it wakes.
+fn timeout(deadline: Option<Duration>) -> PollTimeout {
+    let Some(deadline) = deadline else { return PollTimeout::NONE };
+    let left = deadline.saturating_sub(now()).as_millis() + 1;
+    PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+}
+
+fn read_services() -> anyhow::Result<Vec<ServiceSpec>> {
+    let text = fs::read_to_string(SERVICES).context(SERVICES)?;
+    let specs: Vec<ServiceSpec> = serde_json::from_str(&text).context(SERVICES)?;
+    for spec in &specs {
+        let program = spec.argv.first().map_or("", String::as_str);
+        anyhow::ensure!(program.starts_with('/'), "service {}: {program:?}: not an absolute path", spec.name);
+    }
+    Ok(specs)
+}

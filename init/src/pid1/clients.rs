@@ -1,0 +1,142 @@
+//! The callers on `/run/yoke/init.sock`: requests in, replies out, without ever waiting for one of them.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+
+use nix::poll::PollFlags;
+use nix::sys::socket::{MsgFlags, send};
+use yoke_control::{Connection, Error, Server};
+
+use crate::request::{Reply, Request};
+use std::os::fd::AsRawFd as _;
+
+/// Callers at a time. The director holds one connection; the rest are single requests of tools and tests.
+const CLIENTS_MAX: usize = 16;
+
+/// Who asked, for the reply.
+pub(super) type ClientId = u64;
+
+struct Client {
+    id: ClientId,
+    connection: Connection,
+    /// What did not fit into the socket yet.
+    out: Vec<u8>,
+    /// Nothing more comes from it; it goes once it has its replies.
+    finished: bool,
+    /// Replies it still waits for.
+    owed: usize,
+}
+
+/// The socket and the callers.
+pub(super) struct Clients {
+    server: Server,
+    clients: Vec<Client>,
+    next: ClientId,
+}
+
+impl Clients {
+    /// # Errors
+    /// Those of binding the socket.
+    pub(super) fn bind(path: &Path) -> io::Result<Self> {
+        let server = Server::bind(path, 0o600)?;
+        server.set_nonblocking()?;
+        Ok(Self { server, clients: Vec::new(), next: 0 })
+    }
+
+    /// The socket for new callers.
+    pub(super) fn listener(&self) -> BorrowedFd<'_> {
+        self.server.as_fd()
+    }
+
+    /// Callers to poll, in the order of [`Clients::serve`]'s index.
+    pub(super) fn pollable(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+        self.clients.iter().map(|client| {
+            let mut events = PollFlags::empty();
+            if !client.finished {
+                events |= PollFlags::POLLIN;
+            }
+            if !client.out.is_empty() {
+                events |= PollFlags::POLLOUT;
+            }
+            (client.connection.as_fd(), events)
+        })
+    }
+
+    /// Takes new callers. Only root may ask; the mode of the socket says so, and so does this.
+    pub(super) fn accept(&mut self) {
+        while let Ok((connection, peer)) = self.server.accept() {
+            if peer.uid != 0 || self.clients.len() >= CLIENTS_MAX || connection.set_nonblocking().is_err() {
+                continue;
+            }
+            self.next += 1;
+            self.clients.push(Client { id: self.next, connection, out: Vec::new(), finished: false, owed: 0 });
+        }
+    }
+
+    /// Reads and writes what one caller allows. Requests that make no sense are answered here.
+    pub(super) fn serve(&mut self, index: usize) -> Vec<(ClientId, Request)> {
+        let Some(client) = self.clients.get_mut(index) else { return Vec::new() };
+        client.flush();
+        let mut requests = Vec::new();
+        while !client.finished {
+            match client.connection.recv::<Request>() {
+                Ok(Some(request)) => {
+                    client.owed += 1;
+                    requests.push((client.id, request));
+                }
+                Ok(None) => client.finished = true,
+                Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(Error::Json(error)) => {
+                    client.owed += 1;
+                    client.reply(&Reply::Failed { why: format!("request: {error}") });
+                }
+                Err(Error::Io(_) | Error::TooLong | Error::Closed) => {
+                    client.finished = true;
+                    client.owed = 0;
+                }
+            }
+        }
+        requests
+    }
+
+    /// Answers a caller, if it is still there.
+    pub(super) fn reply(&mut self, id: ClientId, reply: &Reply) {
+        if let Some(client) = self.clients.iter_mut().find(|client| client.id == id) {
+            client.reply(reply);
+        }
+    }
+
+    /// Forgets the callers that have said and heard everything. Indices change.
+    pub(super) fn forget_finished(&mut self) {
+        self.clients.retain(|client| !(client.finished && client.owed == 0 && client.out.is_empty()));
+    }
+}
+
+impl Client {
+    fn reply(&mut self, reply: &Reply) {
+        self.owed = self.owed.saturating_sub(1);
+        // A reply is plain data that JSON can hold; if it could not, closing is all that is left.
+        match yoke_control::emit(reply) {
+            Ok(line) => self.out.extend_from_slice(&line),
+            Err(_) => self.finished = true,
+        }
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        while !self.out.is_empty() {
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            match send(self.connection.as_fd().as_raw_fd(), &self.out, flags) {
+                Ok(sent) => drop(self.out.drain(..sent)),
+                Err(nix::errno::Errno::EAGAIN) => return,
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(_) => {
+                    self.finished = true;
+                    self.owed = 0;
+                    self.out.clear();
+                }
+            }
+        }
+    }
+}
