@@ -82,12 +82,8 @@ impl Flash {
         Ok(flash)
     }
 
-    fn debugfs(&self, write: bool, request: &str) -> Result<Vec<u8>> {
-        let mut command = Command::new("debugfs");
-        if write {
-            command.arg("-w");
-        }
-        run(command.args(["-R", request, &self.target]))
+    fn debugfs(&self, request: &str) -> Result<Vec<u8>> {
+        run(Command::new("debugfs").args(["-R", request, &self.target]))
     }
 
     /// The bytes of `name`, empty when there is no such file.
@@ -95,7 +91,18 @@ impl Flash {
     /// # Errors
     /// Those of debugfs.
     pub fn read(&self, name: &str) -> Result<Vec<u8>> {
-        self.debugfs(false, &format!("cat {name}"))
+        self.debugfs(&format!("cat {name}"))
+    }
+
+    /// The names in the folder `folder`.
+    ///
+    /// # Errors
+    /// Those of debugfs.
+    pub fn names(&self, folder: &str) -> Result<Vec<String>> {
+        // `ls -p` prints /inode/mode/uid/gid/name/size/ a line.
+        let listing = String::from_utf8(self.debugfs(&format!("ls -p {folder}"))?)?;
+        let names = listing.lines().filter_map(|line| line.split('/').nth(5));
+        Ok(names.filter(|name| !name.is_empty() && !name.starts_with('.')).map(str::to_owned).collect())
     }
 
     /// Puts `bytes` in the place of `name`. Other names of the same file keep the old bytes.
@@ -105,8 +112,12 @@ impl Flash {
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         let source = tempfile::NamedTempFile::new()?;
         std::fs::write(source.path(), bytes)?;
-        self.debugfs(true, &format!("rm {name}"))?;
-        self.debugfs(true, &format!("write {} {name}", source.path().display()))?;
+        // `write` takes no path, only a name in its current folder. `rm` of what is not there yet is no failure.
+        let (folder, file) = name.rsplit_once('/').unwrap_or(("/", name));
+        let script = tempfile::NamedTempFile::new()?;
+        let requests = format!("cd {folder}\nrm {file}\nwrite {} {file}\n", source.path().display());
+        std::fs::write(script.path(), requests)?;
+        run(Command::new("debugfs").arg("-w").arg("-f").arg(script.path()).arg(&self.target))?;
         ensure!(self.read(name)? == bytes, "{name} does not read back from the config partition");
         Ok(())
     }
@@ -144,7 +155,7 @@ impl Slot {
             .trim_matches('"');
         let esp = partition(disk, "esp")?.uuid;
         let command_line =
-            format!("console=tty0 console=ttyS0,115200 {arguments} yoke.slot=a yoke.esp={esp} rdinit=/lab/init");
+            format!("console=tty0 console=ttyS0,115200 {arguments} yoke.slot=a yoke.boot={esp} rdinit=/yoke-lab/init");
 
         let mut initrd = std::fs::read(root.join("boot/initrd"))?;
         // The kernel takes one archive after the other, each on a boundary of four bytes.
@@ -158,7 +169,7 @@ impl Slot {
 
 /// The appended archive: busybox of the slot, our two scripts, and this machine's `ipvsadm` with its libraries.
 fn shell_archive(busybox: &Path, tree: &Path) -> Result<Vec<u8>> {
-    let lab = tree.join("lab");
+    let lab = tree.join("yoke-lab");
     std::fs::create_dir_all(&lab)?;
     std::fs::copy(busybox, lab.join("busybox"))?;
     std::fs::write(lab.join("init"), labshell::INIT)?;
@@ -174,6 +185,6 @@ fn shell_archive(busybox: &Path, tree: &Path) -> Result<Vec<u8>> {
         std::fs::create_dir_all(to.parent().context("a path with a parent")?)?;
         std::fs::copy(path, to)?;
     }
-    let archive = "find lab | LC_ALL=C sort | cpio --quiet --create --format=newc --owner=0:0";
+    let archive = "find yoke-lab | LC_ALL=C sort | cpio --quiet --create --format=newc --owner=0:0";
     run(Command::new("sh").args(["-c", archive]).current_dir(tree)).context("pack the lab's initrd (package cpio)")
 }

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::serial::Serial;
+use crate::serial::{Screen, Serial};
 
 /// From power-on until the shell answers.
 const START_LIMIT: Duration = Duration::from_secs(90);
 /// One command on an emulated machine.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
+
+/// Nobody reads it on a screen: no row is ever cut in two.
+pub const COLUMNS: usize = 10_000;
 
 /// PID 1 for a moment: prepares the shell's root, starts it, and becomes the initrd's own `/init`.
 pub const INIT: &str = include_str!("../guest/init");
@@ -37,7 +40,10 @@ impl LabShell {
     /// # Errors
     /// When it does not come.
     pub fn wait_ready(&self) -> Result<()> {
-        self.serial.wait_text(0, "lab shell ready", START_LIMIT)?;
+        // With the newline that ends the row.
+        let ready =
+            |screen: &Screen| screen.term.lines_from(0).iter().rev().nth(1)?.contains("lab shell ready").then_some(());
+        self.serial.wait("wait for the lab shell", START_LIMIT, ready)?;
         Ok(())
     }
 
@@ -51,7 +57,7 @@ impl LabShell {
         let first = self.serial.look(|screen| screen.term.row());
         self.serial.send(&format!("{line}\n"))?;
         let end = format!("@{number} ");
-        let done = |screen: &crate::serial::Screen| {
+        let done = |screen: &Screen| {
             let mut rows = screen.term.lines_from(first);
             // The row of the cursor is empty: the mark is a whole row.
             rows.pop();

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`net`], [`servers`], [`traffic`] | the network, what answers in it, who asks |
 //! | [`disk`], [`vm`], [`qmp`] | a machine, its disk, its power and its cables |
-//! | [`serial`], [`term`], [`console`], [`labshell`] | typing at it, and reading what it says |
+//! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`] | typing at it, and reading what it says |
 //! | [`runner`], [`scenario`], [`wait`] | what is checked, and the one way to wait |
 
 pub mod console;
@@ -19,6 +19,7 @@ pub mod runner;
 pub mod scenario;
 pub mod serial;
 pub mod servers;
+pub mod ssh;
 pub mod term;
 pub mod traffic;
 pub mod vm;

@@ -1,8 +1,59 @@
 //! The scenarios, in the order they run: what the others rest on comes first.
 
+mod bad_input;
+mod faults;
+mod firmware;
+mod first_boot;
+mod flash;
 mod instruments;
+mod matrix;
+mod paste;
+mod seed;
+mod ssh;
 
-use crate::runner::{Rung, Scenario};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::net::addr;
+use crate::runner::{Rung, Scenario, World};
+use crate::{traffic, wait};
 
 /// All of them.
-pub const ALL: &[Scenario] = &[Scenario { rung: Rung::Namespaces, name: "instruments", run: instruments::run }];
+pub const ALL: &[Scenario] = &[
+    Scenario { rung: Rung::Namespaces, name: "instruments", run: instruments::run },
+    Scenario { rung: Rung::Vm, name: "first_boot", run: first_boot::run },
+    Scenario { rung: Rung::Vm, name: "seed", run: seed::run },
+    Scenario { rung: Rung::Vm, name: "matrix", run: matrix::run },
+    Scenario { rung: Rung::Vm, name: "bad_input", run: bad_input::run },
+    Scenario { rung: Rung::Vm, name: "flash", run: flash::run },
+    Scenario { rung: Rung::Vm, name: "faults", run: faults::run },
+    Scenario { rung: Rung::Vm, name: "ssh", run: ssh::run },
+    Scenario { rung: Rung::Vm, name: "paste", run: paste::run },
+    Scenario { rung: Rung::Vm, name: "firmware", run: firmware::run },
+];
+
+/// Admin's password on every box of the lab.
+const PASSWORD: &str = "lab-Passw0rd";
+
+/// From power-on to the first answer of a service that was saved.
+const SERVING_LIMIT: Duration = Duration::from_secs(60);
+
+/// The lines of a configuration file, as they are typed.
+fn typed(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('!')).collect()
+}
+
+/// Makes a factory-fresh box that is on balance `www` over both servers by mode nat, with nothing saved yet.
+fn serve_nat(world: &mut World) -> Result<()> {
+    let console = world.console()?;
+    console.first_password(PASSWORD)?;
+    console.ok("terminal length 0")?;
+    console.configure(&typed(include_str!("../config/nat.cfg")))?;
+    wait_serving().map(drop)
+}
+
+/// Waits for the first answer of `www`.
+fn wait_serving() -> Result<traffic::Reply> {
+    wait::until("the first balanced answer", SERVING_LIMIT, || traffic::http(addr::VIP_NAT))
+}

@@ -32,14 +32,14 @@ pub struct Serial {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     screen: Mutex<Screen>,
     changed: Condvar,
 }
 
 /// What has arrived so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Screen {
     /// Drawn.
     pub term: Term,
@@ -70,14 +70,16 @@ impl Listener {
         Ok(stream)
     }
 
-    /// As [`Listener::accept`], and starts to read; all that arrives goes to the file `transcript` too.
+    /// As [`Listener::accept`], and starts to read; all that arrives goes to the file `transcript` too. The terminal on
+    /// this end has so many `columns`.
     ///
     /// # Errors
     /// As [`Listener::accept`], or when the transcript cannot be created.
-    pub fn open(&self, name: &str, transcript: &Path, limit: Duration) -> Result<Serial> {
+    pub fn open(&self, name: &str, columns: usize, transcript: &Path, limit: Duration) -> Result<Serial> {
         let stream = self.accept(limit)?;
         let log = File::options().create(true).append(true).open(transcript)?;
-        let shared = Arc::new(Shared::default());
+        let screen = Screen { term: Term::new(columns), bytes: 0, closed: false };
+        let shared = Arc::new(Shared { screen: Mutex::new(screen), changed: Condvar::new() });
         let (reader, sink) = (stream.try_clone()?, shared.clone());
         std::thread::Builder::new().name(format!("read {name}")).spawn(move || read(reader, &sink, log))?;
         Ok(Serial { name: name.to_owned(), stream, shared })

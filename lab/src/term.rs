@@ -5,11 +5,12 @@
 //! region, no attribute, no character set.
 
 /// Columns of a VT100. The shell assumes them on a serial line that reports no size.
-const WIDTH: usize = 80;
+pub const VT100_COLUMNS: usize = 80;
 
 /// The rows and the cursor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Term {
+    columns: usize,
     rows: Vec<Vec<char>>,
     row: usize,
     col: usize,
@@ -28,6 +29,11 @@ enum State {
 }
 
 impl Term {
+    /// An empty screen of so many columns.
+    pub fn new(columns: usize) -> Self {
+        Self { columns, rows: Vec::new(), row: 0, col: 0, state: State::default(), parameters: String::new() }
+    }
+
     /// Draws `bytes`.
     pub fn feed(&mut self, bytes: &[u8]) {
         for &byte in bytes {
@@ -84,7 +90,7 @@ impl Term {
             0..=31 | 127 => {}
             _ => {
                 // The wrap happens when the next character arrives, not when the last column is filled.
-                if self.col >= WIDTH {
+                if self.col >= self.columns {
                     self.col = 0;
                     self.row += 1;
                 }
@@ -105,7 +111,7 @@ impl Term {
         match command {
             b'A' => self.row = self.row.saturating_sub(count),
             b'B' => self.row += count,
-            b'C' => self.col = (self.col + count).min(WIDTH - 1),
+            b'C' => self.col = (self.col + count).min(self.columns - 1),
             b'D' => self.col = self.col.saturating_sub(count),
             b'G' => self.col = count - 1,
             b'K' if first.unwrap_or(0) == 0 => {
@@ -141,7 +147,7 @@ mod tests {
     use super::*;
 
     fn rows(bytes: &[u8]) -> Vec<String> {
-        let mut term = Term::default();
+        let mut term = Term::new(VT100_COLUMNS);
         term.feed(bytes);
         term.lines_from(0)
     }
@@ -155,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_cursor_tells_a_waiting_prompt_from_one_that_is_typed_at() {
-        let mut term = Term::default();
+        let mut term = Term::new(VT100_COLUMNS);
         term.feed(b"a\r\nyoke#");
         assert_eq!((term.row(), term.before_cursor()), (1, ("yoke#".to_owned(), true)));
         term.feed(b"show\r\x1b[5C");
@@ -164,7 +170,7 @@ mod tests {
 
     #[test]
     fn long_lines_wrap_as_on_a_vt100() {
-        let mut term = Term::default();
+        let mut term = Term::new(VT100_COLUMNS);
         term.feed("x".repeat(80).as_bytes());
         assert_eq!(term.row(), 0, "the last column does not wrap by itself");
         term.feed(b"y");

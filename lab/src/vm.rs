@@ -12,10 +12,11 @@ use serde_json::json;
 
 use crate::console::Console;
 use crate::disk::Slot;
-use crate::labshell::LabShell;
+use crate::labshell::{self, LabShell};
 use crate::net::Ns;
 use crate::qmp::Qmp;
 use crate::serial::Listener;
+use crate::term::VT100_COLUMNS;
 use crate::wait;
 
 /// QEMU connects its ports before it emulates anything.
@@ -109,9 +110,9 @@ impl Vm {
         ]);
         qemu.args(["-drive", &format!("file={},format=raw,if=none,id=disk", disk.display())]);
         qemu.args(match machine.bus {
-            Bus::Virtio => &["-device", "virtio-blk-pci,drive=disk,bootindex=0"][..],
-            Bus::Ahci => &["-device", "ich9-ahci,id=sata", "-device", "ide-hd,bus=sata.0,drive=disk,bootindex=0"],
-            Bus::Nvme => &["-device", "nvme,serial=yoke,drive=disk,bootindex=0"],
+            Bus::Virtio => &["-device", "virtio-blk-pci,drive=disk,bootindex=1"][..],
+            Bus::Ahci => &["-device", "ich9-ahci,id=sata", "-device", "ide-hd,bus=sata.0,drive=disk,bootindex=1"],
+            Bus::Nvme => &["-device", "nvme,serial=yoke,drive=disk,bootindex=1"],
         });
         for (number, tap) in ["tap-out", "tap-in"].iter().enumerate() {
             qemu.args(["-netdev", &format!("tap,id=net{number},ifname={tap},script=no,downscript=no")]);
@@ -147,8 +148,8 @@ impl Vm {
             qemu.stdout(Stdio::null()).stderr(log).spawn().context("start QEMU (package qemu-system-x86)")?;
 
         let connect = || -> Result<(Console, Option<LabShell>, Qmp)> {
-            let console = tty0.open("ttyS0", &dir.join("console.log"), CONNECT_LIMIT)?;
-            let second = tty1.open("ttyS1", &dir.join("ttyS1.log"), CONNECT_LIMIT)?;
+            let console = tty0.open("ttyS0", VT100_COLUMNS, &dir.join("console.log"), CONNECT_LIMIT)?;
+            let second = tty1.open("ttyS1", labshell::COLUMNS, &dir.join("ttyS1.log"), CONNECT_LIMIT)?;
             let shell = matches!(machine.firmware, Firmware::Direct { .. }).then(|| LabShell::new(second));
             let mut qmp = Qmp::new(control.accept(CONNECT_LIMIT)?)?;
             if !machine.unplugged.is_empty() {

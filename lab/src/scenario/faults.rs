@@ -1,0 +1,178 @@
+//! What breaks while the box works: its own daemons, a foreign hand on the kernel's table, hardware that is not there.
+//! The lab's shell does the damage; the client must not notice, or the operator must be told.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{PASSWORD, serve_nat, wait_serving};
+use crate::net::{Ns, addr};
+use crate::runner::{Scene, World};
+use crate::servers::SLOW_BYTES;
+use crate::traffic::{self, Load};
+use crate::vm::{Firmware, Machine};
+use crate::wait;
+
+/// From the death of a daemon until it has done its work again.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
+/// Until a slow resync must have seen and healed drift.
+const RESYNC_LIMIT: Duration = Duration::from_secs(90);
+
+/// Tells it.
+pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
+    scene.network()?;
+    scene.boot(Machine { firmware: Firmware::Direct { append: String::new() }, ..Machine::default() })?;
+    scene.must("the_lab_reaches_a_shell_beside_the_unmodified_slot", |world| {
+        world.shell()?.wait_ready()?;
+        serve_nat(world)?;
+        world.console()?.ok("write memory")?;
+        Ok(())
+    })?;
+    scene.check("director_killed_under_load_costs_no_request_and_no_rewrite", |world| {
+        killed_under_load(world, "director")
+    });
+    scene.check("shell_killed_under_load_costs_no_request_and_a_login_comes_back", |world| {
+        killed_under_load(world, "shell")?;
+        world.console()?.login("admin", PASSWORD)
+    });
+    scene.check("director_killed_five_times_in_a_row_still_comes_back", |world| {
+        let load = Load::start(addr::VIP_NAT);
+        for _ in 0..5 {
+            let shell = world.shell()?;
+            let old = shell.pids("director")?;
+            shell.ok(&format!("kill -9 {}", old[0]))?;
+            wait::until("another director", RECOVERY_LIMIT, || {
+                let new = world.shell()?.pids("director")?;
+                ensure!(new != old, "still {old:?}");
+                Ok(())
+            })?;
+        }
+        wait::until("the director to answer", RECOVERY_LIMIT, || {
+            let said = world.console()?.run("show virtual-server")?;
+            ensure!(said.text().contains("www"), "{}", said.text());
+            Ok(())
+        })?;
+        load.stop().map(drop)
+    });
+    scene.check("a_foreign_ipvsadm_c_is_healed_and_reported", |world| {
+        let table = world.shell()?.ok("ipvsadm -Sn")?;
+        ensure!(table.contains("203.0.113.10:80"), "{table}");
+        world.shell()?.ok("ipvsadm -C")?;
+        wait::until("the table to be as it was", RESYNC_LIMIT, || {
+            let healed = world.shell()?.ok("ipvsadm -Sn")?;
+            ensure!(healed == table, "{healed}");
+            Ok(())
+        })?;
+        traffic::http(addr::VIP_NAT)?;
+        let warnings = world.console()?.ok("show warnings")?.text();
+        ensure!(warnings.to_lowercase().contains("ipvs"), "{warnings}");
+        Ok(())
+    });
+    scene.check("a_foreign_service_is_removed_and_reported", |world| {
+        world.shell()?.ok("ipvsadm -A -t 203.0.113.77:99 -s rr")?;
+        wait::until("the foreign service to go", RESYNC_LIMIT, || {
+            let table = world.shell()?.ok("ipvsadm -Sn")?;
+            ensure!(!table.contains("203.0.113.77"), "{table}");
+            Ok(())
+        })
+    });
+    scene.check("a_cable_pulled_and_put_back_is_seen", |world| {
+        world.vm()?.set_link(1, false)?;
+        wait::until("eth1 to be down", RECOVERY_LIMIT, || {
+            let row = world.console()?.json("show interfaces eth1")?.to_string();
+            ensure!(row.contains("\"state\":\"down\""), "{row}");
+            Ok(())
+        })?;
+        let warnings = world.console()?.ok("show warnings")?.text();
+        ensure!(warnings.contains("eth1"), "{warnings}");
+        world.vm()?.set_link(1, true)?;
+        wait_serving().map(drop)
+    });
+    scene.must("a_box_with_wrong_hardware_boots_and_its_console_answers", |world| {
+        let console = world.console()?;
+        console.configure(&["interface eth7", "ip address 192.0.2.1/24"])?;
+        console.configure(&[
+            "interface bond0",
+            "member eth7",
+            "exit",
+            "interface eth0.20",
+            "ip address 198.51.100.1/24",
+        ])?;
+        console.ok("write memory")?;
+        world.cut_power()?;
+        // The cable of eth1 is out from the start, and the kernel refuses a driver and a scheduler.
+        world.machine.unplugged = vec![1];
+        world.machine.firmware = Firmware::Direct { append: "module_blacklist=8021q,ip_vs_rr".to_owned() };
+        world.power_on()?;
+        world.console()?.login("admin", PASSWORD)
+    })?;
+    for (name, word) in [
+        ("a_missing_nic_is_warned_of", "eth7"),
+        ("a_cable_that_is_out_is_warned_of", "eth1"),
+        ("a_module_that_does_not_load_is_warned_of", "8021q"),
+        ("a_scheduler_that_does_not_load_is_warned_of", "www"),
+    ] {
+        scene.check(name, |world| {
+            wait::until("the warning", RECOVERY_LIMIT, || {
+                let warnings = world.console()?.ok("show warnings")?.text();
+                ensure!(warnings.contains(word), "{warnings}");
+                Ok(())
+            })
+        });
+    }
+    scene.check("what_can_work_does", |world| {
+        let rows = world.console()?.json("show interfaces")?.to_string();
+        ensure!(rows.contains("203.0.113.2/24") && rows.contains("10.0.20.2/24"), "{rows}");
+        let said = world.console()?.ok("ping 203.0.113.1 count 1")?.text();
+        ensure!(said.contains("1 received"), "{said}");
+        Ok(())
+    });
+    Ok(())
+}
+
+/// Kills a daemon while one connection is slow and others come and go; the kernel's table must be the same before and
+/// after, its counters included.
+fn killed_under_load(world: &mut World, name: &str) -> Result<()> {
+    let table = world.shell()?.ok("ipvsadm -Sn")?;
+    let load = Load::start(addr::VIP_NAT);
+    let url = format!("http://{}/slow", addr::VIP_NAT);
+    let slow = ["--max-time", "60", "-o", "/dev/null", "-w", "%{size_download}"];
+    let downloaded = std::thread::scope(|scope| -> Result<String> {
+        let download = scope.spawn(|| traffic::curl(Ns::Client, &slow, &url));
+        wait::until("connections", RECOVERY_LIMIT, || {
+            ensure!(connections(world)? > 5);
+            Ok(())
+        })?;
+        let before = connections(world)?;
+        let shell = world.shell()?;
+        let old = shell.pids(name)?;
+        shell.ok(&format!("kill -9 {}", old[0]))?;
+        wait::until(&format!("another {name}"), RECOVERY_LIMIT, || {
+            let new = world.shell()?.pids(name)?;
+            ensure!(!new.is_empty() && !new.contains(&old[0]), "{old:?} became {new:?}");
+            Ok(())
+        })?;
+        if name == "director" {
+            wait::until("the director to answer", RECOVERY_LIMIT, || {
+                let said = world.console()?.run("show virtual-server")?;
+                ensure!(said.text().contains("www"), "{}", said.text());
+                Ok(())
+            })?;
+        }
+        let after = connections(world)?;
+        ensure!(after >= before, "the service counted {before} connections and then {after}: it was made anew");
+        download.join().ok().context("curl panicked")?
+    })?;
+    load.stop()?;
+    ensure!(downloaded == SLOW_BYTES.to_string(), "the slow connection got {downloaded} of {SLOW_BYTES} bytes");
+    let after = world.shell()?.ok("ipvsadm -Sn")?;
+    ensure!(after == table, "the table was\n{table}\nand is\n{after}");
+    Ok(())
+}
+
+/// Connections the kernel has counted for the service since it was made.
+fn connections(world: &mut World) -> Result<u64> {
+    let stats = world.shell()?.ok("ipvsadm -Ln --stats --exact -t 203.0.113.10:80")?;
+    let row = stats.lines().find(|row| row.starts_with("TCP")).context("the service is not in the kernel's table")?;
+    row.split_whitespace().nth(2).and_then(|n| n.parse().ok()).with_context(|| format!("ipvsadm prints {row:?}"))
+}

@@ -1,0 +1,141 @@
+//! What a box does with a damaged flash: falls back to the backup, to the archive, to factory, each time loudly; keeps a
+//! line it does not understand and refuses to lose it. The damage is done from outside, between two boots.
+
+use anyhow::{Context, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use super::{PASSWORD, wait_serving};
+use crate::console::BOOT_LIMIT;
+use crate::disk::Flash;
+use crate::net::addr;
+use crate::runner::{Scene, World};
+use crate::traffic;
+use crate::vm::Machine;
+
+/// No header, no text: what a dying flash gives.
+const GARBAGE: [u8; 4096] = [0xa5; 4096];
+
+/// Tells it.
+pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
+    scene.network()?;
+    scene.boot(Machine::default())?;
+    scene.must("the_box_serves_and_has_saved_twice", |world| {
+        super::serve_nat(world)?;
+        let console = world.console()?;
+        for name in ["first", "second"] {
+            console.configure(&[&format!("hostname {name}")])?;
+            let said = console.ok("write memory")?.text();
+            ensure!(said.contains("[OK]"), "{said}");
+        }
+        let history = console.ok("show configuration history")?.text();
+        ensure!(history.lines().count() >= 3, "a heading and two saves: {history}");
+        world.cut_power()
+    })?;
+    scene.must("the_file_has_the_header_of_the_manual", |world| {
+        let flash = Flash::open(&world.disk())?;
+        let saved = String::from_utf8(flash.read("startup-config")?)?;
+        let mut lines = saved.lines();
+        ensure!(lines.next() == Some("! yoke-config 1"), "{saved}");
+        ensure!(lines.next().is_some_and(|l| l.starts_with("! saved ") && l.contains(" by admin ")), "{saved}");
+        let sum = lines.next().and_then(|l| l.strip_prefix("! sha256 ")).context("no sha256 line")?;
+        let sum = sum.split_whitespace().next().unwrap_or_default().to_owned();
+        let text = body(&saved)?;
+        ensure!(sum == sha256(text), "the header says {sum}, the text has {}", sha256(text));
+        ensure!(saved.contains("hostname second") && saved.ends_with("end\n"), "{saved}");
+        let backup = String::from_utf8(flash.read("startup-config.bak")?)?;
+        ensure!(backup.contains("hostname first"), "{backup}");
+        Ok(())
+    })?;
+    scene.check("a_damaged_startup_config_falls_back_to_its_backup_loudly", |world| {
+        Flash::open(&world.disk())?.write("startup-config", &GARBAGE)?;
+        comes_up_as(world, "first")?;
+        let warnings = world.console()?.ok("show warnings")?.text();
+        ensure!(warnings.contains("startup-config"), "{warnings}");
+        world.cut_power()
+    });
+    scene.check("one_flipped_bit_is_damage_too", |world| {
+        let flash = Flash::open(&world.disk())?;
+        let mut saved = flash.read("startup-config.bak")?;
+        let at = saved.windows(8).position(|w| w == b"hostname").context("no hostname in the backup")?;
+        saved[at + 10] ^= 0x01;
+        flash.write("startup-config", &saved)?;
+        comes_up_as(world, "first")?;
+        world.cut_power()
+    });
+    scene.check("without_a_backup_the_newest_archive_is_taken", |world| {
+        let flash = Flash::open(&world.disk())?;
+        flash.write("startup-config", &GARBAGE)?;
+        flash.write("startup-config.bak", &GARBAGE)?;
+        comes_up_as(world, "second")?;
+        world.cut_power()
+    });
+    scene.check("a_line_it_does_not_know_is_kept_apart_and_not_lost_by_a_save", |world| {
+        let flash = Flash::open(&world.disk())?;
+        let archived = flash.names("archive")?;
+        let newest = archived.iter().max_by_key(|name| name.parse::<u64>().unwrap_or(0)).context("no archive")?;
+        let saved = String::from_utf8(flash.read(&format!("archive/{newest}"))?)?;
+        let text = body(&saved)?.replace("\nend\n", "\nfrobnicate 7 times\nend\n");
+        flash.write("startup-config", with_header(&text).as_bytes())?;
+        comes_up_as(world, "second")?;
+        let console = world.console()?;
+        let rejected = console.ok("show configuration rejected")?.text();
+        ensure!(rejected.contains("frobnicate 7 times"), "{rejected}");
+        let warnings = console.ok("show warnings")?.text();
+        ensure!(warnings.contains("rejected"), "{warnings}");
+        let refused = console.run("write memory")?;
+        ensure!(!refused.errors().is_empty(), "the line would be lost: {}", refused.text());
+        ensure!(!console.ok("show running-config")?.text().contains("frobnicate"), "it counts as configuration");
+        let forced = console.ok("write memory force")?.text();
+        ensure!(forced.contains("[OK]"), "{forced}");
+        world.cut_power()
+    });
+    scene.check("with_nothing_left_it_starts_as_from_the_factory_and_says_so", |world| {
+        let flash = Flash::open(&world.disk())?;
+        for name in flash.names("archive")? {
+            flash.write(&format!("archive/{name}"), &GARBAGE)?;
+        }
+        flash.write("startup-config", &GARBAGE)?;
+        flash.write("startup-config.bak", &GARBAGE)?;
+        world.power_on()?;
+        let console = world.console()?;
+        console.serial.wait_text(0, "Password for user admin (new):", BOOT_LIMIT)?;
+        let screen = console.serial.tail();
+        ensure!(screen.contains("startup-config"), "nothing on the console tells of the damage: {screen}");
+        console.first_password(PASSWORD)?;
+        let warnings = console.ok("show warnings")?.text();
+        ensure!(warnings.contains("startup-config"), "{warnings}");
+        ensure!(traffic::http(addr::VIP_NAT).is_err(), "it serves without a configuration");
+        world.cut_power()
+    });
+    Ok(())
+}
+
+/// Switches on and waits until the box serves under this name, with the damage told on its console.
+fn comes_up_as(world: &mut World, name: &str) -> Result<()> {
+    world.power_on()?;
+    wait_serving()?;
+    let console = world.console()?;
+    console.login("admin", PASSWORD)?;
+    let (prompt, _) = console.wait_prompt(BOOT_LIMIT)?;
+    ensure!(prompt == format!("{name}#"), "the prompt is {prompt}");
+    Ok(())
+}
+
+/// What the checksum covers: all after its own line.
+fn body(saved: &str) -> Result<&str> {
+    let line = saved.find("! sha256 ").context("no sha256 line")?;
+    let end = saved[line..].find('\n').context("nothing after the sha256 line")?;
+    Ok(&saved[line + end + 1..])
+}
+
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `text` as the box would have saved it.
+pub(super) fn with_header(text: &str) -> String {
+    format!(
+        "! yoke-config 1\n! saved 2026-11-21T10:04:11Z by admin from console firmware 0.1.0 revision 1\n! sha256 {}\n{text}",
+        sha256(text)
+    )
+}
