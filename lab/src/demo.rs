@@ -1,61 +1,62 @@
-//! The demonstration: the lab's network with two nginx servers, and the box's console on this terminal.
+//! `yoke-lab demo`: the small network of the tests for a person, with the director's console on this terminal.
 //!
-//! Nothing is checked here; a person types. The disk is the caller's, and what the box saves on it stays.
+//! Nothing is configured: the lines to type are printed first, and the answer to look for.
 
 use std::path::Path;
-use std::process::Stdio;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use crate::net::{Net, Ns, SERVERS};
+use crate::net::{Net, Ns, SERVERS, addr};
 use crate::runner::say;
 use crate::servers::Server;
-use crate::target;
+use crate::vm::{self, Firmware, Machine};
+use crate::{disk, target};
 
-/// What to type, and what to try then.
-const HINTS: &str = "
-A client (203.0.113.99), the box (eth0 outside, eth1 inside) and two nginx servers (10.0.20.11, 10.0.20.12).
-Give admin a password, type `configure terminal`, then these eight lines, then `end` and `write memory`:
+/// What makes a working balanced service.
+pub const LINES: &str = include_str!("../config/demo.cfg");
 
-  interface eth0
-   ip address 203.0.113.2/24
-  interface eth1
-   ip address 10.0.20.2/24
-  virtual-server www
-   virtual 203.0.113.10 tcp 80
-   real-server 10.0.20.11 80
-   real-server 10.0.20.12 80
-
-In another terminal:
-
-  ip netns exec yoke-lab-client curl http://203.0.113.10/
-
-Ctrl-A X pulls the plug. The same command again switches the box on with the same disk.
-";
-
-/// Builds the network and boots `disk` until QEMU is left.
+/// Builds the network, and lets the director be switched on and off until the user has had enough.
 ///
 /// # Errors
-/// When something of it cannot be started, or QEMU fails.
-pub fn demo(disk: &Path, uefi: bool) -> Result<()> {
-    let net = Net::up()?;
-    let dir = target().join("demo");
+/// When a tool or a privilege is missing.
+pub fn run(uefi: bool) -> Result<()> {
+    let dir = target().join("lab/demo");
     std::fs::create_dir_all(&dir)?;
-    let servers = SERVERS.iter().map(|&ns| Server::start(ns, &dir)).collect::<Result<Vec<_>>>()?;
-    say(HINTS);
+    let disk = dir.join("disk.img");
+    let fresh = renew(&vm::image()?, &disk)?;
+    let _net = Net::up().context("build the network (needs root)")?;
+    let _servers = SERVERS.iter().map(|ns| Server::start(*ns, &dir)).collect::<Result<Vec<_>>>()?;
+    let machine = Machine { firmware: if uefi { Firmware::Uefi } else { Firmware::Bios }, ..Machine::default() };
+    let (client, vip) = (Ns::Client.name(), addr::VIP_NAT);
+    say(&format!(
+        "\nA client (203.0.113.99), a router (203.0.113.1) and two real nginx (10.0.20.11 and .12, port 8080) are up.\n\
+         The director's disk is {}: {}.\n\n\
+         Set a password, then type:\n\n  configure terminal\n{}  end\n  write memory\n\n\
+         In another terminal:\n\n  ip netns exec {client} curl http://{vip}/\n\n\
+         Ctrl-A X pulls the plug.\n",
+        disk.display(),
+        if fresh { "factory-fresh" } else { "as it was left" },
+        LINES.lines().map(|line| format!("  {line}\n")).collect::<String>(),
+    ));
+    loop {
+        machine.run_here(&disk, &dir)?;
+        say("\nThe director is off. Enter switches it on again, q and Enter ends the demo.");
+        let mut answer = String::new();
+        if std::io::stdin().read_line(&mut answer)? == 0 || answer.trim() == "q" {
+            return Ok(());
+        }
+    }
+}
 
-    let mut qemu = Ns::Hub.command("qemu-system-x86_64");
-    qemu.args(["-accel", "tcg,thread=single", "-smp", "1", "-m", "512", "-nographic", "-device", "i6300esb"]);
-    qemu.args(["-drive", &format!("file={},format=raw,if=virtio", disk.display())]);
-    for (number, tap) in ["tap-out", "tap-in"].iter().enumerate() {
-        qemu.args(["-netdev", &format!("tap,id=net{number},ifname={tap},script=no,downscript=no")]);
-        qemu.args(["-device", &format!("virtio-net-pci,netdev=net{number},mac=52:54:00:59:00:0{number},romfile=")]);
+/// Lays a copy of `image` at `disk`, unless the one that is there came from the same build: then it is kept, with what
+/// the user has saved on it. Returns whether it is new.
+fn renew(image: &Path, disk: &Path) -> Result<bool> {
+    let (stamp, now) = (disk.with_extension("stamp"), std::fs::metadata(image)?.modified()?);
+    let now = format!("{now:?}");
+    if disk.exists() && std::fs::read_to_string(&stamp).is_ok_and(|was| was == now) {
+        return Ok(false);
     }
-    if uefi {
-        qemu.args(["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE.fd"]);
-    }
-    let status = qemu.stdin(Stdio::inherit()).status().context("start QEMU (package qemu-system-x86)")?;
-    drop((servers, net));
-    ensure!(status.success(), "QEMU ended with {status}");
-    Ok(())
+    disk::copy(image, disk)?;
+    std::fs::write(stamp, now)?;
+    Ok(true)
 }

@@ -9,8 +9,10 @@
 //! | [`disk`], [`vm`], [`qmp`] | a machine, its disk, its power and its cables |
 //! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`] | typing at it, and reading what it says |
 //! | [`runner`], [`scenario`], [`wait`] | what is checked, and the one way to wait |
+//! | [`demo`] | the same network for a person |
 
 pub mod console;
+pub mod demo;
 pub mod disk;
 pub mod labshell;
 pub mod net;

@@ -1,14 +1,15 @@
-//! The lab: Yoke on real networks. `yoke-lab [--vm] [FILTER...]` runs checks, `yoke-lab bench` measures.
+//! `yoke-lab [--vm [--all]] [FILTER...]` runs checks, `yoke-lab demo` makes the network for a person to play with.
 //!
-//! Without `--vm` it uses namespaces on this machine's kernel; with it, the real image in QEMU too, between real nginx
-//! and curl. Needs root and says so; nothing is skipped. It is not shipped and `cargo test` does not run it: `cargo
-//! xtask lab` does.
+//! Without `--vm` it uses namespaces on this machine's kernel; with it, the real image in QEMU between real nginx and
+//! curl. Needs root and says so; nothing is skipped. `cargo xtask lab` calls it.
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
-use yoke_lab::runner::{self, Report, Rung};
-use yoke_lab::{scenario, target, wait};
+use anyhow::{Context, Result, ensure};
+use yoke_lab::runner::{self, Report, Rung, Scenario};
+use yoke_lab::{demo, scenario, target, wait};
+
+const USAGE: &str = "usage: yoke-lab [--vm [--all]] [--list] [FILTER...] | yoke-lab demo [--uefi] | yoke-lab bench";
 
 fn main() -> ExitCode {
     match lab() {
@@ -21,30 +22,48 @@ fn main() -> ExitCode {
 }
 
 fn lab() -> Result<()> {
-    let (mut vm, mut list, mut filters) = (false, false, Vec::new());
-    for argument in std::env::args().skip(1) {
-        match argument.as_str() {
-            "--vm" => vm = true,
-            "--list" => list = true,
-            option if option.starts_with('-') => bail!("usage: yoke-lab [--vm] [--list] [FILTER...]"),
-            _ => filters.push(argument),
-        }
-    }
-    let wanted = scenario::ALL
-        .iter()
-        .filter(|s| vm || s.rung == Rung::Namespaces)
-        .filter(|s| filters.is_empty() || filters.iter().any(|f| s.name.contains(f.as_str())));
-    if list {
-        wanted.for_each(|scenario| runner::say(scenario.name));
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (options, names): (Vec<&str>, Vec<&str>) = arguments.into_iter().partition(|word| word.starts_with('-'));
+    let known = ["--vm", "--all", "--list", "--uefi"];
+    ensure!(options.iter().all(|option| known.contains(option)), "{USAGE}");
+    let wanted = Wanted { vm: options.contains(&"--vm"), all: options.contains(&"--all"), filters: &names };
+    if options.contains(&"--list") {
+        wanted.scenarios().for_each(|scenario| runner::say(scenario.name));
         return Ok(());
     }
+
     ensure!(nix::unistd::Uid::effective().is_root(), "the lab makes network namespaces: run it as root");
     std::fs::create_dir_all(target().join("lab"))?;
     let lock = std::fs::File::create(target().join("lab/lock"))?;
     lock.try_lock().context("another run of the lab is under way")?;
+    match names.as_slice() {
+        ["demo"] => demo::run(options.contains(&"--uefi")),
+        _ => {
+            let start = wait::now();
+            let mut report = Report::default();
+            wanted.scenarios().for_each(|scenario| report.run(scenario));
+            report.finish(wait::now() - start)
+        }
+    }
+}
 
-    let start = wait::now();
-    let mut report = Report::default();
-    wanted.for_each(|scenario| report.run(scenario));
-    report.finish(wait::now() - start)
+/// What was asked for on the command line.
+struct Wanted<'a> {
+    vm: bool,
+    all: bool,
+    filters: &'a [&'a str],
+}
+
+impl Wanted<'_> {
+    fn scenarios(&self) -> impl Iterator<Item = &'static Scenario> {
+        let rung = |rung| match rung {
+            Rung::Namespaces => !self.vm,
+            Rung::Vm => self.vm,
+            // Named, a long one is wanted without further words.
+            Rung::Long => self.vm && (self.all || !self.filters.is_empty()),
+        };
+        let named = |name: &str| self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter));
+        scenario::ALL.iter().filter(move |scenario| rung(scenario.rung) && named(scenario.name))
+    }
 }

@@ -26,6 +26,8 @@ pub enum Rung {
     Namespaces,
     /// The real image in QEMU.
     Vm,
+    /// The same, and it takes long: only with `--all`, or by name.
+    Long,
 }
 
 /// A named story.

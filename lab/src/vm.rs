@@ -4,7 +4,7 @@
 //! is the business of `disk`, what is typed at it that of `console` and `labshell`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -69,6 +69,58 @@ impl Default for Machine {
     }
 }
 
+impl Machine {
+    /// QEMU's command line for all but the ports.
+    fn qemu(&self, disk: &Path, dir: &Path) -> Result<Command> {
+        let mut qemu = Ns::Hub.command("qemu-system-x86_64");
+        qemu.args(["-accel", "tcg,thread=single", "-smp", "1", "-m", &self.memory.to_string()]);
+        qemu.args(["-nodefaults", "-display", "none", "-vga", "std", "-no-reboot"]);
+        qemu.args(["-drive", &format!("file={},format=raw,if=none,id=disk", disk.display())]);
+        qemu.args(match self.bus {
+            Bus::Virtio => &["-device", "virtio-blk-pci,drive=disk,bootindex=1"][..],
+            Bus::Ahci => &["-device", "ich9-ahci,id=sata", "-device", "ide-hd,bus=sata.0,drive=disk,bootindex=1"],
+            Bus::Nvme => &["-device", "nvme,serial=yoke,drive=disk,bootindex=1"],
+        });
+        for (number, tap) in ["tap-out", "tap-in"].iter().enumerate() {
+            qemu.args(["-netdev", &format!("tap,id=net{number},ifname={tap},script=no,downscript=no")]);
+            let model = self.nic;
+            // Without a boot ROM: firmware shall not try the network.
+            qemu.args([
+                "-device",
+                &format!("{model},netdev=net{number},id=nic{number},mac=52:54:00:59:00:0{number},romfile="),
+            ]);
+        }
+        match &self.firmware {
+            Firmware::Bios => {}
+            Firmware::Uefi => {
+                let variables = dir.join("uefi-variables.fd");
+                if !variables.exists() {
+                    std::fs::copy("/usr/share/OVMF/OVMF_VARS_4M.fd", &variables).context("OVMF (package ovmf)")?;
+                }
+                let code = "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd";
+                qemu.args(["-drive", code, "-drive", &format!("if=pflash,format=raw,file={}", variables.display())]);
+            }
+            Firmware::Direct { append } => {
+                let slot = Slot::extract(disk, dir)?;
+                qemu.arg("-kernel").arg(&slot.kernel).arg("-initrd").arg(&slot.initrd_with_shell);
+                qemu.args(["-append", &format!("{} {append}", slot.command_line)]);
+            }
+        }
+        Ok(qemu)
+    }
+
+    /// Runs the machine with its console on this terminal until it is off, or until Ctrl-A X.
+    ///
+    /// # Errors
+    /// When QEMU does not start.
+    pub fn run_here(&self, disk: &Path, dir: &Path) -> Result<()> {
+        let mut qemu = self.qemu(disk, dir)?;
+        qemu.args(["-chardev", "stdio,id=tty0,mux=on,signal=off", "-serial", "chardev:tty0", "-mon", "chardev=tty0"]);
+        qemu.stdin(Stdio::inherit()).status().context("start QEMU (package qemu-system-x86)")?;
+        Ok(())
+    }
+}
+
 /// A machine that is on.
 #[derive(Debug)]
 pub struct Vm {
@@ -95,9 +147,7 @@ impl Vm {
         let [tty0, tty1, control] =
             [Listener::bind(&path("ttyS0"))?, Listener::bind(&path("ttyS1"))?, Listener::bind(&path("qmp"))?];
 
-        let mut qemu = Ns::Hub.command("qemu-system-x86_64");
-        qemu.args(["-accel", "tcg,thread=single", "-smp", "1", "-m", &machine.memory.to_string()]);
-        qemu.args(["-nodefaults", "-display", "none", "-vga", "std", "-no-reboot"]);
+        let mut qemu = machine.qemu(disk, dir)?;
         for (id, name) in [("tty0", "ttyS0"), ("tty1", "ttyS1")] {
             qemu.args(["-chardev", &format!("socket,id={id},path={}", path(name).display())]);
             qemu.args(["-serial", &format!("chardev:{id}")]);
@@ -108,37 +158,6 @@ impl Vm {
             "-mon",
             "chardev=qmp,mode=control",
         ]);
-        qemu.args(["-drive", &format!("file={},format=raw,if=none,id=disk", disk.display())]);
-        qemu.args(match machine.bus {
-            Bus::Virtio => &["-device", "virtio-blk-pci,drive=disk,bootindex=1"][..],
-            Bus::Ahci => &["-device", "ich9-ahci,id=sata", "-device", "ide-hd,bus=sata.0,drive=disk,bootindex=1"],
-            Bus::Nvme => &["-device", "nvme,serial=yoke,drive=disk,bootindex=1"],
-        });
-        for (number, tap) in ["tap-out", "tap-in"].iter().enumerate() {
-            qemu.args(["-netdev", &format!("tap,id=net{number},ifname={tap},script=no,downscript=no")]);
-            let model = machine.nic;
-            // Without a boot ROM: firmware shall not try the network.
-            qemu.args([
-                "-device",
-                &format!("{model},netdev=net{number},id=nic{number},mac=52:54:00:59:00:0{number},romfile="),
-            ]);
-        }
-        match &machine.firmware {
-            Firmware::Bios => {}
-            Firmware::Uefi => {
-                let variables = dir.join("uefi-variables.fd");
-                if !variables.exists() {
-                    std::fs::copy("/usr/share/OVMF/OVMF_VARS_4M.fd", &variables).context("OVMF (package ovmf)")?;
-                }
-                let code = "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd";
-                qemu.args(["-drive", code, "-drive", &format!("if=pflash,format=raw,file={}", variables.display())]);
-            }
-            Firmware::Direct { append } => {
-                let slot = Slot::extract(disk, dir)?;
-                qemu.arg("-kernel").arg(&slot.kernel).arg("-initrd").arg(&slot.initrd_with_shell);
-                qemu.args(["-append", &format!("{} {append}", slot.command_line)]);
-            }
-        }
         if !machine.unplugged.is_empty() {
             qemu.arg("-S");
         }
