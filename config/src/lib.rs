@@ -11,7 +11,13 @@ pub mod convert;
 pub mod grammar;
 pub mod lex;
 pub mod model;
+mod reference;
 pub mod store;
 pub mod tree;
 pub mod value;
 pub mod walk;
+
+pub use reference::reference;
+
+#[cfg(test)]
+mod tests;

@@ -9,19 +9,19 @@ pub(crate) const DO: &str = "do";
 
 /// Valid in every block and at the top of configuration mode, beside the lines.
 pub static CONTROL: &[Node] = &[
-    kw("abort", "Drop the lines of this block").admin(Command::Abort),
-    kw("commit", "Apply this block and stay in it").admin(Command::Commit).then(&[kw(
+    kw("abort", "Drop the lines of this block").run(Command::Abort),
+    kw("commit", "Apply this block and stay in it").run(Command::Commit).then(&[kw(
         "confirmed",
         "Undo unless confirmed in time",
     )
     .val()
-    .then(&[arg("<1-60>", Ty::Int(1, 60), "Minutes").val().admin(Command::Commit)])]),
+    .then(&[arg("<1-60>", Ty::Int(1, 60), "Minutes").val().run(Command::Commit)])]),
     kw(DO, "Run an EXEC command"),
-    kw("end", "Apply and leave configuration mode").admin(Command::End),
-    kw("exit", "Apply this block and leave it").admin(Command::Exit),
+    kw("end", "Apply and leave configuration mode").run(Command::End),
+    kw("exit", "Apply this block and leave it").run(Command::Exit),
     kw(NO, "Remove a line"),
     kw("show", "What this block would change").then(&[
-        kw("diff", "As commands against the running configuration").admin(Command::ShowDiff),
-        kw("pending", "The lines not applied yet").admin(Command::ShowPending),
+        kw("diff", "As commands against the running configuration").run(Command::ShowDiff),
+        kw("pending", "The lines not applied yet").run(Command::ShowPending),
     ]),
 ];

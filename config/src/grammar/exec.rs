@@ -46,7 +46,7 @@ pub static EXEC: &[Node] = &[
     .then(&[
         of_virtual_server().then(&[of_name(C::Drain).then(&[WAIT])]),
         WAIT,
-        arg("PORT", Ty::Port, "Port, or any")
+        arg("1-65535|any", Ty::Port, "Port")
             .val()
             .admin(C::Drain)
             .then(&[of_virtual_server().then(&[of_name(C::Drain).then(&[WAIT])]), WAIT]),
@@ -104,7 +104,7 @@ pub static EXEC: &[Node] = &[
     .admin(C::Undrain)
     .then(&[
         of_virtual_server().then(&[of_name(C::Undrain)]),
-        arg("PORT", Ty::Port, "Port, or any")
+        arg("1-65535|any", Ty::Port, "Port")
             .val()
             .admin(C::Undrain)
             .then(&[of_virtual_server().then(&[of_name(C::Undrain)])]),

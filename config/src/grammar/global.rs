@@ -186,7 +186,7 @@ const fn secret(help: &'static str) -> Node {
 }
 
 const SECRET: &[Node] = &[
-    kw("sha512", "Already hashed").val().then(&[value("HASH", Ty::Hash, "crypt text, $6$...").secret()]),
+    kw("sha512", "Already hashed").val().then(&[value("HASH", Ty::Hash, "crypt text that begins with $6$").secret()]),
     arg("LINE", Ty::Plain, "In clear; without it you are asked").val().act(Act::AskSecret).secret(),
 ];
 

@@ -53,9 +53,9 @@ pub(super) static SHOW: &[Node] = &[
         virtual_server(C::ShowRealServer).then(&[
             setup(),
             arg("ADDR", Ty::Ref(Kind::RealServer), "Address of the real server").val().then(&[arg(
-                "PORT",
+                "1-65535|any",
                 Ty::Port,
-                "Port, or any",
+                "Port",
             )
             .val()
             .run(C::ShowRealServer)

@@ -99,7 +99,7 @@ pub(super) static VIRTUAL_SERVER: Block = Block {
             "Address of the sorry server",
         )
         .val()
-        .then(&[value("PORT", Ty::Port, "Port, or any").then(&[kw(
+        .then(&[value("1-65535|any", Ty::Port, "Port").then(&[kw(
             "mode",
             "Forwarding, if not the virtual server's",
         )
@@ -112,11 +112,11 @@ pub(super) static VIRTUAL_SERVER: Block = Block {
             Ty::Addr(Family::Any),
             "Address of the real server",
         )
-        .then(&[arg("PORT", Ty::Port, "Port, or any").block(&REAL_SERVER)])]),
+        .then(&[arg("1-65535|any", Ty::Port, "Port").block(&REAL_SERVER)])]),
     ],
 };
 
-const PORT: &[Node] = &[value("PORT", Ty::Port, "1-65535, or any (needs persistence)")];
+const PORT: &[Node] = &[value("1-65535|any", Ty::Port, "Port")];
 
 const HEALTH_CHECK: Node = kw("health-check", "How real servers are judged")
     .later()

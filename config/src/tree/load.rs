@@ -161,6 +161,8 @@ fn error_at(position: &Position, line: &str) -> usize {
 fn opens(node: &'static Node) -> Option<&'static Block> {
     match node.act {
         Act::Block(block) => Some(block),
+        // Commands open nothing, and their options go round in circles.
+        Act::Exec(..) => None,
         _ => node.next.iter().find_map(opens),
     }
 }

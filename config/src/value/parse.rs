@@ -37,7 +37,7 @@ pub(crate) fn parse(ty: Ty, text: &str) -> Result<Value, Why> {
         Ty::Netmask => Mask::dotted(text).map(Value::Mask).ok_or(None),
         Ty::Mac => text.parse().map(Value::Mac).map_err(|_| None),
         Ty::Ref(Kind::RealServer) => text.parse().map(Value::Addr).map_err(|_| None),
-        Ty::Ref(Kind::Interface) | Ty::If => text.parse().map(Value::If).map_err(|_| None),
+        Ty::Ref(Kind::Interface) | Ty::If => text.parse().map(Value::If).map_err(why),
         Ty::Name | Ty::Ref(_) => text.parse().map(Value::Name).map_err(why),
         Ty::Word => plain(text, |c| !c.is_whitespace() && !c.is_control()),
         Ty::Zone => plain(text, |c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+')),

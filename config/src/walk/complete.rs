@@ -1,6 +1,6 @@
 //! What may come next: Tab and `?` use the walk that executes.
 
-use crate::grammar::{CONTROL, DO, EXEC, NO, Node, Role};
+use crate::grammar::{Act, CONTROL, DO, EXEC, NO, Node, Role};
 use crate::lex::words;
 use crate::model::Privilege;
 use crate::tree::Key;
@@ -28,7 +28,8 @@ pub struct Next {
 
 /// Tab and `?` use the same walk. `line` ends at the cursor.
 ///
-/// Inside free text the result names that argument; inside an open quote `?` is a letter ([`crate::lex::in_quotes`]).
+/// An error means that the words before the cursor mean nothing; the contract's answer to `?` is then `% Unrecognized
+/// command`, as it is when nothing matches. Inside free text the result names that argument; inside an open quote `?` is a letter ([`crate::lex::in_quotes`]).
 pub fn next(position: &Position, line: &str) -> Result<Next, LineError> {
     let all = words(line);
     let typing = all.last().filter(|word| word.end == line.len());
@@ -135,7 +136,7 @@ impl Cursor<'_> {
         walked
             .candidates()
             .map(|(_, node)| node)
-            .filter(|node| allowed(node, privilege))
+            .filter(|node| allowed(node, privilege) && !matches!(node.act, Act::Refused(_)))
             .filter(|node| {
                 if node.is_kw() {
                     !quoted && abbreviates(self.prefix, node)
@@ -158,8 +159,8 @@ fn is_complete(walked: &Walked, kind: Kind, privilege: Privilege) -> bool {
         (None, _) => false,
         (Some(_), Kind::Negation) => true,
         (Some(node), _) => match node.act {
-            crate::grammar::Act::Exec(needed, _) => needed <= privilege,
-            crate::grammar::Act::Refused(_) => false,
+            Act::Exec(needed, _) => needed <= privilege,
+            Act::Refused(_) => false,
             _ => node.is_complete(),
         },
     }

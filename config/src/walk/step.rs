@@ -163,7 +163,7 @@ fn address_and_mask(node: &Node, input: Words<'_>, at: usize) -> Option<Result<(
         return Some(Err(Mismatch::Error(LineError::Invalid {
             offset: second.offset,
             expected: vec![&NETMASK],
-            subject: Some(node.word),
+            subject: Some("mask"),
             complete: false,
             why: None,
         })));
