@@ -6,7 +6,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`net`], [`servers`], [`traffic`] | the network, what answers in it, who asks |
-//! | [`disk`], [`vm`], [`qmp`] | a machine, its disk, its power and its cables |
+//! | [`disk`], [`writelog`], [`vm`], [`qmp`] | a machine, its disk, its power and its cables |
 //! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`] | typing at it, and reading what it says |
 //! | [`runner`], [`scenario`], [`wait`] | what is checked, and the one way to wait |
 //! | [`demo`] | the same network for a person |
@@ -26,6 +26,7 @@ pub mod term;
 pub mod traffic;
 pub mod vm;
 pub mod wait;
+pub mod writelog;
 
 use std::path::PathBuf;
 

@@ -8,6 +8,7 @@ mod flash;
 mod instruments;
 mod matrix;
 mod paste;
+mod power_cut;
 mod seed;
 mod ssh;
 
@@ -31,6 +32,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Vm, name: "ssh", run: ssh::run },
     Scenario { rung: Rung::Vm, name: "paste", run: paste::run },
     Scenario { rung: Rung::Vm, name: "firmware", run: firmware::run },
+    Scenario { rung: Rung::Long, name: "power_cut", run: power_cut::run },
 ];
 
 /// Admin's password on every box of the lab.

@@ -61,11 +61,20 @@ pub struct Machine {
     pub memory: u32,
     /// Network cards whose cable is out from the start, by number.
     pub unplugged: Vec<u32>,
+    /// Logs every write and flush of the disk to this file (`writelog`).
+    pub write_log: Option<PathBuf>,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { firmware: Firmware::Bios, bus: Bus::Virtio, nic: "virtio-net-pci", memory: 512, unplugged: Vec::new() }
+        Self {
+            firmware: Firmware::Bios,
+            bus: Bus::Virtio,
+            nic: "virtio-net-pci",
+            memory: 512,
+            unplugged: Vec::new(),
+            write_log: None,
+        }
     }
 }
 
@@ -75,7 +84,19 @@ impl Machine {
         let mut qemu = Ns::Hub.command("qemu-system-x86_64");
         qemu.args(["-accel", "tcg,thread=single", "-smp", "1", "-m", &self.memory.to_string()]);
         qemu.args(["-nodefaults", "-display", "none", "-vga", "std", "-no-reboot"]);
-        qemu.args(["-drive", &format!("file={},format=raw,if=none,id=disk", disk.display())]);
+        match &self.write_log {
+            None => {
+                qemu.args(["-drive", &format!("file={},format=raw,if=none,id=disk", disk.display())]);
+            }
+            Some(log) => {
+                std::fs::File::create(log)?;
+                qemu.args(["-blockdev", &format!("driver=file,filename={},node-name=file", disk.display())]);
+                qemu.args(["-blockdev", &format!("driver=file,filename={},node-name=log", log.display())]);
+                // The header is brought up to date with each entry: that is how a save's place in the log is known.
+                let filter = "driver=blklogwrites,node-name=disk,file=file,log=log,log-sector-size=512";
+                qemu.args(["-blockdev", &format!("{filter},log-super-update-interval=1")]);
+            }
+        }
         qemu.args(match self.bus {
             Bus::Virtio => &["-device", "virtio-blk-pci,drive=disk,bootindex=1"][..],
             Bus::Ahci => &["-device", "ich9-ahci,id=sata", "-device", "ide-hd,bus=sata.0,drive=disk,bootindex=1"],
