@@ -5,10 +5,11 @@
 //! - PID 1: [`pid1`] is the loop; [`supervisor`] and [`tasks`] decide; [`notify`], [`log`], [`kmsg`], [`consoles`],
 //!   [`capability`] are its senses; [`sys`] holds every `unsafe` line;
 //! - one-shots: [`flash`], [`drivers`] with [`nics`];
-//! - words: [`say`], [`clock`].
+//! - words: [`ask`], [`say`], [`clock`].
 //!
 //! Not here: what the configuration means (`config`) and everything about IPVS (`director`).
 
+pub mod ask;
 pub mod block;
 pub mod capability;
 pub mod clock;

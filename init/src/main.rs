@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use yoke_init::{drivers, flash, modprobe, pid1, say, stage1};
+use yoke_init::{ask, drivers, flash, modprobe, pid1, say, stage1};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -16,8 +16,9 @@ fn main() -> ExitCode {
         (_, _, Some("network")) => drivers::network_main(),
         (_, _, Some("devices")) => drivers::devices_main(),
         (_, _, Some("unmount")) => pid1::unmount_main(),
+        (_, _, Some("ask")) => ask::main(&arguments[2..]),
         _ => {
-            say::problem("init: runs as PID 1, or as: modprobe NAME");
+            say::problem("init: runs as PID 1, or as: modprobe NAME, init ask JSON");
             2
         }
     })

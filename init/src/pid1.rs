@@ -42,6 +42,9 @@ const INIT: &str = "/sbin/init";
 const LAB: &str = "/run/lab/start";
 /// Longest silence of the director. It programs 10,000 real servers in one step, 7 s under emulation.
 const DIRECTOR_WATCHDOG: Duration = Duration::from_secs(30);
+/// How long the drivers nobody waits for (keyboards, watchdogs, an unused IDE controller) leave the machine to the
+/// director's start, when the network is not set up earlier. A keyboard is there before a human has read the screen.
+const DEVICES_DELAY: Duration = Duration::from_secs(8);
 /// Records taken from the kernel's log before everything else has its turn: at boot there are a thousand.
 const KMSG_TURN: usize = 32;
 /// Longest record of `/dev/kmsg`.
@@ -59,6 +62,8 @@ struct Init {
     problems: BTreeMap<Task, Vec<String>>,
     /// Callers that wait for the network, and how many runs of setup must end before their reply.
     setup_waiters: Vec<(ClientId, u8)>,
+    /// When to load the drivers nobody waits for, unless the network is done earlier.
+    devices_at: Option<Duration>,
     kernel_consoles: String,
     end: Option<How>,
     stopped: bool,
@@ -100,6 +105,7 @@ fn run() -> anyhow::Result<std::convert::Infallible> {
         warnings,
         problems: BTreeMap::new(),
         setup_waiters: Vec::new(),
+        devices_at: Some(now() + DEVICES_DELAY),
         kernel_consoles: fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default(),
         end: None,
         stopped: false,
@@ -145,14 +151,15 @@ impl Init {
             let spec = ServiceSpec { name: "lab".to_owned(), argv: vec![LAB.to_owned()], ..ServiceSpec::default() };
             self.supervisor.handle_add(Service { spec, ..Service::default() }, None, now);
         }
-        for task in [Task::Flash, Task::Network, Task::Devices] {
+        for task in [Task::Flash, Task::Network] {
             self.tasks.handle_request(task);
         }
     }
 
     /// Waits for the next event and handles everything that has happened.
     fn turn(&mut self, signals: &SignalFd, notify: &notify::Socket, kernel_log: Option<&File>) -> anyhow::Result<()> {
-        let deadline = self.supervisor.poll_timeout().into_iter().chain(self.tasks.poll_timeout()).min();
+        let deadlines = [self.supervisor.poll_timeout(), self.tasks.poll_timeout(), self.devices_at];
+        let deadline = deadlines.into_iter().flatten().min();
         let mut fds = vec![
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(notify.as_fd(), PollFlags::POLLIN),
@@ -204,6 +211,9 @@ impl Init {
         self.clients.forget_finished();
         self.supervisor.handle_timeout(now());
         self.tasks.handle_timeout(now());
+        if self.devices_at.is_some_and(|at| at <= now()) {
+            self.load_devices();
+        }
         Ok(())
     }
 
@@ -267,9 +277,17 @@ impl Init {
         self.tasks.handle_spawned(task, outcome, now());
     }
 
+    /// Loads the rest of the drivers, once.
+    fn load_devices(&mut self) {
+        if self.devices_at.take().is_some() && self.end.is_none() {
+            self.tasks.handle_request(Task::Devices);
+        }
+    }
+
     fn task_ended(&mut self, task: Task, exit: &Exit) {
         let left = self.processes.read_task(task);
         self.take_lines(left);
+        self.note(&format!("{}: {exit}", task.word()));
         let mut problems = self.problems.remove(&task).unwrap_or_default();
         match exit {
             Exit::Code(0) => {}
@@ -294,6 +312,7 @@ impl Init {
                     }
                 }
                 self.setup_waiters = waiting;
+                self.load_devices();
             }
         }
     }
