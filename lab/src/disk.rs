@@ -135,11 +135,11 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Takes kernel, initrd, arguments and busybox out of slot a of `disk`, into `dir`.
+    /// Takes kernel, initrd, arguments and busybox out of slot a of `disk`, into `dir`; `more` programs join the shell.
     ///
     /// # Errors
     /// When the slot lacks one of them.
-    pub fn extract(disk: &Path, dir: &Path) -> Result<Self> {
+    pub fn extract(disk: &Path, dir: &Path, more: &[PathBuf]) -> Result<Self> {
         let slot = partition(disk, "slot-a")?;
         let root = dir.join("slot");
         let mut unsquashfs = Command::new("unsquashfs");
@@ -160,15 +160,15 @@ impl Slot {
         let mut initrd = std::fs::read(root.join("boot/initrd"))?;
         // The kernel takes one archive after the other, each on a boundary of four bytes.
         initrd.resize(initrd.len().next_multiple_of(4), 0);
-        initrd.extend(shell_archive(&root.join("usr/bin/busybox"), &dir.join("lab.initrd"))?);
+        initrd.extend(shell_archive(&root.join("usr/bin/busybox"), &dir.join("lab.initrd"), more)?);
         let initrd_with_shell = dir.join("initrd");
         std::fs::write(&initrd_with_shell, initrd)?;
         Ok(Self { kernel: root.join("boot/vmlinuz"), initrd_with_shell, command_line })
     }
 }
 
-/// The appended archive: busybox of the slot, our two scripts, and this machine's `ipvsadm` with its libraries.
-fn shell_archive(busybox: &Path, tree: &Path) -> Result<Vec<u8>> {
+/// The appended archive: busybox of the slot, our two scripts, this machine's `ipvsadm` with its libraries, and `more`.
+fn shell_archive(busybox: &Path, tree: &Path, more: &[PathBuf]) -> Result<Vec<u8>> {
     let lab = tree.join("yoke-lab");
     std::fs::create_dir_all(&lab)?;
     std::fs::copy(busybox, lab.join("busybox"))?;
@@ -184,6 +184,9 @@ fn shell_archive(busybox: &Path, tree: &Path) -> Result<Vec<u8>> {
         let to = lab.join(path.trim_start_matches('/'));
         std::fs::create_dir_all(to.parent().context("a path with a parent")?)?;
         std::fs::copy(path, to)?;
+    }
+    for program in more {
+        std::fs::copy(program, lab.join(program.file_name().context("a program has a name")?))?;
     }
     let archive = "find yoke-lab | LC_ALL=C sort | cpio --quiet --create --format=newc --owner=0:0";
     run(Command::new("sh").args(["-c", archive]).current_dir(tree)).context("pack the lab's initrd (package cpio)")

@@ -52,6 +52,10 @@ impl LabShell {
     /// # Errors
     /// When it does not end in time.
     pub fn run(&mut self, line: &str) -> Result<(i32, String)> {
+        self.run_within(line, COMMAND_LIMIT)
+    }
+
+    fn run_within(&mut self, line: &str, limit: Duration) -> Result<(i32, String)> {
         self.commands += 1;
         let number = self.commands;
         let first = self.serial.look(|screen| screen.term.row());
@@ -64,7 +68,7 @@ impl LabShell {
             let status = rows.pop()?.strip_prefix(&end)?.parse::<i32>().ok()?;
             Some((status, rows.join("\n")))
         };
-        Ok(self.serial.wait(&format!("lab shell: `{line}`"), COMMAND_LIMIT, done)?.0)
+        Ok(self.serial.wait(&format!("lab shell: `{line}`"), limit, done)?.0)
     }
 
     /// As [`LabShell::run`]; anything but exit status 0 fails.
@@ -72,7 +76,15 @@ impl LabShell {
     /// # Errors
     /// What the command said.
     pub fn ok(&mut self, line: &str) -> Result<String> {
-        let (status, text) = self.run(line).context("lab shell")?;
+        self.ok_within(line, COMMAND_LIMIT)
+    }
+
+    /// As [`LabShell::ok`] with an own limit.
+    ///
+    /// # Errors
+    /// As [`LabShell::ok`].
+    pub fn ok_within(&mut self, line: &str, limit: Duration) -> Result<String> {
+        let (status, text) = self.run_within(line, limit).context("lab shell")?;
         ensure!(status == 0, "lab shell: `{line}` ends with {status}: {text}");
         Ok(text)
     }

@@ -9,11 +9,13 @@
 //! | [`disk`], [`writelog`], [`vm`], [`qmp`] | a machine, its disk, its power and its cables |
 //! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`] | typing at it, and reading what it says |
 //! | [`runner`], [`scenario`], [`wait`] | what is checked, and the one way to wait |
-//! | [`demo`] | the same network for a person |
+//! | [`demo`], [`bench`], [`grammar_bench`] | the same network for a person; figures |
 
+pub mod bench;
 pub mod console;
 pub mod demo;
 pub mod disk;
+pub mod grammar_bench;
 pub mod labshell;
 pub mod net;
 pub mod qmp;
@@ -28,10 +30,10 @@ pub mod vm;
 pub mod wait;
 pub mod writelog;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where the build leaves what it makes, `target/yoke`.
 pub fn target() -> PathBuf {
-    let default = || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target"));
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target");
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(default, PathBuf::from).join("yoke")
 }

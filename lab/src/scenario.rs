@@ -36,7 +36,7 @@ pub const ALL: &[Scenario] = &[
 ];
 
 /// Admin's password on every box of the lab.
-const PASSWORD: &str = "lab-Passw0rd";
+pub(crate) const PASSWORD: &str = "lab-Passw0rd";
 
 /// From power-on to the first answer of a service that was saved.
 const SERVING_LIMIT: Duration = Duration::from_secs(60);
@@ -47,7 +47,7 @@ fn typed(text: &str) -> Vec<&str> {
 }
 
 /// Makes a factory-fresh box that is on balance `www` over both servers by mode nat, with nothing saved yet.
-fn serve_nat(world: &mut World) -> Result<()> {
+pub(crate) fn serve_nat(world: &mut World) -> Result<()> {
     let console = world.console()?;
     console.first_password(PASSWORD)?;
     console.ok("terminal length 0")?;

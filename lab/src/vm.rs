@@ -63,6 +63,8 @@ pub struct Machine {
     pub unplugged: Vec<u32>,
     /// Logs every write and flush of the disk to this file (`writelog`).
     pub write_log: Option<PathBuf>,
+    /// More programs for the lab's shell, found there as `/NAME`.
+    pub lab_files: Vec<PathBuf>,
 }
 
 impl Default for Machine {
@@ -74,6 +76,7 @@ impl Default for Machine {
             memory: 512,
             unplugged: Vec::new(),
             write_log: None,
+            lab_files: Vec::new(),
         }
     }
 }
@@ -122,7 +125,7 @@ impl Machine {
                 qemu.args(["-drive", code, "-drive", &format!("if=pflash,format=raw,file={}", variables.display())]);
             }
             Firmware::Direct { append } => {
-                let slot = Slot::extract(disk, dir)?;
+                let slot = Slot::extract(disk, dir, &self.lab_files)?;
                 qemu.arg("-kernel").arg(&slot.kernel).arg("-initrd").arg(&slot.initrd_with_shell);
                 qemu.args(["-append", &format!("{} {append}", slot.command_line)]);
             }
