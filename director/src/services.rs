@@ -1,0 +1,118 @@
+//! The services that depend on the configuration: one dropbear for each interface address, listed for init in `/run/yoke/services.json`.
+//!
+//! Pure. SSH answers on interface addresses only, never on an address that is balanced or translated to, so that port 22 of a
+//! virtual server is the virtual server's. One process for each address: dropbear gives up an address that is not there (yet) in silence
+//! when it has another one, and alone it fails, which init sees and tries again.
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use yoke_config::model::Config;
+use yoke_init::request::ServiceSpec;
+
+use crate::accounts;
+use crate::files::Paths;
+
+/// The program (Debian's dropbear-bin, 2025.89).
+const DROPBEAR: &str = "/usr/sbin/dropbear";
+/// Wrong passwords or keys until dropbear hangs up; each costs the caller 0.3 s.
+const TRIES_MAX: &str = "4";
+/// Seconds between keep-alives: a session whose client vanished ends after three of them.
+const KEEPALIVE_S: &str = "60";
+
+/// Key types of the host, and the file of each. Both are made in milliseconds, and every client since 2014 knows one of them.
+pub(crate) const HOST_KEYS: [(&str, &str); 2] =
+    [("ed25519", "dropbear_ed25519_host_key"), ("ecdsa", "dropbear_ecdsa_host_key")];
+
+/// What to run, and what an operator should know of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Services {
+    pub(crate) specs: Vec<ServiceSpec>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The services of a configuration. Without a credential, or after `ip ssh shutdown`, there are none.
+pub(crate) fn wanted(config: &Config, paths: &Paths) -> Services {
+    let mut services = Services::default();
+    if config.ssh.shutdown || !accounts::credential_exists(config) {
+        return services;
+    }
+    let balanced = balanced(config);
+    for address in interface_addresses(config) {
+        if balanced.contains(&address) || in_a_pool(config, address) {
+            services
+                .warnings
+                .push(format!("ip ssh: {address} is also a virtual or pool address, SSH does not answer on it"));
+        } else {
+            services.specs.push(dropbear(config, paths, address));
+        }
+    }
+    services
+}
+
+/// Addresses of interfaces that are not shut down.
+pub(crate) fn interface_addresses(config: &Config) -> BTreeSet<IpAddr> {
+    let up = config.interfaces.values().filter(|interface| !interface.shutdown);
+    up.flat_map(|interface| interface.addresses.iter().map(|net| net.addr)).collect()
+}
+
+fn balanced(config: &Config) -> BTreeSet<IpAddr> {
+    let virtual_ = config.virtual_servers.values().filter_map(|server| server.virtual_.address());
+    let vrrp = config.vrrp_groups.values().flat_map(|group| group.addresses.iter().map(|net| net.addr));
+    virtual_.chain(vrrp).collect()
+}
+
+fn in_a_pool(config: &Config, address: IpAddr) -> bool {
+    config
+        .nat_pools
+        .values()
+        .any(|&(first, last)| first.is_ipv4() == address.is_ipv4() && (first..=last).contains(&address))
+}
+
+fn dropbear(config: &Config, paths: &Paths, address: IpAddr) -> ServiceSpec {
+    let keys = paths.host_keys();
+    let mut argv = Words::default();
+    // In the foreground, logging to stderr; no motd, which the shell prints; nobody is root; no forwarding of ports or sockets.
+    argv.push([DROPBEAR, "-F", "-E", "-m", "-w", "-j", "-k"]);
+    argv.push(["-T", TRIES_MAX, "-K", KEEPALIVE_S]);
+    if config.users.values().all(|user| user.secret.is_none()) {
+        argv.push(["-s"]);
+    }
+    for (_, file) in HOST_KEYS {
+        argv.push(["-r", &path(&keys.join(file))]);
+    }
+    let mut env = Vec::new();
+    if let Some(banner) = &config.banner_login {
+        argv.push(["-b", &path(&paths.etc().join("banner"))]);
+        // dropbear reads the file when it starts: another text makes another specification, and init starts it again.
+        // Sessions go on, each is a process group of its own.
+        env.push(("YOKE_BANNER".to_owned(), format!("{:x}", digest(banner))));
+    }
+    argv.push(["-P", &path(&paths.run.join(format!("ssh-{address}.pid")))]);
+    argv.push(["-p", &SocketAddr::new(address, config.ssh.port).to_string()]);
+    ServiceSpec { name: format!("ssh-{address}"), argv: argv.0, env, ..ServiceSpec::default() }
+}
+
+#[derive(Debug, Default)]
+struct Words(Vec<String>);
+
+impl Words {
+    fn push<const N: usize>(&mut self, words: [&str; N]) {
+        self.0.extend(words.map(str::to_owned));
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn digest(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests;
