@@ -1,0 +1,158 @@
+//! The kernel's IPVS as the director needs it, behind a trait so that a test can be the kernel.
+//!
+//! [`converge`] brings it to what is wanted with the fewest changes; what is wanted is decided in [`crate::reconcile`].
+
+use std::collections::BTreeMap;
+
+use ipvs::{
+    ApplyError, Change, Client, Error, Info, ObservedDestination, ObservedService, ServiceKey, Table, Timeouts, plan,
+};
+
+use crate::commit::port_word;
+use crate::reconcile::Desired;
+
+/// What the director asks of the kernel. Every call is synchronous and short: the kernel answers before the send returns.
+pub(crate) trait Kernel {
+    /// The table as it is.
+    fn observe(&mut self) -> Result<Table, Error>;
+    /// Writes changes in order; stops at the first that is refused.
+    fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError>;
+    /// The table with counters.
+    fn statistics(&mut self) -> Result<Vec<Observed>, Error>;
+    /// Idle timeouts of connections.
+    fn timeouts(&mut self) -> Result<Timeouts, Error>;
+    /// Sets them.
+    fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), Error>;
+    /// Version and table size.
+    fn info(&mut self) -> Result<Info, Error>;
+    /// Zeroes counters, of one service or of all.
+    fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), Error>;
+}
+
+/// A service with its destinations and everybody's counters.
+pub(crate) type Observed = (ObservedService, Vec<ObservedDestination>);
+
+/// What is wanted of the kernel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) desired: &'a Desired,
+    pub(crate) timeouts: Timeouts,
+}
+
+/// How the kernel was brought to what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Outcome {
+    /// Steps that were done.
+    pub(crate) changes: usize,
+    /// Services that were refused and tolerated: a sentence each.
+    pub(crate) refused: BTreeMap<ServiceKey, String>,
+}
+
+/// Brings the kernel to what is wanted with as few changes as there are. A refusal that concerns a service `tolerated` names leaves that
+/// service as it is; any other ends the work.
+///
+/// # Errors
+/// A sentence. What was done up to then is done: converging to what was wanted before undoes it.
+pub(crate) fn converge(
+    kernel: &mut dyn Kernel,
+    wanted: &Wanted<'_>,
+    tolerated: &dyn Fn(&ServiceKey) -> bool,
+) -> Result<Outcome, String> {
+    let mut outcome = Outcome::default();
+    set_timeouts(kernel, wanted.timeouts, &mut outcome).map_err(|e| format!("ipvs: {e}"))?;
+    loop {
+        let actual = kernel.observe().map_err(|e| format!("ipvs: {e}"))?;
+        let mut changes = plan(&actual, &wanted.desired.table);
+        changes.retain(|change| !outcome.refused.contains_key(&change.service()));
+        if changes.is_empty() {
+            return Ok(outcome);
+        }
+        let Err(failure) = kernel.apply(&changes) else {
+            outcome.changes += changes.len();
+            // Each change was acknowledged: nothing is left to look at.
+            return Ok(outcome);
+        };
+        outcome.changes += failure.done.len();
+        for (place, error) in &failure.failed {
+            let Some(change) = changes.get(*place) else { return Err(format!("ipvs: {error}")) };
+            let key = change.service();
+            let sentence = sentence(wanted.desired, change, error);
+            if error.refusal().is_none() || !tolerated(&key) {
+                return Err(sentence);
+            }
+            outcome.refused.entry(key).or_insert(sentence);
+        }
+        // At least one more service is out of the way each time round, so this ends.
+    }
+}
+
+fn set_timeouts(kernel: &mut dyn Kernel, wanted: Timeouts, outcome: &mut Outcome) -> Result<(), Error> {
+    if kernel.timeouts()? != wanted {
+        kernel.set_timeouts(wanted)?;
+        outcome.changes += 1;
+    }
+    Ok(())
+}
+
+/// A refusal in the operator's words.
+fn sentence(desired: &Desired, change: &Change, error: &Error) -> String {
+    let name = desired.name(&change.service());
+    let what = match change {
+        Change::AddDestination { key, .. }
+        | Change::EditDestination { key, .. }
+        | Change::RemoveDestination { key, .. } => {
+            format!("{name}: real-server {} {}", key.address, port_word(key.port))
+        }
+        Change::AddService { .. } | Change::EditService { .. } | Change::RemoveService { .. } => name,
+    };
+    match error.refusal() {
+        Some(refusal) => format!("{what}: the kernel refuses: {refusal}"),
+        None => format!("{what}: {error}"),
+    }
+}
+
+/// The kernel of this machine. Opened when it is first needed, and again after it was not there.
+#[derive(Debug, Default)]
+pub(crate) struct Netlink(Option<Client>);
+
+impl Netlink {
+    fn client(&mut self) -> Result<&mut Client, Error> {
+        match &mut self.0 {
+            Some(client) => Ok(client),
+            none => Ok(none.insert(Client::open()?)),
+        }
+    }
+}
+
+impl Kernel for Netlink {
+    fn observe(&mut self) -> Result<Table, Error> {
+        self.client()?.observe()
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {
+        match self.client() {
+            Ok(client) => client.apply(changes),
+            Err(error) => Err(ApplyError { failed: vec![(0, error)], done: Vec::new() }),
+        }
+    }
+
+    fn statistics(&mut self) -> Result<Vec<Observed>, Error> {
+        self.client()?.statistics()
+    }
+
+    fn timeouts(&mut self) -> Result<Timeouts, Error> {
+        self.client()?.timeouts()
+    }
+
+    fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), Error> {
+        self.client()?.set_timeouts(timeouts)
+    }
+
+    fn info(&mut self) -> Result<Info, Error> {
+        self.client()?.info()
+    }
+
+    fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), Error> {
+        self.client()?.zero(service)
+    }
+}

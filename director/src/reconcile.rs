@@ -1,0 +1,167 @@
+//! The one place where operator words meet kernel words: a [`Config`] in, the IPVS table it asks for out.
+//!
+//! Pure. Virtual servers become services, real servers destinations; `shutdown` is absence and `drain` is weight 0. Nothing else in Yoke
+//! decides what is in the kernel's table.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
+
+use ipvs::{
+    Destination, DestinationKey, Family, Forward, Netmask, Persistence, SchedulerFlags, Service, ServiceKey, Table,
+    Thresholds, TunnelFlags,
+};
+use yoke_config::model::{Checksum, Config, Mode, RealServer, Transport, Tunnel, Virtual, VirtualServer};
+use yoke_config::value::Name;
+
+/// Longest persistence the kernel counts, in seconds: 2^31 - 1 ticks of its fastest clock, 1000 a second. 24 days.
+const PERSISTENCE_MAX_S: u32 = 2_147_483;
+
+/// What the kernel should hold, and what an operator should know of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Desired {
+    /// The table.
+    pub(crate) table: Table,
+    /// Whose service it is, to name it in a message.
+    pub(crate) names: BTreeMap<ServiceKey, Name>,
+    /// What was asked for and is not in the table: one sentence each.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Desired {
+    /// The virtual server of a service, or the service itself when it is nobody's.
+    pub(crate) fn name(&self, key: &ServiceKey) -> String {
+        self.names.get(key).map_or_else(|| format!("service {key}"), |name| format!("virtual-server {name}"))
+    }
+}
+
+/// The table a configuration asks for.
+pub(crate) fn desired(config: &Config) -> Desired {
+    let mut desired = Desired::default();
+    for (name, server) in &config.virtual_servers {
+        if server.shutdown {
+            continue;
+        }
+        if server.mode == Mode::Fullnat {
+            desired.warnings.push(format!("virtual-server {name}: mode fullnat is not programmed by this release"));
+            continue;
+        }
+        let (Some(key), Some(service)) = (key(server.virtual_), service(server)) else {
+            desired.warnings.push(format!("virtual-server {name}: not programmed, the kernel has no such service"));
+            continue;
+        };
+        if server.persistence.is_some_and(|p| p.timeout > PERSISTENCE_MAX_S) {
+            let warning =
+                format!("virtual-server {name}: persistence timeout is {PERSISTENCE_MAX_S} in the kernel, its longest");
+            desired.warnings.push(warning);
+        }
+        let entry = desired.table.service(key, service);
+        for (&(address, port), real) in &server.real_servers {
+            if real.shutdown {
+                continue;
+            }
+            match destination(server, real) {
+                Some(destination) => {
+                    entry.destinations.insert(DestinationKey { address, port }, destination);
+                }
+                None => {
+                    let port = if port == 0 { "any".to_owned() } else { port.to_string() };
+                    desired.warnings.push(format!(
+                        "virtual-server {name}: real-server {address} {port}: mode fullnat is not programmed by this release"
+                    ));
+                }
+            }
+        }
+        desired.names.insert(key, name.clone());
+    }
+    desired
+}
+
+/// The identity of a virtual server's service; `None` for mark 0, which the grammar does not take.
+pub(crate) fn key(virtual_: Virtual) -> Option<ServiceKey> {
+    Some(match virtual_ {
+        Virtual::Address(address, transport, port) => {
+            let protocol = match transport {
+                Transport::Tcp => ipvs::Protocol::Tcp,
+                Transport::Udp => ipvs::Protocol::Udp,
+                Transport::Sctp => ipvs::Protocol::Sctp,
+            };
+            ServiceKey::Address { protocol, address, port }
+        }
+        Virtual::Fwmark { mark, ipv6 } => {
+            ServiceKey::Mark { mark: NonZeroU32::new(mark)?, family: if ipv6 { Family::V6 } else { Family::V4 } }
+        }
+    })
+}
+
+/// `None` when the scheduler's name is none, which the grammar does not take.
+fn service(server: &VirtualServer) -> Option<Service> {
+    let mut flags = SchedulerFlags::NONE;
+    if server.scheduler.port {
+        flags = flags | SchedulerFlags::PORT;
+    }
+    if server.scheduler.fallback {
+        flags = flags | SchedulerFlags::FALLBACK;
+    }
+    let persistence = server.persistence.map(|p| Persistence {
+        timeout: p.timeout.min(PERSISTENCE_MAX_S),
+        netmask: netmask(server.virtual_.is_ipv6(), p.prefix_len),
+    });
+    let engine = server.persistence.filter(|p| p.sip).map(|_| "sip".parse());
+    Some(Service {
+        scheduler_flags: flags,
+        persistence,
+        engine: engine.transpose().ok()?,
+        one_packet: server.one_packet,
+        ..Service::new(server.scheduler.name.parse().ok()?)
+    })
+}
+
+fn netmask(ipv6: bool, prefix_len: u8) -> Netmask {
+    if ipv6 {
+        return Netmask::V6(prefix_len.clamp(1, 128));
+    }
+    let host_bits = 32 - u32::from(prefix_len.min(32));
+    Netmask::V4(Ipv4Addr::from(u32::MAX.checked_shl(host_bits).unwrap_or(0)))
+}
+
+/// `None` for what this release does not program.
+fn destination(server: &VirtualServer, real: &RealServer) -> Option<Destination> {
+    let forward = match real.mode {
+        Mode::Nat => Forward::Masquerade,
+        Mode::Dr => Forward::DirectRoute,
+        Mode::Tun => Forward::Tunnel(tunnel(server.tunnel)),
+        Mode::Fullnat => return None,
+    };
+    let (upper, lower) = real.threshold;
+    Some(Destination {
+        forward,
+        weight: if real.drain { 0 } else { u32::from(real.weight) },
+        thresholds: Thresholds { upper: u32::from(upper), lower: lower.map_or(0, u32::from) },
+    })
+}
+
+fn tunnel(tunnel: Tunnel) -> ipvs::Tunnel {
+    match tunnel {
+        Tunnel::Ipip => ipvs::Tunnel::Ipip,
+        Tunnel::Gue(port, checksum) => ipvs::Tunnel::Gue { port, flags: checksums(checksum) },
+        Tunnel::Gre(checksum) => ipvs::Tunnel::Gre { flags: checksums(checksum) },
+    }
+}
+
+fn checksums(checksum: Checksum) -> TunnelFlags {
+    match checksum {
+        Checksum::None => TunnelFlags::NONE,
+        Checksum::Full => TunnelFlags::CHECKSUM,
+        Checksum::Remote => TunnelFlags::REMOTE_CHECKSUM,
+    }
+}
+
+/// The timeouts a configuration asks for.
+pub(crate) fn timeouts(config: &Config) -> ipvs::Timeouts {
+    let ipvs = &config.ipvs;
+    ipvs::Timeouts { tcp: ipvs.timeout_tcp, tcp_fin: ipvs.timeout_tcpfin, udp: ipvs.timeout_udp }
+}
+
+#[cfg(test)]
+mod tests;

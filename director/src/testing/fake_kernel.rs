@@ -1,0 +1,124 @@
+//! A kernel that keeps its table in memory, counts what it is asked and refuses what it is told to.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use ipvs::{
+    ApplyError, Change, Error, Info, ObservedDestination, ObservedService, Refusal, ServiceKey, Stats, Table, Timeouts,
+};
+
+use crate::kernel::{Kernel, Observed};
+
+/// A handle; clones are the same kernel.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FakeKernel(Arc<Mutex<Inside>>);
+
+#[derive(Debug, Default)]
+pub(crate) struct Inside {
+    pub(crate) table: Table,
+    pub(crate) timeouts: Timeouts,
+    /// The change with this number, counted from 0 over the kernel's life, is refused, once.
+    pub(crate) refuse_change: Option<usize>,
+    /// Schedulers it does not have.
+    pub(crate) unknown_schedulers: BTreeSet<String>,
+    /// Nothing answers.
+    pub(crate) gone: bool,
+    /// Changes asked for, refused ones included.
+    pub(crate) changes: usize,
+    pub(crate) observations: usize,
+    pub(crate) zeroed: Vec<Option<ServiceKey>>,
+}
+
+impl FakeKernel {
+    pub(crate) fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap()
+    }
+
+    pub(crate) fn table(&self) -> Table {
+        self.inside().table.clone()
+    }
+}
+
+impl Inside {
+    fn answer(&self) -> Result<(), Error> {
+        if self.gone { Err(Error::NoIpvs) } else { Ok(()) }
+    }
+
+    fn change(&mut self, change: &Change) -> Result<(), Refusal> {
+        let number = self.changes;
+        self.changes += 1;
+        if self.refuse_change == Some(number) {
+            self.refuse_change = None;
+            return Err(Refusal::NotPermitted);
+        }
+        if let Change::AddService { service, .. } | Change::EditService { to: service, .. } = change
+            && self.unknown_schedulers.contains(service.scheduler.as_str())
+        {
+            return Err(Refusal::NoSchedulerOrEngine);
+        }
+        self.table.apply(change)
+    }
+}
+
+impl Kernel for FakeKernel {
+    fn observe(&mut self) -> Result<Table, Error> {
+        let mut inside = self.inside();
+        inside.answer()?;
+        inside.observations += 1;
+        Ok(inside.table.clone())
+    }
+
+    fn apply(&mut self, changes: &[Change]) -> Result<(), ApplyError> {
+        let mut inside = self.inside();
+        let mut result = ApplyError { failed: Vec::new(), done: Vec::new() };
+        // As the kernel does with one send: what follows a refused message is still worked off.
+        for (place, change) in changes.iter().enumerate() {
+            match inside.change(change) {
+                Ok(()) => result.done.push(place),
+                Err(refusal) => {
+                    result.failed.push((place, Error::Refused { request: Box::new(change.request()), refusal }))
+                }
+            }
+        }
+        if result.failed.is_empty() { Ok(()) } else { Err(result) }
+    }
+
+    fn statistics(&mut self) -> Result<Vec<Observed>, Error> {
+        let inside = self.inside();
+        inside.answer()?;
+        let observed = inside.table.services.iter().map(|(&key, entry)| {
+            let destinations = entry.destinations.iter().map(|(&key, &destination)| ObservedDestination {
+                key,
+                destination,
+                active: 1,
+                inactive: 2,
+                persistent: 0,
+                stats: Stats::default(),
+            });
+            let stats = Stats { connections: 7, ..Stats::default() };
+            (ObservedService { key, service: entry.service, stats }, destinations.collect())
+        });
+        Ok(observed.collect())
+    }
+
+    fn timeouts(&mut self) -> Result<Timeouts, Error> {
+        let inside = self.inside();
+        inside.answer()?;
+        Ok(inside.timeouts)
+    }
+
+    fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), Error> {
+        self.inside().timeouts = timeouts;
+        Ok(())
+    }
+
+    fn info(&mut self) -> Result<Info, Error> {
+        self.inside().answer()?;
+        Ok(Info { version: (1, 2, 1), table_size: 4096 })
+    }
+
+    fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), Error> {
+        self.inside().zeroed.push(service);
+        Ok(())
+    }
+}
