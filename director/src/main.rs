@@ -1,2 +1,54 @@
-//! director
-fn main() {}
+//! `director`: the control plane daemon of Yoke.
+//!
+//! It owns the running and the startup configuration, the kernel's IPVS table, our nft table, `net.ipv4.vs.*` and the files under `/run/yoke`
+//! that other programs read. It changes no link, address or route (`init setup` does), supervises nothing (init does) and draws no table
+//! (the shell does). Every start is recovery: load, look, apply the difference.
+
+mod accounts;
+mod boot;
+mod clock;
+mod commit;
+mod daemon;
+mod director;
+mod drift;
+mod files;
+mod flash;
+mod initd;
+mod kernel;
+mod limiter;
+mod login;
+mod messages;
+mod nft;
+mod notes;
+mod past;
+mod reconcile;
+mod restart;
+mod secret;
+mod services;
+mod session;
+mod sessions;
+mod settle;
+mod show;
+mod start;
+mod sysctl;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod uids;
+
+use std::rc::Rc;
+
+use anyhow::Context as _;
+use tokio::task::LocalSet;
+
+use crate::director::Director;
+use crate::files::Paths;
+use crate::kernel::Netlink;
+
+fn main() -> anyhow::Result<()> {
+    messages::Tee::install();
+    let director = Rc::new(Director::new(Paths::system(), Box::<Netlink>::default(), daemon::RESYNC));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
+    LocalSet::new().block_on(&runtime, start::run(director, yoke_control::peer))
+}

@@ -1,0 +1,150 @@
+//! How the running configuration comes to be: from `/run` when the director is started again, from flash at boot.
+//!
+//! Nothing here fails. A file that cannot be used has a successor, a line that cannot be used is set aside and kept, and both are said loudly.
+
+use yoke_config::model::Config;
+use yoke_config::store::{Source, Store};
+use yoke_config::tree::{self, Tree};
+
+use crate::director::{Quarantined, Running};
+use crate::files::Paths;
+use crate::restart;
+use crate::show::system::cmdline;
+
+/// What was loaded.
+#[derive(Debug)]
+pub(crate) struct Boot {
+    pub(crate) running: Running,
+    /// Lines set aside.
+    pub(crate) rejected: Vec<Quarantined>,
+    /// For the console and each session: what is unusual, in a few words; empty when nothing is.
+    pub(crate) notice: String,
+    /// For `show warnings` and the log.
+    pub(crate) faults: Vec<String>,
+    /// Whether this is a new start of the director on a box that is up.
+    pub(crate) again: bool,
+}
+
+/// Loads the configuration.
+pub(crate) fn load(paths: &Paths) -> Boot {
+    if let Some(boot) = again(paths) {
+        return boot;
+    }
+    if cmdline(&paths.proc, "yoke.recover").is_some() {
+        let why = "recovery: startup-config was not loaded, it is kept".to_owned();
+        return from_text(yoke_config::store::FACTORY, 0, why.clone(), vec![why]);
+    }
+    let store = Store::new(&paths.flash);
+    let mut loaded = store.load();
+    let mut notice = match loaded.source {
+        Source::Factory if loaded.faults.is_empty() => "no configuration on flash".to_owned(),
+        _ => loaded.faults.first().cloned().unwrap_or_default(),
+    };
+    if !paths.flash_is_mounted() {
+        notice = "flash is not mounted, nothing can be saved".to_owned();
+        loaded.faults.push(format!("flash: {} is not mounted, nothing can be saved", paths.flash.display()));
+    }
+    let revision = match (loaded.source, loaded.saved.meta) {
+        (Source::Startup, Some(meta)) => u64::from(meta.revision),
+        (Source::Factory, _) if store.revisions().is_empty() => 0,
+        // An older text under a new number: the numbers above it are taken.
+        _ => u64::from(store.next_revision()),
+    };
+    from_text(&loaded.saved.text, revision, notice, loaded.faults)
+}
+
+/// The configuration that was running when the last director ended.
+fn again(paths: &Paths) -> Option<Boot> {
+    let memo = restart::load(paths)?;
+    let text = std::fs::read_to_string(paths.running_config()).ok()?;
+    let mut boot = from_text(&text, memo.revision, memo.notice, memo.faults);
+    // What was running has been checked; should it not pass now, the lines go where the others are.
+    boot.rejected.splice(0..0, memo.rejected);
+    boot.again = true;
+    Some(boot)
+}
+
+fn from_text(text: &str, revision: u64, notice: String, faults: Vec<String>) -> Boot {
+    let (tree, rejected) = tree::load(text);
+    let mut rejected: Vec<Quarantined> = rejected.into_iter().map(Quarantined::from).collect();
+    let (tree, config) = accept(tree, &mut rejected);
+    let mut boot = Boot { running: Running::new(revision, tree, config), rejected, notice, faults, again: false };
+    if !boot.rejected.is_empty() {
+        let count = boot.rejected.len();
+        let sentence = format!("configuration: {count} lines were rejected, see show configuration rejected");
+        if boot.notice.is_empty() {
+            boot.notice.clone_from(&sentence);
+        }
+        if !boot.faults.contains(&sentence) {
+            boot.faults.push(sentence);
+        }
+    }
+    boot
+}
+
+/// The largest part of a tree, from its beginning, that is a valid configuration; the rest is set aside, block by block.
+fn accept(tree: Tree, rejected: &mut Vec<Quarantined>) -> (Tree, Config) {
+    match Config::try_from(&tree) {
+        Ok(config) => return (tree, config),
+        Err(problems) => problems.iter().for_each(|problem| log::error!("configuration: {problem}")),
+    }
+    let text = tree.print();
+    let mut good = String::new();
+    keep(&mut good, &chunks(&text), rejected);
+    let (tree, _) = tree::load(&good);
+    let config = Config::try_from(&tree).unwrap_or_default();
+    (tree, config)
+}
+
+/// Appends the chunks to `good` that are valid together with it. Halves what is not, so that one bad block in a thousand costs ten checks.
+fn keep(good: &mut String, chunks: &[&str], rejected: &mut Vec<Quarantined>) {
+    let both = format!("{good}{}", chunks.concat());
+    let problems = match Config::try_from(&tree::load(&both).0) {
+        Ok(_) => {
+            *good = both;
+            return;
+        }
+        Err(problems) => problems,
+    };
+    match chunks {
+        [] => {}
+        [bad] => {
+            let why = problems.first().map(ToString::to_string).unwrap_or_default();
+            rejected.extend(set_aside(bad, &why));
+        }
+        _ => {
+            let (first, second) = chunks.split_at(chunks.len() / 2);
+            keep(good, first, rejected);
+            keep(good, second, rejected);
+        }
+    }
+}
+
+/// Lines at the top of a configuration, each with its block.
+fn chunks(text: &str) -> Vec<&str> {
+    let mut chunks = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let next = rest.match_indices('\n').map(|(at, _)| at + 1).find(|&at| !rest[at..].starts_with([' ', '!']));
+        let (chunk, after) = rest.split_at(next.unwrap_or(rest.len()));
+        chunks.push(chunk);
+        rest = after;
+    }
+    chunks
+}
+
+fn set_aside(chunk: &str, why: &str) -> Vec<Quarantined> {
+    let mut within = Vec::<String>::new();
+    let mut lines = Vec::new();
+    for line in chunk.lines().filter(|line| !line.starts_with('!')) {
+        let depth = line.len() - line.trim_start().len();
+        within.truncate(depth);
+        let why = if lines.is_empty() { why.to_owned() } else { "its block was rejected".to_owned() };
+        lines.push(Quarantined { number: 0, text: line.trim_start().to_owned(), why, within: within.clone() });
+        within.push(line.trim_start().to_owned());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! Changing the running configuration: all of it or nothing, one change after the other.
+//!
+//! Lines -> edits -> merge with what others changed -> `Config` (every problem at once) -> kernel -> text, revision, reply. What the kernel
+//! refuses is undone, and both are reported. The steps that can refuse come first; those that cannot (files, accounts, `init setup`,
+//! services) follow, and what they have to say is a warning. So IPVS comes before the network: a service whose address is not there yet is
+//! silence, which a client tries again; an address whose service is not there is a refusal.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use yoke_config::model::{Config, Interface, Route, VrrpGroup};
+use yoke_config::tree::{self, Tree};
+use yoke_config::value::{IfName, MacAddr, Name};
+use yoke_config::walk::{self, Meaning, Position};
+use yoke_director::status::{Refusal, RefusalKind, Reply};
+
+use crate::director::{Director, Running};
+use crate::files::{self, Medium};
+use crate::kernel::{self, Wanted};
+use crate::notes::Source;
+use crate::past::Conflict;
+use crate::reconcile;
+use crate::{accounts, nft, restart, secret, settle};
+
+/// What is asked for.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// Lines typed against revision `base`.
+    Lines {
+        base: u64,
+        lines: Vec<String>,
+        /// Though somebody else changed the same lines.
+        force: bool,
+    },
+    /// This text instead of everything.
+    Replace { text: String },
+    /// `drain` added to or removed from real servers.
+    Drain { drain: bool, address: IpAddr, port: Option<u16>, virtual_server: Option<String> },
+    /// The lines of the first password: only while there is no credential.
+    First { lines: Vec<String> },
+}
+
+/// Makes a change on behalf of `by`, after those that came before it.
+pub(crate) async fn run(director: &Rc<Director>, by: &str, change: Change) -> Reply {
+    let _turn = director.turn().await;
+    let tree = match target(director, change).await {
+        Ok(tree) => tree,
+        Err(refusal) => return Reply::Refused(refusal),
+    };
+    match apply(director, by, tree).await {
+        Ok((revision, warnings)) => Reply::Applied { revision, warnings },
+        Err(problems) => Reply::Refused(Refusal { kind: RefusalKind::NotApplied, problems }),
+    }
+}
+
+/// The tree a change leads to.
+async fn target(director: &Director, change: Change) -> Result<Tree, Refusal> {
+    let refuse = |kind, problems| Err(Refusal { kind, problems });
+    match change {
+        Change::Lines { base, lines, force } => {
+            let edits = parse(hash_secrets(lines).await?)?;
+            let state = director.state();
+            if force {
+                let mut tree = state.running.tree.clone();
+                tree.edit_all(&edits);
+                return Ok(tree);
+            }
+            state.past.merge(base, &edits).or_else(|conflict| match conflict {
+                Conflict::Changed(problems) => refuse(RefusalKind::NotApplied, problems),
+                Conflict::TooOld => {
+                    let why =
+                        "the configuration these lines were typed against is no longer known, type them again or force";
+                    refuse(RefusalKind::NotApplied, vec![why.to_owned()])
+                }
+            })
+        }
+        Change::Replace { text } => {
+            let lines = hash_secrets(text.lines().map(str::to_owned).collect()).await?;
+            let (tree, rejected) = tree::load(&lines.join("\n"));
+            if rejected.is_empty() {
+                return Ok(tree);
+            }
+            let problems =
+                rejected.iter().map(|r| format!("line {}: {}: {}", r.number, shown(&r.text), r.why)).collect();
+            refuse(RefusalKind::Syntax, problems)
+        }
+        Change::Drain { drain, address, port, virtual_server } => {
+            let state = director.state();
+            let lines = drain_lines(&state.running.config, drain, address, port, virtual_server.as_deref());
+            if lines.is_empty() {
+                let port = port.map_or_else(String::new, |port| format!(" {}", port_word(port)));
+                let of = virtual_server.map_or_else(String::new, |name| format!(" in virtual-server {name}"));
+                return refuse(
+                    RefusalKind::Failed,
+                    vec![format!("real-server {address}{port}: no such real server{of}")],
+                );
+            }
+            let mut tree = state.running.tree.clone();
+            tree.edit_all(&parse(lines)?);
+            Ok(tree)
+        }
+        Change::First { lines } => {
+            let state = director.state();
+            if accounts::credential_exists(&state.running.config) {
+                return refuse(RefusalKind::Denied, vec!["a credential exists, log in".to_owned()]);
+            }
+            let mut tree = state.running.tree.clone();
+            tree.edit_all(&parse(lines)?);
+            Ok(tree)
+        }
+    }
+}
+
+fn parse(lines: Vec<String>) -> Result<Vec<tree::Edit>, Refusal> {
+    tree::parse_edits(&lines).map_err(|rejected| {
+        let problem = format!("line {}: {}: {}", rejected.number, shown(&rejected.text), rejected.why);
+        Refusal { kind: RefusalKind::Syntax, problems: vec![problem] }
+    })
+}
+
+/// A line as a message may show it.
+fn shown(line: &str) -> String {
+    if walk::looks_secret(line) { "(a line with a secret)".to_owned() } else { line.trim().to_owned() }
+}
+
+/// Replaces passwords in clear by their hashes. The shell does so where they are typed; a file that is pasted may hold one all the same.
+async fn hash_secrets(mut lines: Vec<String>) -> Result<Vec<String>, Refusal> {
+    for line in &mut lines {
+        if !walk::looks_secret(line) {
+            continue;
+        }
+        if let Ok(Meaning::Secret { line: words, plain: Some(plain) }) = walk::interpret(&Position::CONFIG, line) {
+            let hash = tokio::task::spawn_blocking(move || secret::hash(&plain)).await.expect("hashing does not panic");
+            let failed = |e| Refusal { kind: RefusalKind::Failed, problems: vec![format!("{words}: {e}")] };
+            *line = format!("{words} sha512 {}", hash.map_err(failed)?);
+        }
+    }
+    Ok(lines)
+}
+
+fn drain_lines(config: &Config, drain: bool, address: IpAddr, port: Option<u16>, only: Option<&str>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let word = if drain { "drain" } else { "no drain" };
+    for (name, server) in &config.virtual_servers {
+        if only.is_some_and(|only| name.as_str() != only) {
+            continue;
+        }
+        let matching = server.real_servers.keys().filter(|&&(a, p)| a == address && port.is_none_or(|port| p == port));
+        for (address, port) in matching {
+            lines.push(format!("virtual-server {name}"));
+            lines.push(format!(" real-server {address} {}", port_word(*port)));
+            lines.push(format!("  {word}"));
+        }
+    }
+    lines
+}
+
+/// A port as it is printed.
+pub(crate) fn port_word(port: u16) -> String {
+    if port == 0 { "any".to_owned() } else { port.to_string() }
+}
+
+/// Makes `tree` the running configuration. Returns the revision and the warnings that are new; or why not, after undoing what was done.
+pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(u64, Vec<String>), Vec<String>> {
+    if tree == director.state().running.tree {
+        return Ok((director.state().running.revision, Vec::new()));
+    }
+    let config = Config::try_from(&tree).map_err(|problems| problems.into_iter().map(|p| p.0).collect::<Vec<_>>())?;
+    let before = director.state().notes.clone();
+    let revision = director.state().running.revision + 1;
+    let old = director.state().running.clone();
+    let new = Running::new(revision, tree, config);
+
+    program(director, &new.config)?;
+    if let Err(why) = write(director, &new).await {
+        return Err(undo(director, &old, why).await);
+    }
+
+    log::info!("configuration revision {revision} by {by}");
+    {
+        let mut state = director.state_mut();
+        state.past.push(revision, &new.tree, by);
+        state.running = new.clone();
+        state.notes.set(Source::Configuration, new.config.warnings.clone());
+    }
+    let network = Network::of(&old.config) != Network::of(&new.config);
+    settle::run(director, network).await;
+    let news = director.state().notes.since(&before);
+    Ok((revision, news))
+}
+
+/// Programs IPVS, or undoes what it did.
+fn program(director: &Director, config: &Config) -> Result<(), Vec<String>> {
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
+    let desired = reconcile::desired(config);
+    let wanted = Wanted { desired: &desired, timeouts: reconcile::timeouts(config) };
+    let had = Wanted { desired: &state.desired, timeouts: reconcile::timeouts(&state.running.config) };
+    if wanted.desired.table == had.desired.table && wanted.timeouts == had.timeouts {
+        state.notes.set(Source::Reconcile, desired.warnings.clone());
+        state.desired = desired;
+        return Ok(());
+    }
+    // What the kernel refused before, and has not changed since, is no reason to refuse this change.
+    let tolerated = |key: &ipvs::ServiceKey| {
+        state.refused.contains_key(key) && wanted.desired.table.services.get(key) == had.desired.table.services.get(key)
+    };
+    match kernel::converge(state.kernel.as_mut(), &wanted, &tolerated) {
+        Ok(outcome) => {
+            state.refused = outcome.refused;
+            state.notes.set(Source::Kernel, state.refused.values().cloned().collect());
+            state.notes.set(Source::Reconcile, desired.warnings.clone());
+            state.desired = desired;
+            Ok(())
+        }
+        Err(why) => {
+            let undone = kernel::converge(state.kernel.as_mut(), &had, &|_| true).map(drop);
+            Err(report(vec![why], undone.err()))
+        }
+    }
+}
+
+/// Puts nft and the text in place; the last steps that can refuse.
+async fn write(director: &Director, new: &Running) -> Result<(), String> {
+    nft_script(director, nft::render(&new.config)).await?;
+    // The number first: a director killed in between then knows the text by a number nobody has typed lines against.
+    restart::save(director, new.revision)?;
+    let path = director.paths.running_config();
+    let written = files::replace(&path, new.text.as_bytes(), 0o600, Medium::Memory);
+    written.map(drop).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Brings our nft table to `script`, unless it is there.
+pub(crate) async fn nft_script(director: &Director, script: String) -> Result<(), String> {
+    if director.state().nft.as_ref() == Some(&script) {
+        return Ok(());
+    }
+    let program = director.paths.nft.clone();
+    let text = script.clone();
+    let done =
+        tokio::task::spawn_blocking(move || nft::apply(&program, &text)).await.expect("nft::apply does not panic");
+    director.state_mut().nft = done.is_ok().then_some(script);
+    done
+}
+
+async fn undo(director: &Director, old: &Running, why: String) -> Vec<String> {
+    let ipvs = program(director, &old.config).err().map(|problems| problems.join("; "));
+    let text = write(director, old).await.err();
+    report(vec![why], ipvs.or(text))
+}
+
+fn report(mut problems: Vec<String>, not_undone: Option<String>) -> Vec<String> {
+    problems.push(match not_undone {
+        None => "nothing was changed, what had been done is undone".to_owned(),
+        Some(why) => format!("not everything could be undone, it is tried again every few seconds: {why}"),
+    });
+    log::warn!("change refused: {}", problems.join("; "));
+    problems
+}
+
+/// What `init setup` acts on: a difference here is a network change.
+#[derive(Debug, PartialEq, Eq)]
+struct Network<'a> {
+    interfaces: &'a BTreeMap<IfName, Interface>,
+    routes: &'a [Route],
+    neighbours: &'a BTreeMap<IpAddr, MacAddr>,
+    vrrp_groups: &'a BTreeMap<Name, VrrpGroup>,
+    virtual_: Vec<(IpAddr, bool)>,
+}
+
+impl<'a> Network<'a> {
+    fn of(config: &'a Config) -> Self {
+        let servers = config.virtual_servers.values();
+        Self {
+            interfaces: &config.interfaces,
+            routes: &config.routes,
+            neighbours: &config.neighbours,
+            vrrp_groups: &config.vrrp_groups,
+            virtual_: servers.filter_map(|s| Some((s.virtual_.address()?, s.shutdown))).collect(),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The daemon's state, in one place: what is configured, what the kernel should hold, who is connected.
+//!
+//! One thread, so no lock: [`Director::state`] borrows for as long as no `await` lies between. Changes take turns ([`Director::turn`]); whoever
+//! only looks never waits for one.
+
+use std::cell::{Ref, RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ipvs::ServiceKey;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, MutexGuard};
+use yoke_config::model::Config;
+use yoke_config::tree::{Rejected, Tree};
+
+use crate::drift::Drift;
+use crate::files::Paths;
+use crate::initd::Init;
+use crate::kernel::Kernel;
+use crate::limiter::Limiter;
+use crate::notes::Notes;
+use crate::past::Past;
+use crate::reconcile::Desired;
+use crate::sessions::Sessions;
+use crate::uids::Uids;
+
+/// The daemon.
+pub(crate) struct Director {
+    pub(crate) paths: Paths,
+    pub(crate) init: Init,
+    /// How often the kernel's table is compared with what it should be.
+    pub(crate) resync: Duration,
+    state: RefCell<State>,
+    turns: Mutex<()>,
+}
+
+/// Everything that changes.
+pub(crate) struct State {
+    pub(crate) kernel: Box<dyn Kernel>,
+    pub(crate) running: Running,
+    /// Earlier running configurations, which open blocks may still be typed against.
+    pub(crate) past: Past,
+    /// What the kernel should hold.
+    pub(crate) desired: Desired,
+    /// Services the kernel refused, and why. They do not stand in the way of other changes.
+    pub(crate) refused: BTreeMap<ServiceKey, String>,
+    pub(crate) drift: Drift,
+    /// Lines of the startup configuration that could not be loaded.
+    pub(crate) rejected: Vec<Quarantined>,
+    /// How the configuration came to be, when that is unusual.
+    pub(crate) notice: String,
+    pub(crate) notes: Notes,
+    pub(crate) uids: Uids,
+    pub(crate) sessions: Sessions,
+    pub(crate) limiter: Limiter,
+    /// The nft script in effect; `None` when that is not known.
+    pub(crate) nft: Option<String>,
+}
+
+/// The running configuration, three times the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Running {
+    /// Grows with each change; 0 before the first.
+    pub(crate) revision: u64,
+    pub(crate) tree: Tree,
+    pub(crate) config: Config,
+    /// Canonical text.
+    pub(crate) text: String,
+}
+
+impl Running {
+    pub(crate) fn new(revision: u64, tree: Tree, config: Config) -> Self {
+        let text = tree.print();
+        Self { revision, tree, config, text }
+    }
+}
+
+/// A line that was set aside when the configuration was loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Quarantined {
+    /// 1-based, in the file; 0 when the line is fine and what it says is not.
+    pub(crate) number: usize,
+    pub(crate) text: String,
+    pub(crate) why: String,
+    /// Headers of the blocks around it.
+    pub(crate) within: Vec<String>,
+}
+
+impl From<Rejected> for Quarantined {
+    fn from(line: Rejected) -> Self {
+        Self { number: line.number, text: line.text, why: line.why, within: line.within }
+    }
+}
+
+impl Director {
+    pub(crate) fn new(paths: Paths, kernel: Box<dyn Kernel>, resync: Duration) -> Self {
+        let state = State {
+            kernel,
+            running: Running::default(),
+            past: Past::default(),
+            desired: Desired::default(),
+            refused: BTreeMap::new(),
+            drift: Drift::default(),
+            rejected: Vec::new(),
+            notice: String::new(),
+            notes: Notes::default(),
+            uids: Uids::load(&if paths.run_uids().exists() { paths.run_uids() } else { paths.uids() }),
+            sessions: Sessions::default(),
+            limiter: Limiter::default(),
+            nft: None,
+        };
+        Self { init: Init::new(paths.init_socket()), resync, paths, state: RefCell::new(state), turns: Mutex::new(()) }
+    }
+
+    /// The state, to look at. Not to be held over an `await`.
+    pub(crate) fn state(&self) -> Ref<'_, State> {
+        self.state.borrow()
+    }
+
+    /// The state, to change. Not to be held over an `await`.
+    pub(crate) fn state_mut(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
+    }
+
+    /// Waits for those who change something now. First come, first served: a change waits, it never fails for being second.
+    pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turns.lock().await
+    }
+
+    /// The turn, if nobody has it.
+    pub(crate) fn try_turn(&self) -> Option<MutexGuard<'_, ()>> {
+        self.turns.try_lock().ok()
+    }
+
+    pub(crate) fn open_session(&self) -> u64 {
+        self.state_mut().sessions.number()
+    }
+
+    pub(crate) fn close_session(&self, id: u64) {
+        self.state_mut().sessions.close(id);
+    }
+}

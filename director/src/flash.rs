@@ -1,0 +1,240 @@
+//! Saving, erasing and comparing: the director's use of [`yoke_config::store`].
+//!
+//! Writing waits for the medium, so it happens on another thread; it takes a turn, so that what is saved is one configuration.
+
+use std::fs;
+use std::io;
+
+use yoke_config::model::Config;
+use yoke_config::store::{Meta, Source, Store, StoreError};
+use yoke_config::tree::{self, Rejected, Tree};
+use yoke_director::status::{HistoryRow, RefusalKind, Reply};
+
+use crate::clock;
+use crate::director::{Director, Quarantined};
+use crate::notes;
+use crate::restart;
+use crate::session::{Caller, refused};
+use crate::show::FIRMWARE;
+
+/// `write memory`.
+pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> Reply {
+    let _turn = director.turn().await;
+    if !director.paths.flash_is_mounted() {
+        return refused(RefusalKind::Failed, "flash: not mounted, nothing can be saved");
+    }
+    let store = Store::new(&director.paths.flash);
+    let (text, meta, keep, quarantine) = {
+        let state = director.state();
+        let meta = Meta {
+            saved: rfc3339(clock::utc().as_secs()),
+            by: caller.name().to_owned(),
+            from: caller.place().to_owned(),
+            firmware: FIRMWARE.to_owned(),
+            revision: u32::try_from(state.running.revision).unwrap_or(u32::MAX).max(1),
+        };
+        let keep = state.running.config.archive_maximum.unwrap_or(Config::DEFAULT_ARCHIVE);
+        let quarantine: Vec<Rejected> = state.rejected.iter().cloned().map(Rejected::from).collect();
+        (state.running.text.clone(), meta, keep, quarantine)
+    };
+    let done = blocking(move || store.save(&text, &meta, keep, &quarantine, force)).await;
+    match done {
+        Ok(()) => {
+            log::info!("configuration saved by {} ({})", caller.name(), caller.place());
+            settled(director);
+            Reply::Done { warnings: Vec::new() }
+        }
+        Err(e) => {
+            // A person can put a quarantine right; a flash that fails is grave.
+            if !matches!(e, StoreError::Quarantine(_)) {
+                log::error!("configuration not saved: {e}");
+            }
+            refused(RefusalKind::Failed, e.to_string())
+        }
+    }
+}
+
+/// What was unusual about the load is put right once something is saved: the next boot finds a good file.
+fn settled(director: &Director) {
+    let revision = {
+        let mut state = director.state_mut();
+        state.rejected.clear();
+        state.notice.clear();
+        state.notes.set(notes::Source::Loading, Vec::new());
+        state.running.revision
+    };
+    if let Err(e) = restart::save(director, revision) {
+        log::warn!("{e}");
+    }
+}
+
+/// `write erase`.
+pub(crate) async fn erase(director: &Director, caller: &Caller) -> Reply {
+    let _turn = director.turn().await;
+    log::warn!("startup configuration erased by {} ({})", caller.name(), caller.place());
+    let store = Store::new(&director.paths.flash);
+    match blocking(move || store.erase()).await {
+        Ok(()) => Reply::Done { warnings: Vec::new() },
+        Err(e) => refused(RefusalKind::Failed, e.to_string()),
+    }
+}
+
+/// `factory-reset`: erases, forgets host keys and user ids, and has the box restarted.
+pub(crate) async fn factory_reset(director: &Director, caller: &Caller) -> Reply {
+    let _turn = director.turn().await;
+    log::warn!("factory reset by {} ({})", caller.name(), caller.place());
+    let (store, paths) = (Store::new(&director.paths.flash), director.paths.clone());
+    let erased = blocking(move || {
+        store.erase().map_err(|e| e.to_string())?;
+        let gone = absent(fs::remove_dir_all(paths.host_keys())).and_then(|()| absent(fs::remove_file(paths.uids())));
+        gone.map_err(|e| format!("flash: {e}"))
+    });
+    if let Err(why) = erased.await {
+        return refused(RefusalKind::Failed, why);
+    }
+    match director.init.stop(false).await {
+        Ok(()) => Reply::Done { warnings: Vec::new() },
+        Err(e) => refused(RefusalKind::Failed, format!("the flash is erased, but the box does not restart: {e}")),
+    }
+}
+
+fn absent(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.expect("the store does not panic")
+}
+
+/// `show startup-config`.
+pub(crate) fn startup_lines(director: &Director) -> Result<Vec<String>, String> {
+    let saved = Store::new(&director.paths.flash).read(Source::Startup).map_err(|e| e.to_string())?;
+    let header = saved.meta.map(|m| {
+        format!("! saved {} by {} from {} firmware {} revision {}", m.saved, m.by, m.from, m.firmware, m.revision)
+    });
+    Ok(header.into_iter().chain(saved.text.lines().map(str::to_owned)).collect())
+}
+
+/// What the next boot would load; an empty tree when there is nothing to load.
+fn startup(director: &Director) -> Result<Tree, String> {
+    match Store::new(&director.paths.flash).read(Source::Startup) {
+        Ok(saved) => Ok(tree::load(&saved.text).0),
+        Err(StoreError::Missing(_)) => Ok(Tree::default()),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// Whether the next boot comes up as the box is now.
+pub(crate) fn is_saved(director: &Director) -> bool {
+    let state = director.state();
+    state.rejected.is_empty() && startup(director).is_ok_and(|tree| tree == state.running.tree)
+}
+
+/// `show configuration diff`: from startup to running.
+pub(crate) fn diff(director: &Director) -> Result<Vec<String>, String> {
+    Ok(startup(director)?.diff(&director.state().running.tree))
+}
+
+/// `show configuration history`.
+pub(crate) fn history(director: &Director) -> Vec<HistoryRow> {
+    let store = Store::new(&director.paths.flash);
+    let rows = store.revisions().into_iter().map(|number| {
+        let read = store.read(Source::Archive(number));
+        let why = read.as_ref().err().map(ToString::to_string);
+        let meta = read.ok().and_then(|saved| saved.meta).unwrap_or_default();
+        HistoryRow {
+            number,
+            saved: why.unwrap_or(meta.saved),
+            by: meta.by,
+            from: meta.from,
+            firmware: meta.firmware,
+            revision: u64::from(meta.revision),
+        }
+    });
+    rows.collect()
+}
+
+/// `show configuration rejected`: each line where it would have to be typed, and why it was set aside.
+pub(crate) fn rejected_lines(rejected: &[Quarantined]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut within: &[String] = &[];
+    for line in rejected {
+        if line.within != within {
+            within = &line.within;
+            // A header that was rejected itself stands above already.
+            let stands = |header: &String| rejected.iter().any(|other| other.text == *header);
+            let headers = within.iter().enumerate().filter(|(_, header)| !stands(header));
+            lines.extend(headers.map(|(depth, header)| format!("{}{header}", " ".repeat(depth))));
+        }
+        let indent = " ".repeat(within.len());
+        let place = if line.number == 0 { String::new() } else { format!("line {}: ", line.number) };
+        lines.push(format!("{indent}{}", line.text.trim_start()));
+        lines.push(format!("{indent}! {place}{}", line.why));
+    }
+    lines
+}
+
+impl From<Quarantined> for Rejected {
+    fn from(line: Quarantined) -> Self {
+        Self { number: line.number, text: line.text, why: line.why, within: line.within }
+    }
+}
+
+/// `2026-11-21T10:04:11Z`. Days to a date by Howard Hinnant's algorithm: years begin in March, so that the leap day is the last.
+fn rfc3339(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_795_255_451, "2026-11-21T10:04:11Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(rfc3339(seconds), text);
+        }
+    }
+
+    #[test]
+    fn a_rejected_line_stands_in_its_block_with_its_reason() {
+        let line = |text: &str, within: &[&str], number| Quarantined {
+            number,
+            text: text.into(),
+            why: "no".into(),
+            within: within.iter().map(|&w| w.into()).collect(),
+        };
+        let lines = rejected_lines(&[
+            line("frobnicate 7", &[], 2),
+            line("  weight x", &["virtual-server v", "real-server 10.0.0.1 80"], 9),
+        ]);
+        let expected = [
+            "frobnicate 7",
+            "! line 2: no",
+            "virtual-server v",
+            " real-server 10.0.0.1 80",
+            "  weight x",
+            "  ! line 9: no",
+        ];
+        assert_eq!(lines, expected);
+    }
+}

@@ -1,0 +1,139 @@
+//! What follows from a configuration and cannot refuse it: sysctls, accounts, the network, services. Each says what went wrong as a warning.
+//!
+//! Runs after every change, and once at start; it writes only what differs.
+
+use std::path::Path;
+use std::process::Command;
+
+use tokio::sync::oneshot;
+use yoke_config::model::Config;
+
+use crate::director::Director;
+use crate::files::{self, Medium, Paths};
+use crate::notes::Source;
+use crate::uids::Uids;
+use crate::{accounts, services, sysctl};
+
+/// Settles everything but IPVS and nft, which a change may be refused for. `network` says whether `init setup` has something to do.
+pub(crate) async fn run(director: &Director, network: bool) {
+    sysctls(director);
+    accounts(director);
+    if network {
+        setup(director, None).await;
+    }
+    services(director).await;
+}
+
+/// `net.ipv4.vs.*`.
+pub(crate) fn sysctls(director: &Director) {
+    let wanted = sysctl::wanted(&director.state().running.config.ipvs);
+    let problems = sysctl::apply(&director.paths.proc, &wanted);
+    director.state_mut().notes.set(Source::Sysctl, problems);
+}
+
+/// Users and the files about them.
+pub(crate) fn accounts(director: &Director) {
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
+    let mut problems = Vec::new();
+    for name in state.running.config.users.keys() {
+        if state.uids.assign(name.as_str()).is_none() {
+            problems.push(format!("username {name}: no user id is left, this user cannot log in"));
+        }
+    }
+    let rendered = accounts::render(&state.running.config, &state.uids, &director.paths.home());
+    if let Err(e) = accounts::write(&rendered, &director.paths) {
+        problems.push(format!("user accounts: {e:#}"));
+    }
+    if let Err(e) = uids(&director.paths, &state.uids) {
+        problems.push(format!("user ids: {e}"));
+    }
+    if let Err(e) = hostname(&director.paths.proc, &state.running.config) {
+        problems.push(format!("hostname: {e}"));
+    }
+    state.notes.set(Source::Accounts, problems);
+}
+
+/// On flash for the next boot, and in `/run` for the next director of a box without a flash.
+fn uids(paths: &Paths, uids: &Uids) -> std::io::Result<()> {
+    uids.save(&paths.run_uids(), Medium::Memory)?;
+    if paths.flash_is_mounted() {
+        uids.save(&paths.uids(), Medium::Flash)?;
+    }
+    Ok(())
+}
+
+fn hostname(proc: &Path, config: &Config) -> std::io::Result<()> {
+    let path = proc.join("sys/kernel/hostname");
+    let name = config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str());
+    if std::fs::read_to_string(&path)?.trim_end() == name { Ok(()) } else { std::fs::write(&path, name) }
+}
+
+/// Asks init to run `init setup` on the running configuration. `asked` fires, or is dropped, once init knows.
+pub(crate) async fn setup(director: &Director, asked: Option<oneshot::Sender<()>>) {
+    let problems = match director.init.setup(asked).await {
+        Ok(problems) => problems,
+        Err(e) => vec![format!("network: setup did not run: {e}")],
+    };
+    for problem in &problems {
+        log::warn!("{problem}");
+    }
+    director.state_mut().notes.set(Source::Network, problems);
+}
+
+/// Writes `services.json` and has init read it, if it changed.
+pub(crate) async fn services(director: &Director) {
+    let mut wanted = services::wanted(&director.state().running.config, &director.paths);
+    let mut problems = wanted.warnings;
+    // Open to everybody is not what was asked for.
+    let unguarded = director.state().nft.is_none() && !director.state().running.config.ssh.access_class.is_empty();
+    if unguarded && !wanted.specs.is_empty() {
+        wanted.specs.clear();
+        problems.push("ip ssh: closed, its access-class could not be put in place".to_owned());
+    }
+    if !wanted.specs.is_empty()
+        && let Err(why) = host_keys(director).await
+    {
+        problems.push(why);
+    }
+    match serde_json::to_vec_pretty(&wanted.specs)
+        .map_err(std::io::Error::from)
+        .and_then(|json| files::replace(&director.paths.services(), &json, 0o600, Medium::Memory))
+    {
+        Ok(false) => {}
+        Ok(true) => {
+            if let Err(e) = director.init.services().await {
+                problems.push(format!("services: {e}"));
+            }
+        }
+        Err(e) => problems.push(format!("services: {e}")),
+    }
+    director.state_mut().notes.set(Source::Services, problems);
+}
+
+/// Makes the host keys that are missing.
+async fn host_keys(director: &Director) -> Result<(), String> {
+    let (directory, program) = (director.paths.host_keys(), director.paths.dropbearkey.clone());
+    tokio::task::spawn_blocking(move || {
+        std::fs::create_dir_all(&directory).map_err(|e| format!("ip ssh: {}: {e}", directory.display()))?;
+        services::HOST_KEYS.iter().try_for_each(|(kind, file)| host_key(&program, kind, &directory.join(file)))
+    })
+    .await
+    .expect("making keys does not panic")
+}
+
+fn host_key(program: &Path, kind: &str, file: &Path) -> Result<(), String> {
+    if file.exists() {
+        return Ok(());
+    }
+    // dropbearkey writes and syncs a temporary file, then links it into place.
+    let output = Command::new(program).env_clear().args(["-t", kind, "-f"]).arg(file).output();
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            Err(format!("ip ssh: host key {kind}: {}", said.lines().next_back().unwrap_or("failed").trim()))
+        }
+        Err(e) => Err(format!("ip ssh: host key {kind}: {}: {e}", program.display())),
+    }
+}

@@ -1,0 +1,150 @@
+//! Answers to `show`: which source a question goes to, and nothing of how its table is drawn, which is the shell's.
+
+mod connections;
+mod interfaces;
+mod ipvsadm;
+mod routes;
+mod rtnetlink;
+mod servers;
+pub(crate) mod system;
+
+use std::rc::Rc;
+
+use yoke_director::status::{Data, LogRow, RefusalKind, Reply, Show};
+
+use crate::director::{Director, State};
+use crate::kernel::Observed;
+use crate::session::refused;
+use crate::{clock, flash, reconcile};
+
+pub(crate) use system::FIRMWARE;
+
+/// Answers one `show`.
+pub(crate) async fn answer(director: &Rc<Director>, what: Show) -> Reply {
+    match data(director, what).await {
+        Ok(data) => Reply::Data(data),
+        Err(why) => refused(RefusalKind::Failed, why),
+    }
+}
+
+async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
+    Ok(match what {
+        Show::VirtualServers { name } => {
+            exists(director, name.as_deref())?;
+            let mut state = director.state_mut();
+            let (observed, failure) = observe(&mut state);
+            let view = servers::View::new(&observed, &state.refused, failure.as_deref());
+            Data::VirtualServers(servers::virtual_servers(&state.running.config, &view, name.as_deref()))
+        }
+        Show::RealServers { virtual_server } => {
+            exists(director, virtual_server.as_deref())?;
+            let mut state = director.state_mut();
+            let (observed, failure) = observe(&mut state);
+            let view = servers::View::new(&observed, &state.refused, failure.as_deref());
+            Data::RealServers(servers::real_servers(&state.running.config, &view, virtual_server.as_deref()))
+        }
+        Show::Connections(filter) => {
+            exists(director, filter.virtual_server.as_deref())?;
+            Data::Connections(connections::list(director, filter).await?)
+        }
+        Show::Interfaces { name } => {
+            let state = director.state();
+            let rows = interfaces::rows(&state.running.config, &director.paths.sys, name.as_deref());
+            let rows = rows.map_err(|e| format!("interfaces: {e}"))?;
+            if let (Some(name), []) = (&name, rows.as_slice()) {
+                return Err(format!("interface {name}: no such interface"));
+            }
+            Data::Interfaces(rows)
+        }
+        Show::Routes { ipv6 } => Data::Routes(routes::routes(ipv6).map_err(|e| format!("routes: {e}"))?),
+        Show::Neighbours => Data::Neighbours(routes::neighbours().map_err(|e| format!("neighbours: {e}"))?),
+        Show::Version => Data::Version(version(director)),
+        Show::Warnings => Data::Warnings(warnings(director).await),
+        Show::Startup => Data::Lines(flash::startup_lines(director)?),
+        Show::Rejected => Data::Lines(flash::rejected_lines(&director.state().rejected)),
+        Show::Diff => Data::Lines(flash::diff(director)?),
+        Show::History => Data::History(flash::history(director)),
+        Show::Sessions => Data::Sessions(director.state().sessions.rows(clock::now())),
+        Show::Log { tail } => {
+            let lines = director.init.log(tail).await.map_err(|e| e.to_string())?;
+            let rows = lines.into_iter().map(|l| LogRow { uptime_ms: l.uptime_ms, source: l.source, text: l.text });
+            Data::Log(rows.collect())
+        }
+        Show::Processes => {
+            let (services, _) = director.init.status().await.map_err(|e| e.to_string())?;
+            Data::Processes(system::processes(&director.paths.proc, services))
+        }
+        Show::Memory => Data::Memory(system::memory(&director.paths.proc)),
+        Show::Flash => Data::Flash(system::flash(&director.paths).map_err(|e| format!("flash: {e}"))?),
+        Show::Ipvsadm { arguments } => Data::Lines(ipvsadm::lines(&mut director.state_mut(), &arguments)?),
+    })
+}
+
+/// A virtual server that is asked for by name has to exist: an empty answer would read as "no connections".
+fn exists(director: &Director, name: Option<&str>) -> Result<(), String> {
+    let Some(name) = name else { return Ok(()) };
+    let state = director.state();
+    let known = state.running.config.virtual_servers.keys().any(|n| n.as_str() == name);
+    if known { Ok(()) } else { Err(format!("virtual-server {name}: no such virtual server")) }
+}
+
+/// The kernel's table with counters; nothing, and why, when the kernel does not answer.
+fn observe(state: &mut State) -> (Vec<Observed>, Option<String>) {
+    match state.kernel.statistics() {
+        Ok(observed) => (observed, None),
+        Err(e) => (Vec::new(), Some(e.to_string())),
+    }
+}
+
+fn version(director: &Director) -> yoke_director::status::Version {
+    let mut version = system::version(&director.paths.proc);
+    let saved = flash::is_saved(director);
+    let mut state = director.state_mut();
+    if let Ok(info) = state.kernel.info() {
+        let (major, minor, patch) = info.version;
+        version.ipvs = format!("{major}.{minor}.{patch}");
+    }
+    let hostname = state.running.config.hostname.as_ref();
+    version.hostname = hostname.map_or(yoke_config::model::Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned();
+    version.revision = state.running.revision;
+    version.saved = saved;
+    version
+}
+
+/// `show warnings`: our own, and what init had to say about the boot.
+async fn warnings(director: &Director) -> Vec<String> {
+    let (mut sentences, unmonitored) = {
+        let state = director.state();
+        let real_servers = state.running.config.virtual_servers.values().any(|server| !server.real_servers.is_empty());
+        (state.notes.all(), real_servers)
+    };
+    if unmonitored {
+        sentences.push("health checks: this release has no monitors, every real server counts as healthy".to_owned());
+    }
+    match director.init.status().await {
+        Ok((services, boot)) => {
+            sentences.extend(boot);
+            let failing = services.into_iter().filter(|service| service.state == "backoff" && !service.why.is_empty());
+            sentences.extend(failing.map(|service| format!("service {}: {}", service.name, service.why)));
+        }
+        Err(e) => sentences.push(e.to_string()),
+    }
+    sentences
+}
+
+/// `clear statistics`.
+pub(crate) fn clear(director: &Director, name: Option<&str>) -> Reply {
+    if let Err(why) = exists(director, name) {
+        return refused(RefusalKind::Failed, why);
+    }
+    let mut state = director.state_mut();
+    let server = state.running.config.virtual_servers.iter().find(|(n, _)| Some(n.as_str()) == name);
+    let key = server.and_then(|(_, server)| reconcile::key(server.virtual_));
+    if name.is_some() && key.is_none() {
+        return refused(RefusalKind::Failed, "this virtual server has no counters");
+    }
+    match state.kernel.zero(key) {
+        Ok(()) => Reply::Done { warnings: Vec::new() },
+        Err(e) => refused(RefusalKind::Failed, e.to_string()),
+    }
+}

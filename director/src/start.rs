@@ -1,0 +1,103 @@
+//! From nothing to serving: load, program IPVS, answer, then everything that may take its time.
+//!
+//! Links take seconds to come up, so init is asked for them first; then IPVS is programmed, which does not wait for them, and the console is
+//! answered, which waits for neither.
+
+use std::io;
+use std::rc::Rc;
+
+use sd_notify::NotifyState;
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+use yoke_control::Peer;
+
+use crate::director::Director;
+use crate::files::{self, Medium};
+use crate::kernel::{self, Wanted};
+use crate::notes::Source;
+use crate::{boot, commit, daemon, nft, reconcile, restart, settle};
+
+/// Starts the daemon and serves for ever. Must run in a `LocalSet`. `identify` as in [`daemon::run`].
+///
+/// # Errors
+/// When `/run/yoke` cannot be written: without it nobody can be served, and init tries again.
+pub(crate) async fn run(
+    director: Rc<Director>,
+    identify: impl Fn(&UnixStream) -> io::Result<Peer>,
+) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&director.paths.run)?;
+    let again = load(&director)?;
+    let listener = daemon::bind(&director)?;
+    let (asked, told) = oneshot::channel();
+    tokio::task::spawn_local(after(director.clone(), again, asked));
+    // Fails when init is not there, which `after` reports.
+    let _ = told.await;
+    program(&director);
+    daemon::notify(&[NotifyState::Ready]);
+    daemon::run(director, listener, identify).await;
+    Ok(())
+}
+
+/// Loads the configuration and writes it where `init setup` reads it. Returns whether the box was up already.
+fn load(director: &Director) -> anyhow::Result<bool> {
+    let boot = boot::load(&director.paths);
+    for fault in &boot.faults {
+        log::error!("{fault}");
+    }
+    {
+        let mut state = director.state_mut();
+        state.past.push(boot.running.revision, &boot.running.tree, "the boot");
+        state.notes.set(Source::Loading, boot.faults);
+        state.notes.set(Source::Configuration, boot.running.config.warnings.clone());
+        state.notice = boot.notice;
+        state.rejected = boot.rejected;
+        state.running = boot.running;
+    }
+    let (revision, text) = (director.state().running.revision, director.state().running.text.clone());
+    log::info!("configuration revision {revision}, {} lines", text.lines().count());
+    restart::save(director, revision).map_err(anyhow::Error::msg)?;
+    files::replace(&director.paths.running_config(), text.as_bytes(), 0o600, Medium::Memory)?;
+    // Before anybody connects: a caller is known by its id.
+    settle::accounts(director);
+    Ok(boot.again)
+}
+
+/// Brings the kernel's table to the configuration. What it refuses is a warning: the rest is balanced.
+fn program(director: &Director) {
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
+    let desired = reconcile::desired(&state.running.config);
+    let wanted = Wanted { desired: &desired, timeouts: reconcile::timeouts(&state.running.config) };
+    let sentences = match kernel::converge(state.kernel.as_mut(), &wanted, &|_| true) {
+        Ok(outcome) => {
+            log::info!("ipvs: {} services, {} changes", desired.table.services.len(), outcome.changes);
+            state.refused = outcome.refused;
+            state.refused.values().cloned().collect()
+        }
+        Err(why) => vec![why],
+    };
+    for sentence in &sentences {
+        log::error!("{sentence}");
+    }
+    state.notes.set(Source::Kernel, sentences);
+    state.notes.set(Source::Reconcile, desired.warnings.clone());
+    state.desired = desired;
+}
+
+/// What may take its time: the network, then what needs its addresses. Changes wait until it is done.
+async fn after(director: Rc<Director>, again: bool, asked: oneshot::Sender<()>) {
+    let _turn = director.turn().await;
+    settle::setup(&director, Some(asked)).await;
+    let script = nft::render(&director.state().running.config);
+    // A box that has just come up has no table to remove.
+    if nft::is_empty(&script) && !again {
+        director.state_mut().nft = Some(script);
+    } else {
+        let done = commit::nft_script(&director, script).await;
+        if let Err(why) = &done {
+            log::error!("{why}");
+        }
+        director.state_mut().notes.set(Source::Nft, done.err().into_iter().collect());
+    }
+    settle::run(&director, false).await;
+}

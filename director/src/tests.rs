@@ -1,0 +1,8 @@
+//! The whole daemon in this process, driven over its real socket: a fake kernel, a fake init, a box in a temporary directory.
+
+mod apply;
+mod harness;
+mod login;
+mod persistence;
+mod recovery;
+mod shows;

@@ -1,0 +1,125 @@
+//! Saving, erasing, coming back.
+
+use std::fs;
+
+use yoke_director::status::{Data, LineKind, RefusalKind, Reply, Request, Show};
+use yoke_init::request::Request as InitRequest;
+
+use super::harness::{Box_, Caller, problems};
+
+const WWW: &str = "hostname lb1\nvirtual-server www\n virtual 192.0.2.10 tcp 80\n real-server 10.0.0.1 8080\n";
+
+fn save(caller: &mut Caller, force: bool) -> Reply {
+    caller.call(&Request::Save { force })
+}
+
+/// Off, and on again: `/run` is gone and so is the kernel's table.
+fn power_cut(box_: &mut Box_) {
+    box_.kill();
+    for entry in fs::read_dir(&box_.paths.run).unwrap() {
+        let path = entry.unwrap().path();
+        if path == box_.paths.init_socket() {
+            continue;
+        }
+        if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+    }
+    box_.kernel.inside().table = ipvs::Table::default();
+    box_.start();
+}
+
+#[test]
+fn what_was_saved_balances_again_after_a_power_cut() {
+    let mut box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    admin.must_apply(WWW);
+    assert!(matches!(save(&mut admin, false), Reply::Done { .. }));
+    admin.must_apply("hostname unsaved");
+    let Data::Version(version) = admin.show(Show::Version) else { panic!() };
+    assert!(!version.saved);
+    let Data::Lines(diff) = admin.show(Show::Diff) else { panic!() };
+    assert_eq!(diff, ["hostname unsaved"]);
+    let table = box_.kernel.table();
+    power_cut(&mut box_);
+    assert_eq!(box_.kernel.table(), table);
+    let mut admin = box_.console();
+    let session = admin.login("admin", "secret");
+    assert_eq!((session.hostname.as_str(), session.notice.as_str(), session.ids.0), ("lb1", "", 1001));
+    let Data::Version(version) = admin.show(Show::Version) else { panic!() };
+    assert!(version.saved && version.revision >= 2, "{version:?}");
+}
+
+#[test]
+fn a_damaged_file_has_a_successor_and_says_so() {
+    let mut box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    admin.must_apply("hostname one");
+    save(&mut admin, false);
+    admin.must_apply("hostname two");
+    save(&mut admin, false);
+    let Data::History(rows) = admin.show(Show::History) else { panic!() };
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row.by == "admin" && row.from == "ttyS0"), "{rows:?}");
+    fs::write(box_.paths.flash.join("startup-config"), "! yoke-config 1\nrubbish").unwrap();
+    power_cut(&mut box_);
+    let mut admin = box_.console();
+    let session = admin.login("admin", "secret");
+    assert_eq!(session.hostname, "one");
+    assert!(session.notice.starts_with("startup-config: "), "{}", session.notice);
+    assert!(admin.warnings().iter().any(|w| w.contains("is used instead")), "{:?}", admin.warnings());
+    admin.must_apply("hostname three");
+    save(&mut admin, false);
+    assert!(!admin.warnings().iter().any(|w| w.contains("is used instead")));
+    let Data::History(rows) = admin.show(Show::History) else { panic!() };
+    assert_eq!(rows.len(), 3, "no revision was overwritten: {rows:?}");
+}
+
+#[test]
+fn rejected_lines_are_not_overwritten_unless_told() {
+    let mut box_ = Box_::off();
+    let text =
+        "username admin privilege 15\nusername admin secret sha512 $6$abcd$Zm9vYmFy\nfrobnicate 7\nhostname lb1\n";
+    fs::write(box_.paths.flash.join("startup-config"), text).unwrap();
+    box_.start();
+    let mut admin = box_.hello(1001, LineKind::Vty);
+    let Data::Lines(lines) = admin.show(Show::Rejected) else { panic!() };
+    assert_eq!(lines[0], "frobnicate 7");
+    assert!(admin.warnings()[0].contains("1 lines were rejected"), "{:?}", admin.warnings());
+    let said = problems(RefusalKind::Failed, save(&mut admin, false));
+    assert!(said[0].contains("write memory force"), "{said:?}");
+    assert!(fs::read_to_string(box_.paths.flash.join("startup-config")).unwrap().contains("frobnicate"));
+    // Also after the director was killed: the lines are still known.
+    box_.kill();
+    box_.start();
+    let mut admin = box_.hello(1001, LineKind::Vty);
+    problems(RefusalKind::Failed, save(&mut admin, false));
+    assert!(matches!(save(&mut admin, true), Reply::Done { .. }));
+    let Data::Lines(lines) = admin.show(Show::Rejected) else { panic!() };
+    assert!(lines.is_empty());
+}
+
+#[test]
+fn nothing_is_saved_to_a_flash_that_is_not_there() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    fs::write(box_.paths.proc.join("self/mounts"), "").unwrap();
+    assert_eq!(problems(RefusalKind::Failed, save(&mut admin, false)), ["flash: not mounted, nothing can be saved"]);
+    assert!(!box_.paths.flash.join("startup-config").exists());
+}
+
+#[test]
+fn erase_forgets_the_configuration_and_reset_the_rest() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    admin.must_apply("interface eth0\n ip address 192.0.2.2/24\n");
+    save(&mut admin, false);
+    let Data::Lines(lines) = admin.show(Show::Startup) else { panic!() };
+    assert!(lines[0].starts_with("! saved 2") && lines.iter().any(|l| l == " ip address 192.0.2.2/24"), "{lines:?}");
+    assert!(matches!(admin.call(&Request::Erase), Reply::Done { .. }));
+    problems(RefusalKind::Failed, admin.call(&Request::Show(Show::Startup)));
+    assert!(box_.paths.uids().exists() && box_.paths.flash.join("ssh").exists());
+    assert!(matches!(admin.call(&Request::FactoryReset), Reply::Done { .. }));
+    assert!(!box_.paths.uids().exists() && !box_.paths.flash.join("ssh").exists());
+    assert_eq!(box_.init.count(&InitRequest::Reboot), 1);
+    assert!(matches!(admin.call(&Request::Reload { power_off: true }), Reply::Done { .. }));
+    assert_eq!(box_.init.count(&InitRequest::PowerOff), 1);
+}

@@ -1,0 +1,87 @@
+//! A director that dies, a kernel that somebody else changes, an init that is not there.
+
+use std::time::Duration;
+
+use yoke_director::status::{LineKind, Reply, Request};
+use yoke_init::request::Request as InitRequest;
+
+use super::harness::{Box_, until};
+
+const WWW: &str =
+    "virtual-server www\n virtual 192.0.2.10 tcp 80\n real-server 10.0.0.1 8080\n real-server 10.0.0.2 8080\n";
+
+#[test]
+fn a_director_that_is_killed_finds_nothing_to_do() {
+    let mut box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    admin.must_apply(WWW);
+    let (revision, text) = admin.running();
+    let (table, changes) = (box_.kernel.table(), box_.kernel.inside().changes);
+    let observations = box_.kernel.inside().observations;
+    box_.kill();
+    box_.start();
+    assert_eq!(box_.kernel.table(), table);
+    assert_eq!(box_.kernel.inside().changes, changes, "the table is not rewritten");
+    assert_eq!(box_.kernel.inside().observations, observations + 1);
+    let mut admin = box_.hello(1001, LineKind::Vty);
+    assert_eq!(admin.running(), (revision, text), "what was not saved is not lost");
+    assert!(matches!(admin.apply_to(revision, "hostname lb1"), Reply::Applied { .. }));
+}
+
+#[test]
+fn a_foreign_change_is_healed_and_reported() {
+    let mut box_ = Box_::off();
+    box_.resync = Duration::from_millis(20);
+    box_.start();
+    let mut admin = box_.admin();
+    admin.must_apply(WWW);
+    let table = box_.kernel.table();
+    box_.kernel.inside().table = ipvs::Table::default();
+    until("the table is put right", || box_.kernel.table() == table);
+    let changes = box_.kernel.inside().changes;
+    let looks = box_.kernel.inside().observations;
+    until("it is looked at again", || box_.kernel.inside().observations > looks + 3);
+    assert_eq!(box_.kernel.inside().changes, changes, "a look that finds nothing changes nothing");
+    let warnings = admin.warnings();
+    assert!(warnings.iter().any(|w| w.starts_with("ipvs: another program changed the kernel's table")), "{warnings:?}");
+}
+
+#[test]
+fn a_kernel_without_ipvs_is_said_and_healed_later() {
+    let mut box_ = Box_::off();
+    box_.resync = Duration::from_millis(20);
+    box_.kernel.inside().gone = true;
+    let text = format!("username admin privilege 15\nusername admin secret sha512 $6$abcd$Zm9vYmFy\n{WWW}");
+    std::fs::write(box_.paths.flash.join("startup-config"), text).unwrap();
+    box_.start();
+    let mut admin = box_.hello(1001, LineKind::Vty);
+    admin.must_apply("hostname lb1");
+    assert!(admin.warnings().iter().any(|w| w.contains("the kernel has no IPVS")), "{:?}", admin.warnings());
+    box_.kernel.inside().gone = false;
+    until("the table is programmed", || box_.kernel.table().services.len() == 1);
+    until("the warning goes", || !admin.warnings().iter().any(|w| w.contains("the kernel has no IPVS")));
+    assert!(!admin.warnings().iter().any(|w| w.contains("another program")), "{:?}", admin.warnings());
+}
+
+#[test]
+fn without_init_the_box_still_answers() {
+    let mut box_ = Box_::off();
+    std::fs::remove_file(box_.paths.init_socket()).unwrap();
+    box_.start();
+    let mut admin = box_.admin();
+    admin.must_apply(WWW);
+    assert_eq!(box_.kernel.table().services.len(), 1);
+    assert!(admin.warnings().iter().any(|w| w.contains("init does not answer")), "{:?}", admin.warnings());
+    assert!(matches!(admin.call(&Request::Reload { power_off: false }), Reply::Refused(_)));
+}
+
+#[test]
+fn the_network_is_set_up_at_every_start() {
+    let mut box_ = Box_::fresh();
+    drop(box_.admin());
+    assert_eq!(box_.init.count(&InitRequest::Setup), 1);
+    box_.kill();
+    box_.start();
+    drop(box_.admin());
+    until("set up again", || box_.init.count(&InitRequest::Setup) == 2);
+}
