@@ -2,6 +2,9 @@
 //!
 //! Inside quotes `\"`, `\\`, `\n` and `\t` stand for the obvious; a bare word is literal. No word is judged here.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 use nom::branch::alt;

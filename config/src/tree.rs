@@ -21,6 +21,7 @@ use crate::value::Value;
 
 pub use load::{Rejected, load, parse_edits};
 pub use merge::merge;
+pub use print::listing;
 
 /// Which line: schema index and identity words, ordered as printed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,6 +81,14 @@ impl Entry {
     #[must_use]
     pub fn values(&self) -> &[Value] {
         &self.values
+    }
+
+    /// The line in full words, without indentation.
+    #[must_use]
+    pub fn line(&self, key: &Key) -> String {
+        let mut out = String::new();
+        write_words(&mut out, key.words().chain(&self.values)).expect("writing to a String cannot fail");
+        out
     }
 
     /// The lines of the block, if the line opens one.

@@ -59,7 +59,7 @@ fn interfaces(config: &Config, out: &mut Findings) {
         if name.is_bond() && interface.members.is_empty() {
             out.warning(format!("{object}: the bond has no member and carries nothing"));
         }
-        for member in &interface.members {
+        for member in interface.members.iter().filter(|_| name.is_bond()) {
             if !member.is_port() {
                 out.problem(format!("{object}: member {member} is no Ethernet port, use ethN"));
             }

@@ -24,8 +24,11 @@ pub(super) fn warn(tree: &Tree, out: &mut Findings) {
 type Found = BTreeMap<String, (String, usize)>;
 
 fn collect(nodes: &'static [Node], key: &Key, entry: &Entry, within: &str, found: &mut Found) {
-    let later = nodes_of(nodes, key, entry.values()).is_some_and(|nodes| nodes.iter().any(|node| node.later));
-    let object = if within.is_empty() { key.to_string() } else { format!("{within}: {key}") };
+    let words = nodes_of(nodes, key, entry.values()).unwrap_or_default();
+    let later = words.iter().any(|node| node.later);
+    // Warnings are for everybody to read.
+    let line = if words.iter().any(|node| node.secret) { key.kind() } else { entry.line(key) };
+    let object = if within.is_empty() { line } else { format!("{within}: {line}") };
     if later {
         let (_, count) = found.entry(key.kind()).or_insert((object, 0));
         *count += 1;

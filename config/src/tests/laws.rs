@@ -42,7 +42,7 @@ fn position(path: &[Key]) -> Position {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_printed_loads_as_it_was(tree in tree()) {

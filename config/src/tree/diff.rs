@@ -1,6 +1,6 @@
 //! The commands that turn one tree into another.
 
-use super::{Entry, Key, Tree, write_words};
+use super::{Entry, Key, Tree};
 
 impl Tree {
     /// The commands that turn `self` into `other`, indented as they are printed. In each block removals come first, then
@@ -22,13 +22,11 @@ fn level(out: &mut Vec<String>, old: &Tree, new: &Tree, depth: usize) {
     let mut blocks: Vec<(&Key, &Tree, &Tree)> = Vec::new();
     for (key, entry) in &new.0 {
         let before = old.0.get(key);
-        let is_block = before.unwrap_or(&empty).below != entry.below;
-        if is_block {
-            blocks.push((key, &before.unwrap_or(&empty).below, &entry.below));
+        let below = &before.unwrap_or(&empty).below;
+        if *below != entry.below {
+            blocks.push((key, below, &entry.below));
         } else if before.is_none_or(|before| before.values != entry.values) {
-            let mut line = indent.clone();
-            write_words(&mut line, key.words().chain(&entry.values)).expect("writing to a String cannot fail");
-            out.push(line);
+            out.push(format!("{indent}{}", entry.line(key)));
         }
     }
     for (key, old, new) in blocks {

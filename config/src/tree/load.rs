@@ -2,9 +2,11 @@
 //!
 //! A line that means nothing never stops a load and is never lost: it comes back as [`Rejected`].
 
+use std::fmt;
+
 use crate::grammar::{Act, Block, Command, Node};
 use crate::lex::words;
-use crate::walk::{LineError, Meaning, Position, interpret_text};
+use crate::walk::{LineError, Meaning, Position, interpret_text, looks_secret};
 
 use super::{Edit, Tree};
 
@@ -19,6 +21,20 @@ pub struct Rejected {
     pub why: String,
     /// The header lines of the blocks it stands in, in full words, outermost first; needed to type it again elsewhere.
     pub within: Vec<String>,
+}
+
+/// One sentence for logs and banners; a line that may hold a secret is not quoted.
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: ", self.number)?;
+        for header in &self.within {
+            write!(f, "{header}: ")?;
+        }
+        if !looks_secret(&self.text) {
+            write!(f, "{}: ", self.text.trim())?;
+        }
+        f.write_str(&self.why)
+    }
 }
 
 /// Loads configuration text (indentation optional, comments dropped, `exit` and `end` accepted).
@@ -48,7 +64,7 @@ pub fn parse_edits(lines: &[String]) -> Result<Vec<Edit>, Rejected> {
                 edits.push(edit);
                 position = to;
             }
-            Outcome::Rejected(why) => return Err(reject(&position, number, line, why)),
+            Outcome::Rejected(why) => return Err(reject(within(&position), number, line, why)),
         }
     }
     Ok(edits)
@@ -83,9 +99,12 @@ fn outcome(position: &Position, line: &str) -> Outcome {
     }
 }
 
-fn reject(position: &Position, number: usize, line: &str, why: String) -> Rejected {
-    let within = position.path().iter().map(ToString::to_string).collect();
+fn reject(within: Vec<String>, number: usize, line: &str, why: String) -> Rejected {
     Rejected { number, text: line.to_owned(), why, within }
+}
+
+fn within(position: &Position) -> Vec<String> {
+    position.path().iter().map(ToString::to_string).collect()
 }
 
 #[derive(Debug)]
@@ -94,11 +113,13 @@ struct Loader {
     rejected: Vec<Rejected>,
     position: Position,
     bad: Option<BadHeader>,
+    /// Some line was indented, so indentation says where a line stands.
+    indented: bool,
 }
 
 impl Default for Loader {
     fn default() -> Self {
-        Self { tree: Tree::default(), rejected: Vec::new(), position: Position::CONFIG, bad: None }
+        Self { tree: Tree::default(), rejected: Vec::new(), position: Position::CONFIG, bad: None, indented: false }
     }
 }
 
@@ -107,8 +128,19 @@ impl Default for Loader {
 struct BadHeader {
     number: usize,
     indent: usize,
-    /// The block it would have opened, if its first words still say so.
-    block: Option<&'static Block>,
+    opens: Opens,
+    /// What the lines of its block stand in: its own blocks, and itself as it was written.
+    within: Vec<String>,
+}
+
+/// What a bad line would have opened.
+#[derive(Debug)]
+enum Opens {
+    Nothing,
+    /// This block, if its keywords still say so.
+    Block(&'static Block),
+    /// Nobody knows: what follows may belong to it, and not to the block that is open.
+    Unknown,
 }
 
 impl Loader {
@@ -116,12 +148,13 @@ impl Loader {
         if blank(line) {
             return;
         }
-        if let Some(bad) = self.bad.take().filter(|bad| bad.holds(line)) {
+        if let Some(bad) = self.bad.take().filter(|bad| bad.holds(line, &self.position)) {
             let why = format!("its block was rejected in line {}", bad.number);
-            self.rejected.push(reject(&self.position, number, line, why));
+            self.rejected.push(reject(bad.within.clone(), number, line, why));
             self.bad = Some(bad);
             return;
         }
+        self.indented |= indent(line) > 0;
         match outcome(&self.position, line) {
             Outcome::Nothing => {}
             Outcome::Moved(to) => self.position = to,
@@ -131,30 +164,29 @@ impl Loader {
                 self.position = to;
             }
             Outcome::Rejected(why) => {
-                self.rejected.push(reject(&self.position, number, line, why));
-                self.bad = Some(BadHeader { number, indent: indent(line), block: self.would_open(line) });
+                let mut within = within(&self.position);
+                if self.indented {
+                    within.truncate(indent(line));
+                }
+                self.rejected.push(reject(within.clone(), number, line, why));
+                within.push(line.trim().to_owned());
+                self.bad = Some(BadHeader { number, indent: indent(line), opens: self.would_open(line), within });
             }
         }
     }
 
-    /// The block a bad line was meant to open, judging by its keywords.
-    fn would_open(&self, line: &str) -> Option<&'static Block> {
-        let error = interpret_text(&self.position, line).err()?;
-        let expected: Vec<&'static Node> = match error {
-            LineError::Invalid { expected, .. } | LineError::Incomplete { expected } => expected,
-            LineError::Ambiguous { .. } | LineError::Refused { .. } | LineError::Denied => return None,
-        };
-        // At the first word everything is expected, which tells nothing.
+    /// What a bad line was meant to open, judging by its keywords.
+    fn would_open(&self, line: &str) -> Opens {
+        let Err(error) = interpret_text(&self.position, line) else { return Opens::Nothing };
         let first = words(line).first().map_or(0, |word| word.offset);
-        if error_at(&self.position, line) == first {
-            return None;
+        if error.offset(line) == first {
+            return if indent(line) == 0 { Opens::Unknown } else { Opens::Nothing };
         }
-        expected.into_iter().find_map(opens)
+        let (LineError::Invalid { expected, .. } | LineError::Incomplete { expected }) = error else {
+            return Opens::Nothing;
+        };
+        expected.into_iter().find_map(opens).map_or(Opens::Nothing, Opens::Block)
     }
-}
-
-fn error_at(position: &Position, line: &str) -> usize {
-    interpret_text(position, line).err().map_or(0, |error| error.offset(line))
 }
 
 /// The first block that can be reached from a node through arguments.
@@ -169,12 +201,20 @@ fn opens(node: &'static Node) -> Option<&'static Block> {
 
 impl BadHeader {
     /// Whether a line belongs to the block that does not exist.
-    fn holds(&self, line: &str) -> bool {
+    fn holds(&self, line: &str, position: &Position) -> bool {
         if indent(line) > self.indent {
             return true;
         }
         // Without indentation the words decide: lines of that block, or of a block in it.
-        indent(line) == self.indent && self.block.is_some_and(|block| means_something(block, line))
+        indent(line) == self.indent
+            && match self.opens {
+                Opens::Nothing => false,
+                Opens::Block(block) => means_something(block, line),
+                Opens::Unknown => match interpret_text(position, line) {
+                    Ok(Meaning::Edit { edit, .. }) => !edit.path.is_empty(),
+                    Ok(_) | Err(_) => false,
+                },
+            }
     }
 }
 

@@ -32,15 +32,16 @@ impl Tree {
         names.into_iter().map(ToString::to_string).collect()
     }
 
-    /// Values that may complete the word at `next`: names of objects, and for identity words what already exists there.
+    /// Values that may complete the word at `next`, whatever is typed of it: names of objects, and for identity words what
+    /// exists there already. In natural order, each once.
     #[must_use]
     pub fn suggestions(&self, next: &Next) -> Vec<String> {
-        let mut found = BTreeSet::new();
+        let mut found = Vec::new();
         for node in next.nodes.iter().filter(|node| !node.is_kw()) {
             match node.ty {
                 Ty::Ref(kind) => found.extend(self.names(kind)),
                 Ty::If => found.extend(self.names(Kind::Interface)),
-                Ty::Port | Ty::Ports => drop(found.insert("any".to_owned())),
+                Ty::Port | Ty::Ports => found.push("any".to_owned()),
                 _ => {}
             }
         }
@@ -48,10 +49,12 @@ impl Tree {
             && let Some(block) = self.at(&next.path)
         {
             let at = next.key.0.len();
-            let existing = block.under(&next.key).filter_map(|(key, _)| key.0.get(at));
-            found.extend(existing.map(|(_, value)| value).filter(|v| !matches!(v, Value::Kw(_))).map(Value::to_string));
+            let existing = block.under(&next.key).filter_map(|(key, _)| key.0.get(at)).map(|(_, value)| value);
+            found.extend(existing.filter(|value| !matches!(value, Value::Kw(_))).map(Value::to_string));
         }
-        found.into_iter().collect()
+        let mut seen = BTreeSet::new();
+        found.retain(|word| seen.insert(word.clone()));
+        found
     }
 
     /// What the line at `next` says now in the place of the next word, for `?`.

@@ -9,6 +9,12 @@ use super::{Entry, Key, Tree, write_words};
 /// What stands in place of a secret; IOS's word.
 const MASK: &str = "<removed>";
 
+/// The text of `show running-config`: three comment lines, which tools for IOS drop, the configuration, and `end`.
+#[must_use]
+pub fn listing(text: &str) -> String {
+    format!("! Building configuration...\n! Current configuration : {} bytes\n!\n{text}end\n", text.len())
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Style {
     Plain,

@@ -42,7 +42,7 @@ pub(crate) fn parse(ty: Ty, text: &str) -> Result<Value, Why> {
         Ty::Word => plain(text, |c| !c.is_whitespace() && !c.is_control()),
         Ty::Zone => plain(text, |c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+')),
         Ty::Base64 => plain(text, |c| c.is_ascii_alphanumeric() || matches!(c, '/' | '+' | '=')),
-        Ty::Url => url(text).ok_or(None),
+        Ty::Url => url(text),
         Ty::Archive => whole(archive, text).map(word).ok_or(None),
         Ty::Codes => whole(codes, text).map(word).ok_or(None),
         Ty::Time => whole(time, text).map(word).ok_or(None),
@@ -179,13 +179,18 @@ fn two_digits<'a>(max: u16) -> impl Parser<&'a str, Output = u16, Error = nom::e
     map_opt(digits, move |d: &str| d.parse().ok().filter(|n| *n <= max))
 }
 
-fn url(text: &str) -> Option<Value> {
-    let (scheme, rest) = text.split_once("://")?;
+fn url(text: &str) -> Result<Value, Why> {
+    let (scheme, rest) = text.split_once("://").ok_or(None)?;
     let good = !scheme.is_empty()
         && scheme.chars().all(|c| c.is_ascii_alphanumeric())
         && !rest.is_empty()
         && rest.chars().all(|c| !c.is_whitespace() && !c.is_control());
-    good.then(|| word(text))
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':')) {
+        // It would be printed, logged and copied with the configuration.
+        return Err(Some("a password does not belong into a URL, use a key".to_owned()));
+    }
+    if good { Ok(word(text)) } else { Err(None) }
 }
 
 fn plain(text: &str, good: impl Fn(char) -> bool) -> Result<Value, Why> {

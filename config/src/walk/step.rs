@@ -112,7 +112,7 @@ fn step(
         [(index, node)] => Ok((index, node, Value::Kw(node.word), 1)),
         [] => Err(LineError::Invalid {
             offset: word.offset,
-            expected: walked.candidates().map(|(_, node)| node).collect(),
+            expected: walked.candidates().map(|(_, node)| node).filter(|n| !matches!(n.act, Act::Refused(_))).collect(),
             subject: walked.subject(),
             complete: walked.last().is_some_and(Node::is_complete),
             why,
