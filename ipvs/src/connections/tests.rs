@@ -3,6 +3,7 @@
 use super::*;
 
 const CONN: &str = include_str!("../../tests/captures/ip_vs_conn.txt");
+const ENGINE: &str = include_str!("../../tests/captures/ip_vs_conn_engine.txt");
 const SYNC: &str = include_str!("../../tests/captures/ip_vs_conn_sync.txt");
 
 fn all(text: &str) -> Vec<Connection<'_>> {
@@ -48,11 +49,15 @@ fn reads_the_origin_of_synced_connections() {
 
 #[test]
 fn reads_a_persistence_engine() {
-    let line = "UDP C0A80001 13C5 0A000064 13C4 0A010101 13C4 UDP             299 sip a b@c";
-    let connection = parse_line(line).unwrap().unwrap();
-    assert_eq!(connection.engine, Some(("sip", "a b@c")));
-    assert_eq!(connection.client, at("192.168.0.1:5061"));
-    assert_eq!(connection.origin, None);
+    let connections = all(ENGINE);
+    let engines: Vec<_> = connections.iter().filter_map(|c| c.engine).collect();
+    assert_eq!(engines, [("sip", "0123456789@192.0.2.7")]);
+    let template = connections.iter().find(|c| c.engine.is_some()).unwrap();
+    assert_eq!((template.client, template.state, template.expires), (at("192.0.2.7:0"), "NONE", 59));
+    assert_eq!(connections[1].protocol, Protocol::Udp);
+    // A Call-ID may hold spaces.
+    let line = "UDP C0A80001 0000 0A000064 13C4 0A010101 13C4 UDP             299 sip a b@c";
+    assert_eq!(parse_line(line).unwrap().unwrap().engine, Some(("sip", "a b@c")));
 }
 
 #[test]
