@@ -55,6 +55,8 @@ pub(crate) struct State {
     pub(crate) limiter: Limiter,
     /// The nft script in effect; `None` when that is not known.
     pub(crate) nft: Option<String>,
+    /// Whether init has read `services.json` as it is.
+    pub(crate) services_read: bool,
 }
 
 /// The running configuration, three times the same.
@@ -108,6 +110,7 @@ impl Director {
             sessions: Sessions::default(),
             limiter: Limiter::default(),
             nft: None,
+            services_read: false,
         };
         Self { init: Init::new(paths.init_socket()), resync, paths, state: RefCell::new(state), turns: Mutex::new(()) }
     }

@@ -59,6 +59,11 @@ impl Paths {
         self.run.join("services.json")
     }
 
+    /// Module parameters, `yoke_init`'s `modprobe::OPTIONS_FILE`.
+    pub(crate) fn module_options(&self) -> PathBuf {
+        self.run.join("modprobe.conf")
+    }
+
     pub(crate) fn etc(&self) -> PathBuf {
         self.run.join("etc")
     }

@@ -46,9 +46,17 @@ use crate::director::Director;
 use crate::files::Paths;
 use crate::kernel::Netlink;
 
+/// Threads for what may wait or burns time on purpose: hashing, the flash, nft, the connection table. Few, so that passwords tried side by
+/// side do not take the processor from the data path.
+const BLOCKING_THREADS_MAX: usize = 4;
+
 fn main() -> anyhow::Result<()> {
     messages::Tee::install();
     let director = Rc::new(Director::new(Paths::system(), Box::<Netlink>::default(), daemon::RESYNC));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()
+        .context("runtime")?;
     LocalSet::new().block_on(&runtime, start::run(director, yoke_control::peer))
 }

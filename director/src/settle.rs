@@ -7,6 +7,7 @@ use std::process::Command;
 
 use tokio::sync::oneshot;
 use yoke_config::model::Config;
+use yoke_init::request::ServiceSpec;
 
 use crate::director::Director;
 use crate::files::{self, Medium, Paths};
@@ -27,7 +28,12 @@ pub(crate) async fn run(director: &Director, network: bool) {
 /// `net.ipv4.vs.*`.
 pub(crate) fn sysctls(director: &Director) {
     let wanted = sysctl::wanted(&director.state().running.config.ipvs);
-    let problems = sysctl::apply(&director.paths.proc, &wanted);
+    let mut problems = sysctl::apply(&director.paths.proc, &wanted);
+    if std::fs::read_to_string(director.paths.module_options()).unwrap_or_default()
+        != sysctl::module_options(&director.state().running.config.ipvs)
+    {
+        problems.push("ipvs table-bits: takes effect after write memory and reload".to_owned());
+    }
     director.state_mut().notes.set(Source::Sysctl, problems);
 }
 
@@ -96,19 +102,23 @@ pub(crate) async fn services(director: &Director) {
     {
         problems.push(why);
     }
-    match serde_json::to_vec_pretty(&wanted.specs)
-        .map_err(std::io::Error::from)
-        .and_then(|json| files::replace(&director.paths.services(), &json, 0o600, Medium::Memory))
-    {
-        Ok(false) => {}
-        Ok(true) => {
-            if let Err(e) = director.init.services().await {
-                problems.push(format!("services: {e}"));
-            }
-        }
-        Err(e) => problems.push(format!("services: {e}")),
+    if let Err(why) = hand_over(director, &wanted.specs).await {
+        problems.push(format!("services: {why}"));
     }
     director.state_mut().notes.set(Source::Services, problems);
+}
+
+/// Writes the services, and has init read them unless it has.
+async fn hand_over(director: &Director, specs: &[ServiceSpec]) -> anyhow::Result<()> {
+    let json = serde_json::to_vec_pretty(specs)?;
+    if files::replace(&director.paths.services(), &json, 0o600, Medium::Memory)? {
+        director.state_mut().services_read = false;
+    }
+    if !director.state().services_read {
+        director.init.services().await?;
+        director.state_mut().services_read = true;
+    }
+    Ok(())
 }
 
 /// Makes the host keys that are missing.

@@ -19,6 +19,9 @@ use crate::{clock, flash, reconcile};
 
 pub(crate) use system::FIRMWARE;
 
+/// What having no monitors means; a configured health-monitor says it too.
+const HEALTHY: &str = "every real server counts as healthy";
+
 /// Answers one `show`.
 pub(crate) async fn answer(director: &Rc<Director>, what: Show) -> Reply {
     match data(director, what).await {
@@ -111,22 +114,19 @@ fn version(director: &Director) -> yoke_director::status::Version {
     version
 }
 
-/// `show warnings`: our own, and what init had to say about the boot.
+/// `show warnings`: our own, and init's about the boot and about services that fail.
 async fn warnings(director: &Director) -> Vec<String> {
-    let (mut sentences, unmonitored) = {
+    let (mut sentences, real_servers) = {
         let state = director.state();
         let real_servers = state.running.config.virtual_servers.values().any(|server| !server.real_servers.is_empty());
         (state.notes.all(), real_servers)
     };
-    if unmonitored {
-        sentences.push("health checks: this release has no monitors, every real server counts as healthy".to_owned());
+    let said = sentences.iter().any(|sentence| sentence.contains(HEALTHY));
+    if real_servers && !said {
+        sentences.push(format!("health checks: this release has no monitors, {HEALTHY}"));
     }
     match director.init.status().await {
-        Ok((services, boot)) => {
-            sentences.extend(boot);
-            let failing = services.into_iter().filter(|service| service.state == "backoff" && !service.why.is_empty());
-            sentences.extend(failing.map(|service| format!("service {}: {}", service.name, service.why)));
-        }
+        Ok((_, warnings)) => sentences.extend(warnings),
         Err(e) => sentences.push(e.to_string()),
     }
     sentences

@@ -15,7 +15,7 @@ use crate::director::Director;
 use crate::files::{self, Medium};
 use crate::kernel::{self, Wanted};
 use crate::notes::Source;
-use crate::{boot, commit, daemon, nft, reconcile, restart, settle};
+use crate::{boot, commit, daemon, nft, reconcile, restart, settle, sysctl};
 
 /// Starts the daemon and serves for ever. Must run in a `LocalSet`. `identify` as in [`daemon::run`].
 ///
@@ -32,7 +32,10 @@ pub(crate) async fn run(
     tokio::task::spawn_local(after(director.clone(), again, asked));
     // Fails when init is not there, which `after` reports.
     let _ = told.await;
-    program(&director);
+    // A box that balances nothing yet loads IPVS later: somebody waits for the console.
+    if !director.state().running.config.virtual_servers.is_empty() {
+        program(&director);
+    }
     daemon::notify(&[NotifyState::Ready]);
     daemon::run(director, listener, identify).await;
     Ok(())
@@ -57,6 +60,11 @@ fn load(director: &Director) -> anyhow::Result<bool> {
     log::info!("configuration revision {revision}, {} lines", text.lines().count());
     restart::save(director, revision).map_err(anyhow::Error::msg)?;
     files::replace(&director.paths.running_config(), text.as_bytes(), 0o600, Medium::Memory)?;
+    if !boot.again {
+        // Before anything makes the kernel load the module.
+        let options = sysctl::module_options(&director.state().running.config.ipvs);
+        files::replace(&director.paths.module_options(), options.as_bytes(), 0o644, Medium::Memory)?;
+    }
     // Before anybody connects: a caller is known by its id.
     settle::accounts(director);
     Ok(boot.again)
@@ -88,6 +96,9 @@ fn program(director: &Director) {
 async fn after(director: Rc<Director>, again: bool, asked: oneshot::Sender<()>) {
     let _turn = director.turn().await;
     settle::setup(&director, Some(asked)).await;
+    if director.state().running.config.virtual_servers.is_empty() {
+        program(&director);
+    }
     let script = nft::render(&director.state().running.config);
     // A box that has just come up has no table to remove.
     if nft::is_empty(&script) && !again {

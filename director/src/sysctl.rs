@@ -1,6 +1,7 @@
-//! `net.ipv4.vs.*`: the kernel's IPVS settings, one table of key, value and reason.
+//! `net.ipv4.vs.*` and the parameters of the IPVS module: settings of the kernel, one table of key, value and reason.
 //!
 //! Only this file writes below `/proc/sys/net/ipv4/vs`; every other sysctl is init's or vrrpd's. A value that is right is not written.
+//! Parameters count when the module is loaded, which is once: init's modprobe reads them, and a change waits for the next boot.
 
 use std::fs;
 use std::path::Path;
@@ -42,6 +43,11 @@ pub(crate) fn apply(proc: &Path, settings: &[Setting]) -> Vec<String> {
         return vec!["sysctl net.ipv4.vs: not there, the kernel has no IPVS".to_owned()];
     }
     settings.iter().filter_map(|setting| set(&directory, *setting).err()).collect()
+}
+
+/// What init's modprobe is told of the IPVS module; nothing leaves the kernel's own choice.
+pub(crate) fn module_options(ipvs: &IpvsSettings) -> String {
+    ipvs.table_bits.map(|bits| format!("options ip_vs conn_tab_bits={bits}\n")).unwrap_or_default()
 }
 
 fn set(directory: &Path, Setting { key, value }: Setting) -> Result<(), String> {

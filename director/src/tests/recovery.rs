@@ -80,8 +80,28 @@ fn the_network_is_set_up_at_every_start() {
     let mut box_ = Box_::fresh();
     drop(box_.admin());
     assert_eq!(box_.init.count(&InitRequest::Setup), 1);
+    assert_eq!(box_.init.count(&InitRequest::Services), 1);
     box_.kill();
     box_.start();
     drop(box_.admin());
     until("set up again", || box_.init.count(&InitRequest::Setup) == 2);
+}
+
+#[test]
+fn table_bits_wait_for_the_next_boot() {
+    let mut box_ = Box_::off();
+    let text = "username admin privilege 15\nusername admin secret sha512 $6$abcd$Zm9vYmFy\nipvs table-bits 20\n";
+    std::fs::write(box_.paths.flash.join("startup-config"), text).unwrap();
+    box_.start();
+    let options = box_.paths.run.join("modprobe.conf");
+    assert_eq!(std::fs::read_to_string(&options).unwrap(), "options ip_vs conn_tab_bits=20\n");
+    let mut admin = box_.hello(1001, LineKind::Vty);
+    let warning = "ipvs table-bits: takes effect after write memory and reload";
+    assert!(!admin.warnings().iter().any(|w| w == warning));
+    assert_eq!(admin.must_apply("ipvs table-bits 21"), [warning]);
+    box_.kill();
+    box_.start();
+    let mut admin = box_.hello(1001, LineKind::Vty);
+    until("the warning is there again", || admin.warnings().iter().any(|w| w == warning));
+    assert_eq!(std::fs::read_to_string(&options).unwrap(), "options ip_vs conn_tab_bits=20\n");
 }
