@@ -1,0 +1,203 @@
+//! Configuration mode: lines are collected while a block is open and applied as one when it is left (cli.md 2.3).
+//!
+//! The director decides whether a batch is good. Here is only what was typed, where, and against which revision.
+
+use std::rc::Rc;
+
+use yoke_config::grammar::Block;
+use yoke_config::model::Config;
+use yoke_config::tree::{Edit, Tree};
+use yoke_config::walk::{LineError, Meaning, Position, interpret};
+use yoke_director::status::{Reply, Request};
+
+use crate::block::Open;
+use crate::director::unexpected;
+use crate::outcome::{Fail, Stop};
+use crate::session::{Known, Shell, syntax};
+use crate::{secret, tty};
+
+impl Shell {
+    /// `configure terminal`.
+    ///
+    /// # Errors
+    /// Those of the director.
+    pub(crate) fn enter_configuration(&mut self) -> Result<(), Fail> {
+        self.refresh()?;
+        self.position = Position::CONFIG;
+        Ok(())
+    }
+
+    /// A line of configuration: applied at once outside of blocks, collected inside.
+    ///
+    /// # Errors
+    /// The director refused the line, or the block that had to be left for it; the block is still open then.
+    pub(crate) fn edit(&mut self, edit: Edit, leave: usize, opens: Option<&'static Block>) -> Result<(), Fail> {
+        let Position::Config(blocks) = &self.position else { return Ok(()) };
+        let meaning = Meaning::Edit { edit: edit.clone(), leave, opens };
+        let after = self.position.after(&meaning);
+        if leave >= blocks.len() {
+            self.close_block()?;
+            // The block is left even if the line that led out of it is refused.
+            self.position = Position::CONFIG;
+            match opens {
+                None => {
+                    let base = self.known()?.revision;
+                    self.apply(&[edit.to_string()], base, std::slice::from_ref(&edit))?;
+                }
+                Some(_) => {
+                    let known = self.known()?;
+                    let new = known.tree.get(&[], &edit.key).is_none();
+                    self.open = Some(Rc::new(Open::new(known.revision, edit, new)));
+                }
+            }
+        } else if let Some(open) = &mut self.open {
+            let before = self.known.as_ref().is_some_and(|known| known.tree.get(&edit.path, &edit.key).is_some());
+            // The header of a block that is there says nothing new.
+            let counts = opens.is_none() || !before;
+            let open = Rc::make_mut(open);
+            if counts { open.push(edit, opens.is_some()) } else { open.enter(edit) }
+        }
+        self.position = after;
+        Ok(())
+    }
+
+    /// Applies the open block and closes it.
+    ///
+    /// # Errors
+    /// The director refused; the block stays open.
+    pub(crate) fn close_block(&mut self) -> Result<(), Fail> {
+        self.commit_block()?;
+        self.open = None;
+        Ok(())
+    }
+
+    /// Applies the open block and stays in it.
+    ///
+    /// # Errors
+    /// The director refused; nothing of the block was applied.
+    pub(crate) fn commit_block(&mut self) -> Result<(), Fail> {
+        let Some(open) = self.open.clone() else { return Ok(()) };
+        if !open.has_changes() {
+            return Ok(());
+        }
+        let revision = self.apply(&open.batch(), open.base, &open.edits())?;
+        if let Some(open) = &mut self.open {
+            Rc::make_mut(open).applied(revision);
+        }
+        Ok(())
+    }
+
+    /// Drops the open block.
+    pub(crate) fn abort_block(&mut self) {
+        self.open = None;
+        self.position = Position::CONFIG;
+    }
+
+    /// `exit` in configuration mode: one level up. Leaving the outermost block applies it.
+    ///
+    /// # Errors
+    /// As [`Shell::close_block`].
+    pub(crate) fn leave_level(&mut self) -> Result<(), Fail> {
+        let Position::Config(blocks) = &self.position else { return Ok(()) };
+        match blocks.len() {
+            0 => self.return_to_exec(),
+            1 => {
+                self.close_block()?;
+                self.position = Position::CONFIG;
+            }
+            _ => {
+                let mut blocks = blocks.clone();
+                blocks.pop();
+                self.position = Position::Config(blocks);
+            }
+        }
+        Ok(())
+    }
+
+    /// `end`.
+    ///
+    /// # Errors
+    /// As [`Shell::close_block`].
+    pub(crate) fn leave_configuration(&mut self) -> Result<(), Fail> {
+        self.close_block()?;
+        self.return_to_exec();
+        Ok(())
+    }
+
+    /// A line that sets a secret: asks for it if need be, hashes it, and takes the line with the hash in its place.
+    ///
+    /// # Errors
+    /// Nobody to ask, or what the line with the hash ends with.
+    pub(crate) fn secret(&mut self, line: &str, plain: Option<String>) -> Result<(), Fail> {
+        let plain = match plain {
+            Some(plain) => plain,
+            None if self.terminal.interactive => {
+                secret::ask_twice(&mut self.editor.borrow_mut(), "Password: ", "Again: ").ok_or(Stop::Interrupted)?
+            }
+            None => return Err(Fail::incomplete()),
+        };
+        let hashed = format!("{line} sha512 {}", secret::hash(&plain)?);
+        match interpret(&self.position, &hashed) {
+            Ok(Meaning::Edit { edit, leave, opens }) => self.edit(edit, leave, opens),
+            Ok(_) => Err(syntax(&LineError::Incomplete { expected: Vec::new() }, &hashed)),
+            Err(error) => Err(syntax(&error, &hashed)),
+        }
+    }
+
+    /// Has the director apply lines, as one; the new revision.
+    ///
+    /// # Errors
+    /// It refused.
+    pub(crate) fn apply(&mut self, lines: &[String], base: u64, edits: &[Edit]) -> Result<u64, Fail> {
+        let request = Request::Apply { base, lines: lines.to_vec(), force: false };
+        match self.director.change(&request)? {
+            Reply::Applied { revision, warnings } => {
+                self.warn(&warnings);
+                self.changed = true;
+                self.grown(revision, edits);
+                Ok(revision)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Prints sentences that deserve attention.
+    pub(crate) fn warn(&self, warnings: &[String]) {
+        use std::io::Write;
+        let text: String = warnings.iter().map(|warning| format!("% Warning: {warning}\n")).collect();
+        if self.terminal.interactive {
+            tty::show(&text);
+        } else {
+            // Standard output is for results.
+            let _ = std::io::stderr().write_all(text.as_bytes());
+        }
+    }
+
+    /// The configuration after `edits` made it `revision`. Where nobody else changed it the edits say what it is now;
+    /// reading it all again for each block of a long paste would take the square of its length.
+    fn grown(&mut self, revision: u64, edits: &[Edit]) {
+        let generation = self.director.generation();
+        match self.known.take() {
+            Some(mut known) if known.generation == generation && revision <= known.revision + 1 => {
+                Rc::make_mut(&mut known.tree).edit_all(edits);
+                self.set_known(Known { revision, ..known });
+            }
+            // It is read when it is needed next.
+            _ => self.known = None,
+        }
+    }
+}
+
+/// The configuration as it would be with the open block applied.
+pub(crate) fn preview(tree: &Tree, open: &Open) -> Tree {
+    let mut tree = tree.clone();
+    tree.edit_all(&open.edits());
+    tree
+}
+
+/// What the box is called.
+pub(crate) fn hostname(tree: &Tree) -> String {
+    let line = tree.lines().find(|(key, _)| key.kind() == "hostname");
+    let name = line.and_then(|(_, entry)| entry.values().first()).and_then(|value| value.as_str());
+    name.unwrap_or(Config::DEFAULT_HOSTNAME).to_owned()
+}

@@ -1,0 +1,119 @@
+//! What each command does. This file only tells them apart; the work is in the files below and in [`crate::show`].
+
+mod account;
+mod balance;
+mod files;
+mod power;
+mod reach;
+mod setup;
+
+use yoke_config::grammar::Command as C;
+use yoke_config::value::Value;
+
+use crate::out::Out;
+use crate::outcome::Fail;
+use crate::session::Shell;
+use crate::show;
+
+/// Runs a command with the values of its walk.
+///
+/// # Errors
+/// Whatever kept it from being done.
+pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
+    match command {
+        C::Enable => account::enable(shell, values),
+        C::Disable => account::disable(shell),
+        C::Exit => account::exit(shell),
+        C::Logout => account::logout(shell),
+        C::Help => account::help(out),
+        C::TerminalLength => account::terminal_length(shell, values),
+        C::TerminalWidth => account::terminal_width(shell, values),
+        C::TerminalMonitor => account::terminal_monitor(shell, true),
+        C::TerminalNoMonitor => account::terminal_monitor(shell, false),
+        C::TerminalHistorySize => account::terminal_history(shell, values),
+        C::TerminalContinueOnError => account::continue_on_error(shell),
+        C::ShowHistory => account::show_history(shell, out),
+        C::ShowPrivilege => account::show_privilege(shell, out),
+        C::ShowTerminal => account::show_terminal(shell, out),
+        C::ShowUsers => show::system::users(shell, out),
+
+        C::ShowVersion => show::system::version(shell, out),
+        C::ShowClock => show::system::clock(out),
+        C::ShowReload => later("show reload"),
+        C::ShowInventory => later("show inventory"),
+        C::ShowProcesses => show::system::processes(shell, out),
+        C::ShowMemory => show::system::memory(shell, out),
+        C::ShowFlash => show::system::flash(shell, out),
+        C::ShowLogging => show::system::logging(shell, values, out),
+        C::ShowTechSupport => show::support::tech_support(shell, values, out),
+        C::ShowWarnings => show::system::warnings(shell, out),
+        C::ClearLogging => later("clear logging"),
+        C::Reload => power::reload(shell, values),
+        C::ReloadIn => later("reload in"),
+        C::ReloadAt => later("reload at"),
+        C::ReloadCancel => later("reload cancel"),
+        C::PowerOff => power::power_off(shell, values),
+        C::FactoryReset => power::factory_reset(shell, values),
+        C::Setup => setup::setup(shell),
+
+        C::ShowInterfaces => show::network::interfaces(shell, values, out),
+        C::ShowIpRoute => show::network::routes(shell, false, out),
+        C::ShowIpv6Route => show::network::routes(shell, true, out),
+        C::ShowArp => show::network::neighbours(shell, out),
+        C::ClearCounters => later("clear counters"),
+        C::ClearArp => later("clear arp"),
+        C::Ping => reach::ping(shell, values, out),
+        C::Traceroute => reach::traceroute(shell, values, out),
+        C::Resolve => reach::resolve(values, out),
+
+        C::ShowVirtualServer => show::balance::virtual_servers(shell, values, out),
+        C::ShowRealServer => show::balance::real_servers(shell, values, out),
+        C::ShowConnections => show::connections::connections(shell, values, out),
+        C::ShowStatistics => show::balance::statistics(shell, values, out),
+        C::ShowRate => show::balance::rate(shell, values, out),
+        C::ShowPersistence => show::connections::persistence(shell, values, out),
+        C::ShowThresholds => show::balance::thresholds(shell, out),
+        C::ClearStatistics => balance::clear_statistics(shell, values),
+        C::Drain => balance::drain(shell, values, out),
+        C::Undrain => balance::undrain(shell, values),
+        C::Ipvsadm => show::balance::ipvsadm(shell, values, out),
+
+        C::ShowRunningConfig => files::show_running(shell, values, out),
+        C::ShowStartupConfig => files::show_startup(shell, out),
+        C::ShowConfigurationDiff => files::show_diff(shell, values, out),
+        C::ShowConfigurationHistory => files::show_history(shell, out),
+        C::ShowConfigurationRejected => files::show_rejected(shell, out),
+        C::ShowConfigurationRevision => later("show configuration revision"),
+        C::ShowConfigurationLock => later("show configuration lock"),
+        C::Configure => files::configure(shell, values),
+        C::ConfigureReplace => files::replace(shell, values),
+        C::ConfigureConfirm => later("configure confirm"),
+        C::ConfigureRevert => later("configure revert"),
+        C::Rollback => later("rollback"),
+        C::WriteMemory => files::write_memory(shell, values, out),
+        C::WriteErase => files::write_erase(shell),
+        C::Copy => files::copy(shell, values, out),
+
+        C::End => shell.leave_configuration(),
+        C::Commit => files::commit(shell, values),
+        C::Abort => {
+            shell.abort_block();
+            Ok(())
+        }
+        C::ShowPending => files::show_pending(shell, out),
+        C::ShowDiff => files::show_block_diff(shell, out),
+    }
+}
+
+/// A command of the grammar whose function this release does not have.
+fn later(command: &str) -> Result<(), Fail> {
+    Err(Fail::failed(format!("{command}: not in this release")))
+}
+
+/// The number at the start of the values, where the grammar asks for one.
+fn number(values: &[Value]) -> Option<u32> {
+    match values.first() {
+        Some(Value::Int(number)) => Some(*number),
+        _ => None,
+    }
+}

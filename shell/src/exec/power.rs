@@ -1,0 +1,68 @@
+//! Restarting, switching off, starting anew: what cannot be undone is asked about.
+
+use yoke_config::value::Value;
+use yoke_config::walk::has;
+use yoke_director::status::{Reply, Request};
+
+use crate::director::unexpected;
+use crate::exec::{account, files};
+use crate::outcome::{Fail, Stop};
+use crate::session::Shell;
+use crate::tty;
+
+pub(super) fn reload(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
+    if !has(values, "force") {
+        offer_to_save(shell)?;
+        shell.confirm("Proceed with reload?", "reload")?;
+    }
+    leave(shell, &Request::Reload { power_off: false }, "The box restarts.")
+}
+
+pub(super) fn power_off(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
+    if !has(values, "force") {
+        offer_to_save(shell)?;
+        shell.confirm("Proceed with power-off?", "poweroff")?;
+    }
+    leave(shell, &Request::Reload { power_off: true }, "The box stops.")
+}
+
+pub(super) fn factory_reset(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
+    if !has(values, "force") {
+        if !shell.terminal.interactive {
+            return Err(Fail::failed("factory-reset: nobody to ask for confirmation, use: factory-reset force"));
+        }
+        tty::show("Configuration, users, keys and earlier revisions will be erased, then the box restarts.\n");
+        match shell.yes_or_no("Erase everything?") {
+            Some(true) => {}
+            _ => return Err(Stop::Enough.into()),
+        }
+    }
+    leave(shell, &Request::FactoryReset, "Everything is erased. The box restarts.")
+}
+
+/// What IOS asks before `reload`. Without anybody to ask, `reload` itself is refused next.
+fn offer_to_save(shell: &mut Shell) -> Result<(), Fail> {
+    if !shell.terminal.interactive || !account::is_modified(shell) {
+        return Ok(());
+    }
+    match shell.yes_or_no("System configuration has been modified. Save?") {
+        Some(true) => files::save(shell, false),
+        Some(false) => Ok(()),
+        None => Err(Stop::Enough.into()),
+    }
+}
+
+/// Asks for the end of the box; with it the session ends.
+fn leave(shell: &mut Shell, request: &Request, words: &str) -> Result<(), Fail> {
+    match shell.director.change(request)? {
+        Reply::Done { warnings } => {
+            shell.warn(&warnings);
+            if shell.terminal.interactive {
+                tty::show(&format!("{words}\n"));
+            }
+            shell.end_session();
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    }
+}

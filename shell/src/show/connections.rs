@@ -1,0 +1,89 @@
+//! Connections and persistence templates.
+
+use yoke_config::value::Value;
+use yoke_config::walk::{has, option};
+use yoke_director::status::{ConnectionFilter, ConnectionRow, Connections, Data, Show};
+
+use super::{name, print, wrong};
+use crate::out::Out;
+use crate::outcome::Fail;
+use crate::session::Shell;
+use crate::table::{Column, draw, left, long, right};
+
+/// A template's real connections end long before it; its state column says so in the kernel's table.
+const TEMPLATE: &str = "NONE";
+
+/// `show connections [virtual-server NAME] [client PREFIX] [real-server ADDR] [count] [limit N]`.
+pub(crate) fn connections(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
+    let filter = filter(values);
+    let count = filter.count;
+    let found = ask(shell, filter)?;
+    if out.is_json() {
+        return out.object("connections", &found);
+    }
+    if count {
+        return Ok(out.text(&found.count.to_string())?);
+    }
+    table(&found.rows, out)?;
+    let shown = u64::try_from(found.rows.len()).unwrap_or(u64::MAX);
+    if shown < found.count {
+        out.text(&format!("{shown} of {} connections", found.count))?;
+    }
+    Ok(())
+}
+
+/// `show persistence [NAME]`: clients that are bound to a real server.
+pub(crate) fn persistence(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
+    let filter = ConnectionFilter { virtual_server: name(values), ..ConnectionFilter::default() };
+    let mut rows = ask(shell, filter)?.rows;
+    rows.retain(|row| row.state == TEMPLATE);
+    if out.is_json() {
+        return out.object("persistence", &rows);
+    }
+    table(&rows, out)
+}
+
+fn filter(values: &[Value]) -> ConnectionFilter {
+    let text = |word: &str| option(values, word).map(ToString::to_string);
+    ConnectionFilter {
+        virtual_server: text("virtual-server"),
+        client: text("client"),
+        real_server: match option(values, "real-server") {
+            Some(Value::Addr(address)) => Some(*address),
+            _ => None,
+        },
+        count: has(values, "count"),
+        limit: match option(values, "limit") {
+            Some(Value::Int(limit)) => *limit,
+            _ => 0,
+        },
+    }
+}
+
+fn ask(shell: &Shell, filter: ConnectionFilter) -> Result<Connections, Fail> {
+    match shell.director.show(Show::Connections(filter))? {
+        Data::Connections(found) => Ok(found),
+        other => Err(wrong(other)),
+    }
+}
+
+fn table(rows: &[ConnectionRow], out: &mut Out<'_>) -> Result<(), Fail> {
+    let columns: [Column; 6] = [
+        left("Prot", 4),
+        long("Client", 15, 10),
+        long("Virtual", 15, 10),
+        long("Real server", 15, 10),
+        left("State", 5),
+        right("Expires", 7),
+    ];
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let expires = format!("{} s", row.expires_s);
+            let ends = [&row.client, &row.virtual_, &row.real_server].map(Clone::clone);
+            let [client, virtual_, real] = ends;
+            vec![row.protocol.clone(), client, virtual_, real, row.state.clone(), expires]
+        })
+        .collect();
+    print(&draw(&columns, &cells), out)
+}

@@ -1,0 +1,167 @@
+//! The box: version, clock, processes, memory, flash, log, warnings, sessions.
+
+use yoke_config::value::Value;
+use yoke_config::walk::option;
+use yoke_director::status::{Data, LogRow, Show};
+
+use super::{print, wrong};
+use crate::clock::Local;
+use crate::out::Out;
+use crate::outcome::Fail;
+use crate::session::Shell;
+use crate::table::{draw, duration, left, long, pairs, right};
+
+/// `show version`.
+pub(crate) fn version(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
+    let version = match shell.director.show(Show::Version)? {
+        Data::Version(version) => version,
+        other => return Err(wrong(other)),
+    };
+    if out.is_json() {
+        return out.object("version", &version);
+    }
+    let ipvs = if version.ipvs.is_empty() { "not loaded".to_owned() } else { version.ipvs };
+    out.text(&format!("Yoke {}, director of virtual servers", version.firmware))?;
+    out.text(&format!("{} uptime is {}", version.hostname, duration(version.uptime_s)))?;
+    let saved = if version.saved { "saved" } else { "not saved" };
+    let lines = pairs(&[
+        ("Kernel", version.kernel),
+        ("IPVS", ipvs),
+        ("Slot", version.slot),
+        ("Processor", format!("{}, {} cores", version.cpu, version.cores)),
+        ("Memory", format!("{} MiB", version.memory_kib / 1024)),
+        ("Configuration", format!("revision {}, {saved}", version.revision)),
+    ]);
+    print(&lines, out)
+}
+
+/// `show clock`.
+pub(crate) fn clock(out: &mut Out<'_>) -> Result<(), Fail> {
+    let now = Local::now();
+    if out.is_json() {
+        return out.object("clock", &serde_json::json!({ "unix_s": now.unix_s(), "utc": now.to_string() }));
+    }
+    Ok(out.text(&now.to_string())?)
+}
+
+/// `show users`, `who`.
+pub(crate) fn users(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
+    let rows = match shell.director.show(Show::Sessions)? {
+        Data::Sessions(rows) => rows,
+        other => return Err(wrong(other)),
+    };
+    if out.is_json() {
+        return out.object("sessions", &rows);
+    }
+    let columns =
+        [long("User", 8, 8), left("Line", 14), long("From", 15, 15), right("Privilege", 9), right("Since", 8)];
+    let cells: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| vec![row.username, row.line, row.from, row.privilege.to_string(), duration(row.since_s)])
+        .collect();
+    print(&draw(&columns, &cells), out)
+}
+
+/// `show processes`.
+pub(crate) fn processes(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
+    let rows = match shell.director.show(Show::Processes)? {
+        Data::Processes(rows) => rows,
+        other => return Err(wrong(other)),
+    };
+    if out.is_json() {
+        return out.object("processes", &rows);
+    }
+    let columns = [
+        long("Name", 10, 10),
+        right("Pid", 6),
+        left("State", 8),
+        right("Since", 8),
+        right("Restarts", 8),
+        right("KiB", 7),
+        long("Why", 3, 10),
+    ];
+    let cells: Vec<Vec<String>> = rows
+        .into_iter()
+        .map(|row| {
+            let pid = if row.pid == 0 { "-".to_owned() } else { row.pid.to_string() };
+            let numbers = (row.restarts.to_string(), row.memory_kib.to_string());
+            vec![row.name, pid, row.state, duration(row.since_s), numbers.0, numbers.1, row.why]
+        })
+        .collect();
+    print(&draw(&columns, &cells), out)
+}
+
+/// `show memory`.
+pub(crate) fn memory(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
+    let memory = match shell.director.show(Show::Memory)? {
+        Data::Memory(memory) => memory,
+        other => return Err(wrong(other)),
+    };
+    if out.is_json() {
+        return out.object("memory", &memory);
+    }
+    let mib = |kib: u64| format!("{:>7} MiB", kib / 1024);
+    let lines = pairs(&[
+        ("Total", mib(memory.total_kib)),
+        ("Used", mib(memory.used_kib)),
+        ("Available", mib(memory.available_kib)),
+    ]);
+    print(&lines, out)
+}
+
+/// `show flash:`.
+pub(crate) fn flash(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
+    let flash = match shell.director.show(Show::Flash)? {
+        Data::Flash(flash) => flash,
+        other => return Err(wrong(other)),
+    };
+    if out.is_json() {
+        return out.object("flash", &flash);
+    }
+    if !flash.mounted {
+        return Err(Fail::failed("flash: is not mounted, what is written now is lost with the power"));
+    }
+    let cells: Vec<Vec<String>> = flash.files.into_iter().map(|file| vec![file.bytes.to_string(), file.name]).collect();
+    print(&draw(&[right("Bytes", 10), long("Name", 4, 20)], &cells), out)?;
+    Ok(out.text(&format!("{} bytes total, {} bytes free", flash.total_bytes, flash.free_bytes))?)
+}
+
+/// `show logging [tail N]`.
+pub(crate) fn logging(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
+    let tail = match option(values, "tail") {
+        Some(Value::Int(tail)) => *tail,
+        _ => 0,
+    };
+    let rows = match shell.director.show(Show::Log { tail })? {
+        Data::Log(rows) => rows,
+        other => return Err(wrong(other)),
+    };
+    if out.is_json() {
+        return out.object("log", &rows);
+    }
+    rows.iter().try_for_each(|row| out.text(&log_line(row))).map_err(Into::into)
+}
+
+fn log_line(row: &LogRow) -> String {
+    format!("{:>8}.{:03} {}: {}", row.uptime_ms / 1000, row.uptime_ms % 1000, row.source, row.text)
+}
+
+/// `show warnings`.
+pub(crate) fn warnings(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
+    let lines = shell.director.lines(Show::Warnings)?;
+    if out.is_json() {
+        return out.object("warnings", &lines);
+    }
+    print(&lines, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_line_begins_with_the_time_since_boot() {
+        let row = LogRow { uptime_ms: 61_007, source: "init".to_owned(), text: "ready".to_owned() };
+        assert_eq!(log_line(&row), "      61.007 init: ready");
+    }
+}
