@@ -4,7 +4,7 @@
 //! - start: [`stage1`], [`mounts`], [`sysctl`], [`block`], [`devices`], [`modules`] and [`modprobe`], [`cmdline`];
 //! - PID 1: [`pid1`] is the loop; [`supervisor`] and [`tasks`] decide; [`notify`], [`log`], [`kmsg`], [`consoles`],
 //!   [`capability`] are its senses; [`sys`] holds every `unsafe` line;
-//! - one-shots: [`flash`], [`drivers`] with [`nics`];
+//! - one-shots: [`flash`], [`drivers`] with [`nics`], [`setup`];
 //! - words: [`ask`], [`say`], [`clock`].
 //!
 //! Not here: what the configuration means (`config`) and everything about IPVS (`director`).
@@ -28,6 +28,7 @@ pub mod notify;
 pub mod pid1;
 pub mod request;
 pub mod say;
+pub mod setup;
 pub mod stage1;
 pub mod supervisor;
 pub mod sys;

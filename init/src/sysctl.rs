@@ -30,7 +30,7 @@ const GLOBAL: [(&str, &str, &str); 19] = [
 ];
 
 /// Settings of each interface: of `all`, of `default` (interfaces to come) and of those that exist, under `net/FAMILY/conf`.
-const INTERFACE: [(&str, &str, &str, &str); 15] = [
+const INTERFACE: [(&str, &str, &str, &str); 14] = [
     ("ipv4", "send_redirects", "0", "a redirect would send clients of mode nat past the director"),
     ("ipv4", "accept_redirects", "0", "routes come from the configuration"),
     ("ipv4", "accept_source_route", "0", "nobody else chooses the path"),
@@ -45,8 +45,6 @@ const INTERFACE: [(&str, &str, &str, &str); 15] = [
     ("ipv6", "accept_source_route", "0", "nobody else chooses the path"),
     ("ipv6", "keep_addr_on_down", "1", "a shutdown and no shutdown gives the addresses back"),
     ("ipv6", "router_solicitations", "0", "no answer would be accepted"),
-    // 0 would drop the check for duplicates of interface addresses; VIPs skip it one by one.
-    ("ipv6", "accept_dad", "1", "a duplicate address is found out"),
 ];
 
 /// Sets everything; each failure is a sentence.

@@ -1,0 +1,139 @@
+//! What the configuration wants of the network. Pure.
+//!
+//! A virtual address goes where its clients look for it: as a host address on the interface whose prefix holds it, or on
+//! `lo` when no prefix does, so that a route of somebody else can lead to it. One that is an address of the box anyway, or
+//! that a vrrp group owns, is not ours to add.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use yoke_config::model::{BondMode, Config, Virtual};
+use yoke_config::value::{IfName, IpNet, MacAddr};
+
+use super::table::Destination;
+
+/// What an interface is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedKind {
+    /// It must exist: nobody can make a card.
+    Card,
+    /// Made when missing.
+    Bond(BondMode),
+    /// Made when missing, on the interface its name begins with.
+    Vlan(u16),
+    /// `lo`.
+    Loopback,
+}
+
+/// An interface of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedLink {
+    /// What it is.
+    pub kind: WantedKind,
+    /// Not `shutdown`.
+    pub up: bool,
+    /// `mtu`.
+    pub mtu: Option<u32>,
+    /// The bond that names it as a member.
+    pub master: Option<String>,
+    /// What a VLAN lies on.
+    pub parent: Option<String>,
+}
+
+/// The network that the configuration describes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// By name. Cards that nobody mentions are not here; they come up without an address.
+    pub links: BTreeMap<String, WantedLink>,
+    /// By interface; whether the address is a virtual one.
+    pub addresses: BTreeMap<String, BTreeMap<IpNet, bool>>,
+    /// Of vrrp groups: neither added nor removed.
+    pub foreign: BTreeSet<IpAddr>,
+    /// With their gateways.
+    pub routes: BTreeMap<Destination, BTreeSet<IpAddr>>,
+    /// `arp`.
+    pub neighbours: BTreeMap<IpAddr, MacAddr>,
+    /// `hostname`, or the one every box has.
+    pub hostname: String,
+}
+
+impl From<&Config> for Wanted {
+    fn from(config: &Config) -> Self {
+        let mut wanted = Self {
+            hostname: config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned(),
+            neighbours: config.neighbours.clone(),
+            foreign: config.vrrp_groups.values().flat_map(|group| &group.addresses).map(|net| net.addr).collect(),
+            ..Self::default()
+        };
+        for (name, interface) in &config.interfaces {
+            let link = wanted.link(name);
+            link.up = !interface.shutdown;
+            link.mtu = interface.mtu.map(u32::from);
+            if name.is_bond() {
+                link.kind = WantedKind::Bond(interface.bond_mode.unwrap_or(BondMode::ActiveBackup));
+            }
+            for member in &interface.members {
+                wanted.link(member).master = Some(name.to_string());
+            }
+            let addresses = wanted.addresses.entry(name.to_string()).or_default();
+            addresses.extend(interface.addresses.iter().map(|net| (*net, false)));
+        }
+        for address in virtual_addresses(config) {
+            let own = wanted.addresses.values().flat_map(BTreeMap::keys).any(|net| net.addr == address);
+            if !own && !wanted.foreign.contains(&address) {
+                let place = place(config, address);
+                wanted.addresses.entry(place).or_default().insert(IpNet::host(address), true);
+            }
+        }
+        for route in &config.routes {
+            let to = Destination { prefix: route.prefix, metric: u32::from(route.distance) };
+            wanted.routes.entry(to).or_default().insert(route.gateway);
+        }
+        wanted
+    }
+}
+
+impl Wanted {
+    /// The entry of an interface, made from its name when it is new.
+    fn link(&mut self, name: &IfName) -> &mut WantedLink {
+        let (kind, parent) = match name.vlan() {
+            Some((parent, id)) => (WantedKind::Vlan(id), Some(parent.to_string())),
+            None if name.is_bond() => (WantedKind::Bond(BondMode::ActiveBackup), None),
+            None if name.is_lo() => (WantedKind::Loopback, None),
+            None => (WantedKind::Card, None),
+        };
+        let fresh = WantedLink { kind, up: true, mtu: None, master: None, parent };
+        self.links.entry(name.to_string()).or_insert(fresh)
+    }
+}
+
+/// The addresses that virtual servers in service answer at: their own, and those a firewall mark of theirs names singly. A
+/// mark on a whole prefix needs a route to `lo` instead of addresses; nothing makes one yet.
+fn virtual_addresses(config: &Config) -> BTreeSet<IpAddr> {
+    let mut found = BTreeSet::new();
+    for server in config.virtual_servers.values().filter(|server| !server.shutdown) {
+        match server.virtual_ {
+            Virtual::Address(address, ..) => {
+                found.insert(address);
+            }
+            Virtual::Fwmark { mark, ipv6 } => {
+                let ours = config.firewall_marks.iter().filter(|m| m.mark == mark && m.prefix.is_host());
+                found.extend(ours.map(|m| m.prefix.addr).filter(|address| address.is_ipv6() == ipv6));
+            }
+        }
+    }
+    found
+}
+
+/// The interface with the longest prefix that holds `address`, else `lo`.
+fn place(config: &Config, address: IpAddr) -> String {
+    let mut best: Option<(u8, &IfName)> = None;
+    for (name, interface) in &config.interfaces {
+        for net in interface.addresses.iter().filter(|net| net.contains(address)) {
+            if best.is_none_or(|(length, _)| net.prefix_len > length) {
+                best = Some((net.prefix_len, name));
+            }
+        }
+    }
+    best.map_or("lo", |(_, name)| name.as_str()).to_owned()
+}
