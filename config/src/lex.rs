@@ -79,7 +79,7 @@ pub fn in_quotes(line: &str) -> bool {
 #[must_use]
 pub fn quote(text: &str) -> Cow<'_, str> {
     // What a shell might take for itself (help, pipe, next command) or a reader for a comment is quoted.
-    let safe = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '\\' | '?' | '|' | ';' | '!');
+    let safe = |c: char| !c.is_whitespace() && !c.is_control() && !matches!(c, '"' | '?' | '|' | ';' | '!');
     if !text.is_empty() && text.chars().all(safe) {
         return Cow::Borrowed(text);
     }

@@ -12,7 +12,7 @@ pub static GLOBAL: &[Node] = &[
         kw("login", "Before login").then(&[value("LINE", Ty::Lines, "Text, \\n inside quotes for a new line")]),
         kw("motd", "After login").then(&[value("LINE", Ty::Lines, "Text, \\n inside quotes for a new line")]),
     ]),
-    kw("clock", "Clock").then(&[kw("timezone", "Zone of local time").then(&[value(
+    kw("clock", "Clock").then(&[kw("timezone", "Zone of local time").later().then(&[value(
         "ZONE",
         Ty::Zone,
         "Such as Europe/Madrid",
