@@ -1,6 +1,6 @@
 //! Typed words: what a name, a prefix or a range of ports is, how it is written and how it is ordered.
 //!
-//! [`parse`] turns a typed word into a [`Value`] of the type the trie asks for. Nothing here knows a command.
+//! `parse` turns a typed word into a [`Value`] of the type the trie asks for. Nothing here knows a command.
 
 mod name;
 mod net;
