@@ -84,10 +84,15 @@ impl LineError {
         }
     }
 
-    /// One sentence without a caret, for logs, `show configuration rejected` and JSON.
+    /// One sentence without a caret, for logs, `show configuration rejected` and JSON. It quotes no secret.
     #[must_use]
     pub fn sentence(&self, line: &str) -> String {
         match self {
+            // The sentence goes into logs.
+            Self::Invalid { .. } if super::looks_secret(line) => match self.hint() {
+                Some(hint) => format!("invalid input ({hint})"),
+                None => "invalid input".to_owned(),
+            },
             Self::Invalid { offset, .. } => {
                 let word = line.get(*offset..).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default();
                 let hint = self.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();

@@ -20,6 +20,8 @@ fn secrets_are_known_before_they_are_stored() {
     assert!(looks_secret("usrname a secret hunter2") && looks_secret("x $6$a$b") && looks_secret("enable sec hunter2"));
     assert!(looks_secret("usrname a secert hunter2") && looks_secret("do enble secrt hunter2"));
     assert!(!looks_secret("show version") && !looks_secret("interface et0") && !looks_secret("enable 16"));
+    let line = "enable secret sha512 hunter2";
+    assert!(!interpret(&Position::CONFIG, line).expect_err("no hash").sentence(line).contains("hunter2"));
     // What the shell makes of a clear secret is a line.
     let Meaning::Secret { line, plain } = meaning("usern a sec  hunter 2 ") else { panic!("a secret") };
     assert_eq!((line.as_str(), plain.as_deref()), ("username a secret", Some("hunter 2")));
