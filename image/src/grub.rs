@@ -74,9 +74,7 @@ pub fn build(out: &Path, base: &Base) -> Result<Loader> {
     files::write(&early, EARLY_CFG, 0o644)?;
     let core_img = dir.join("core.img");
     let bootx64 = dir.join("BOOTX64.EFI");
-    for (platform, image, own) in
-        [("i386-pc", &core_img, PC_MODULES), ("x86_64-efi", &bootx64, EFI_MODULES)]
-    {
+    for (platform, image, own) in [("i386-pc", &core_img, PC_MODULES), ("x86_64-efi", &bootx64, EFI_MODULES)] {
         let mut command = base.tools.command("usr/bin/grub-mkimage");
         command.args(["-O", platform, "-p", PREFIX]).arg("-d").arg(base.dir.join("grub").join(platform));
         command.arg("-c").arg(&early).arg("-o").arg(image).args(MODULES).args(own);
