@@ -40,8 +40,8 @@ const SERVICES: &str = "/run/yoke/services.json";
 const INIT: &str = "/sbin/init";
 /// What the laboratory's initrd brings along, see `stage1`.
 const LAB: &str = "/run/lab/start";
-/// Longest silence of the director. It programs 10,000 real servers in one step, 7 s under emulation.
-const DIRECTOR_WATCHDOG: Duration = Duration::from_secs(30);
+/// Longest silence of the director. It programs 10,000 real servers in one step, 2 s under emulation.
+const DIRECTOR_WATCHDOG: Duration = Duration::from_secs(15);
 /// How long the drivers nobody waits for (keyboards, watchdogs, an unused IDE controller) leave the machine to the
 /// director's start, when the network is not set up earlier. A keyboard is there before a human has read the screen.
 const DEVICES_DELAY: Duration = Duration::from_secs(8);

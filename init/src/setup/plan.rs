@@ -98,13 +98,14 @@ impl Planner<'_> {
         self.network.links.get(name).filter(|link| is_ours(name, link))
     }
 
-    /// Whether the interface is there, or will be after the changes so far.
-    fn will_exist(&self, name: &str) -> bool {
-        self.actual(name).is_some()
-            || self.plan.changes.iter().any(|change| match change {
-                Change::AddBond { link, .. } | Change::AddVlan { link, .. } => link == name,
-                _ => false,
-            })
+    /// Whether the interface is there, or can be made.
+    fn can_exist(&self, name: &str) -> bool {
+        match self.links.get(name).map(|link| (link.kind, &link.parent)) {
+            None => false,
+            Some((WantedKind::Card | WantedKind::Loopback, _)) => self.actual(name).is_some(),
+            Some((WantedKind::Bond(_), _)) => true,
+            Some((WantedKind::Vlan(_), parent)) => parent.as_ref().is_some_and(|parent| self.can_exist(parent)),
+        }
     }
 
     /// Names with VLANs after what they lie on.
@@ -125,15 +126,23 @@ impl Planner<'_> {
 
     fn remove_routes_and_neighbours(&mut self) {
         for (to, via) in &self.network.routes {
-            if !self.wanted.routes.contains_key(to) {
+            let wanted = self.wanted.routes.get(to);
+            // One whose gateways cannot be reached goes too: it would only hide a route of higher distance.
+            if wanted.is_none_or(|gateways| gateways.iter().all(|gateway| self.unreachable(*gateway).is_some())) {
                 self.change(Change::DeleteRoute { to: *to, via: via.clone() });
             }
         }
         for (link, address) in self.network.neighbours.keys() {
-            if self.actual(link).is_some() && !self.wanted.neighbours.contains_key(address) {
+            let wanted = self.wanted.neighbours.contains_key(address) && self.interface_of(*address) == Some(link);
+            if self.is_kept(link) && !wanted {
                 self.change(Change::DeleteNeighbour { link: link.clone(), address: *address });
             }
         }
+    }
+
+    /// Whether an interface is ours, and stays.
+    fn is_kept(&self, name: &str) -> bool {
+        self.actual(name).is_some() && self.links.contains_key(name)
     }
 
     /// Addresses on `name` that should go; `late` those that go after their successor has come.
@@ -151,7 +160,7 @@ impl Planner<'_> {
     }
 
     fn remove_addresses(&mut self) {
-        let ours: Vec<&String> = self.network.addresses.keys().filter(|name| self.actual(name).is_some()).collect();
+        let ours: Vec<&String> = self.network.addresses.keys().filter(|name| self.is_kept(name)).collect();
         for link in ours {
             for net in self.surplus(link, false) {
                 self.change(Change::DeleteAddress { link: link.clone(), net });
@@ -183,7 +192,7 @@ impl Planner<'_> {
                 (WantedKind::Bond(mode), Some(kind)) => self.bond_mode(&name, mode, kind),
                 (WantedKind::Vlan(id), None) => {
                     let parent = wanted.parent.unwrap_or_default();
-                    if self.will_exist(&parent) {
+                    if self.can_exist(&parent) {
                         self.change(Change::AddVlan { link: name, parent, id });
                     } else {
                         self.problem(format!("interface {name}: interface {parent} is missing"));
@@ -211,6 +220,13 @@ impl Planner<'_> {
 
     fn is_planned(&self, change: &Change) -> bool {
         self.plan.changes.contains(change)
+    }
+
+    /// Whether the kernel takes an interface down because it, or everybody, is taken out of its bond.
+    fn leaves_bond(&self, name: &str) -> bool {
+        let bond = self.actual(name).and_then(|link| link.master.clone());
+        self.is_planned(&Change::Release { link: name.to_owned() })
+            || bond.is_some_and(|bond| self.is_planned(&Change::DeleteLink { link: bond }))
     }
 
     fn members(&mut self) {
@@ -265,9 +281,7 @@ impl Planner<'_> {
             let (is, max) = match self.actual(&name) {
                 Some(link) => (link.mtu, link.mtu_max),
                 // It begins with what its parent has, or with Ethernet's.
-                None if self.will_exist(&name) => {
-                    (wanted.parent.as_deref().map_or(ETHERNET_MTU, |p| self.mtu_is(p)), 0)
-                }
+                None if self.can_exist(&name) => (wanted.parent.as_deref().map_or(ETHERNET_MTU, |p| self.mtu_is(p)), 0),
                 None => continue,
             };
             // A member has the MTU of its bond.
@@ -288,7 +302,7 @@ impl Planner<'_> {
 
     fn add_addresses(&mut self) {
         for (link, wanted) in &self.wanted.addresses {
-            if !self.will_exist(link) {
+            if !self.can_exist(link) {
                 // The missing interface is a problem already, except where virtual addresses only would go to it.
                 continue;
             }
@@ -313,10 +327,10 @@ impl Planner<'_> {
     fn up_and_down(&mut self) {
         for name in self.bottom_up() {
             let wanted = self.links[&name].clone();
-            if !self.will_exist(&name) {
+            if !self.can_exist(&name) {
                 continue;
             }
-            let taken_down = self.is_planned(&Change::Down { link: name.clone() });
+            let taken_down = self.is_planned(&Change::Down { link: name.clone() }) || self.leaves_bond(&name);
             let is_up = self.actual(&name).is_some_and(|link| link.up) && !taken_down;
             // Becoming a member brings a link up.
             let is_up =
@@ -352,7 +366,7 @@ impl Planner<'_> {
     fn unreachable(&self, address: IpAddr) -> Option<String> {
         match self.interface_of(address) {
             None => Some(format!("{address} is in the prefix of no interface")),
-            Some(link) if !self.will_exist(link) => Some(format!("interface {link} is missing")),
+            Some(link) if !self.can_exist(link) => Some(format!("interface {link} is missing")),
             Some(link) if self.links.get(link).is_some_and(|wanted| !wanted.up) => {
                 Some(format!("interface {link} is shut down"))
             }
@@ -374,10 +388,6 @@ impl Planner<'_> {
             let actual = self.network.routes.get(to);
             if !via.is_empty() && actual != Some(&via) {
                 self.change(Change::Route { to: *to, via, replace: actual.is_some() });
-            } else if via.is_empty()
-                && let Some(stale) = actual
-            {
-                self.change(Change::DeleteRoute { to: *to, via: stale.clone() });
             }
         }
     }
@@ -388,9 +398,6 @@ impl Planner<'_> {
             match (self.unreachable(*address), link) {
                 (None, Some(link)) => {
                     let key = (link, *address);
-                    for other in self.network.neighbours.keys().filter(|k| k.1 == *address && **k != key) {
-                        self.change(Change::DeleteNeighbour { link: other.0.clone(), address: *address });
-                    }
                     if self.network.neighbours.get(&key) != Some(mac) {
                         self.change(Change::Neighbour { link: key.0, address: *address, mac: *mac });
                     }
@@ -402,5 +409,7 @@ impl Planner<'_> {
     }
 }
 
+#[cfg(test)]
+mod fake;
 #[cfg(test)]
 mod tests;
