@@ -226,7 +226,8 @@ fn config(root: &str) -> String {
          APT::Architectures {{ \"amd64\"; }};\n\
          APT::Default-Release \"\";\n\
          APT::Sandbox::User \"\";\n\
-         Acquire::Languages \"none\";\n"
+         Acquire::Languages \"none\";\n\
+         Acquire::Retries \"1\";\n"
     )
 }
 
