@@ -3,7 +3,7 @@
 //! Nothing here fails. A file that cannot be used has a successor, a line that cannot be used is set aside and kept, and both are said loudly.
 
 use yoke_config::model::Config;
-use yoke_config::store::{Source, Store};
+use yoke_config::store::{FACTORY, Source, Store};
 use yoke_config::tree::{self, Tree};
 
 use crate::director::{Quarantined, Running};
@@ -30,11 +30,11 @@ pub(crate) fn load(paths: &Paths) -> Boot {
     if let Some(boot) = again(paths) {
         return boot;
     }
+    let store = Store::new(&paths.flash);
     if cmdline(&paths.proc, "yoke.recover").is_some() {
         let why = "recovery: startup-config was not loaded, it is kept".to_owned();
-        return from_text(yoke_config::store::FACTORY, 0, why.clone(), vec![why]);
+        return from_text(FACTORY, u64::from(store.next_revision()), why.clone(), vec![why]);
     }
-    let store = Store::new(&paths.flash);
     let mut loaded = store.load();
     let mut notice = match loaded.source {
         Source::Factory if loaded.faults.is_empty() => "no configuration on flash".to_owned(),
@@ -46,8 +46,7 @@ pub(crate) fn load(paths: &Paths) -> Boot {
     }
     let revision = match (loaded.source, loaded.saved.meta) {
         (Source::Startup, Some(meta)) => u64::from(meta.revision),
-        (Source::Factory, _) if store.revisions().is_empty() => 0,
-        // An older text under a new number: the numbers above it are taken.
+        // The first of a new box; or an older text under a new number, because the numbers above it are taken.
         _ => u64::from(store.next_revision()),
     };
     from_text(&loaded.saved.text, revision, notice, loaded.faults)

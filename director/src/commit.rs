@@ -5,7 +5,7 @@
 //! services) follow, and what they have to say is a warning. So IPVS comes before the network: a service whose address is not there yet is
 //! silence, which a client tries again; an address whose service is not there is a refusal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -62,7 +62,7 @@ async fn target(director: &Director, change: Change) -> Result<Tree, Refusal> {
             let edits = parse(hash_secrets(lines).await?)?;
             let state = director.state();
             if force {
-                let mut tree = state.running.tree.clone();
+                let mut tree = Tree::clone(&state.running.tree);
                 tree.edit_all(&edits);
                 return Ok(tree);
             }
@@ -96,7 +96,7 @@ async fn target(director: &Director, change: Change) -> Result<Tree, Refusal> {
                     vec![format!("real-server {address}{port}: no such real server{of}")],
                 );
             }
-            let mut tree = state.running.tree.clone();
+            let mut tree = Tree::clone(&state.running.tree);
             tree.edit_all(&parse(lines)?);
             Ok(tree)
         }
@@ -105,7 +105,7 @@ async fn target(director: &Director, change: Change) -> Result<Tree, Refusal> {
             if accounts::credential_exists(&state.running.config) {
                 return refuse(RefusalKind::Denied, vec!["a credential exists, log in".to_owned()]);
             }
-            let mut tree = state.running.tree.clone();
+            let mut tree = Tree::clone(&state.running.tree);
             tree.edit_all(&parse(lines)?);
             Ok(tree)
         }
@@ -163,14 +163,14 @@ pub(crate) fn port_word(port: u16) -> String {
 
 /// Makes `tree` the running configuration. Returns the revision and the warnings that are new; or why not, after undoing what was done.
 pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(u64, Vec<String>), Vec<String>> {
-    if tree == director.state().running.tree {
+    if tree == *director.state().running.tree {
         return Ok((director.state().running.revision, Vec::new()));
     }
     let config = Config::try_from(&tree).map_err(|problems| problems.into_iter().map(|p| p.0).collect::<Vec<_>>())?;
     let before = director.state().notes.clone();
     let revision = director.state().running.revision + 1;
     let old = director.state().running.clone();
-    let new = Running::new(revision, tree, config);
+    let new = Rc::new(Running::new(revision, tree, config));
 
     program(director, &new.config)?;
     if let Err(why) = write(director, &new).await {
@@ -180,7 +180,7 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     log::info!("configuration revision {revision} by {by}");
     {
         let mut state = director.state_mut();
-        state.past.push(revision, &new.tree, by);
+        state.past.push(revision, new.tree.clone(), by);
         state.running = new.clone();
         state.notes.set(Source::Configuration, new.config.warnings.clone());
     }
@@ -266,7 +266,7 @@ struct Network<'a> {
     routes: &'a [Route],
     neighbours: &'a BTreeMap<IpAddr, MacAddr>,
     vrrp_groups: &'a BTreeMap<Name, VrrpGroup>,
-    virtual_: Vec<(IpAddr, bool)>,
+    virtual_: BTreeSet<(IpAddr, bool)>,
 }
 
 impl<'a> Network<'a> {

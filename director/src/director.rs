@@ -5,6 +5,7 @@
 
 use std::cell::{Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use ipvs::ServiceKey;
@@ -37,7 +38,7 @@ pub(crate) struct Director {
 /// Everything that changes.
 pub(crate) struct State {
     pub(crate) kernel: Box<dyn Kernel>,
-    pub(crate) running: Running,
+    pub(crate) running: Rc<Running>,
     /// Earlier running configurations, which open blocks may still be typed against.
     pub(crate) past: Past,
     /// What the kernel should hold.
@@ -60,11 +61,11 @@ pub(crate) struct State {
 }
 
 /// The running configuration, three times the same.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Running {
     /// Grows with each change; 0 before the first.
     pub(crate) revision: u64,
-    pub(crate) tree: Tree,
+    pub(crate) tree: Rc<Tree>,
     pub(crate) config: Config,
     /// Canonical text.
     pub(crate) text: String,
@@ -73,7 +74,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn new(revision: u64, tree: Tree, config: Config) -> Self {
         let text = tree.print();
-        Self { revision, tree, config, text }
+        Self { revision, tree: Rc::new(tree), config, text }
     }
 }
 
@@ -98,7 +99,7 @@ impl Director {
     pub(crate) fn new(paths: Paths, kernel: Box<dyn Kernel>, resync: Duration) -> Self {
         let state = State {
             kernel,
-            running: Running::default(),
+            running: Rc::default(),
             past: Past::default(),
             desired: Desired::default(),
             refused: BTreeMap::new(),

@@ -31,7 +31,7 @@ pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> R
             by: caller.name().to_owned(),
             from: caller.place().to_owned(),
             firmware: FIRMWARE.to_owned(),
-            revision: u32::try_from(state.running.revision).unwrap_or(u32::MAX).max(1),
+            revision: u32::try_from(state.running.revision).unwrap_or(u32::MAX),
         };
         let keep = state.running.config.archive_maximum.unwrap_or(Config::DEFAULT_ARCHIVE);
         let quarantine: Vec<Rejected> = state.rejected.iter().cloned().map(Rejected::from).collect();
@@ -130,7 +130,7 @@ fn startup(director: &Director) -> Result<Tree, String> {
 /// Whether the next boot comes up as the box is now.
 pub(crate) fn is_saved(director: &Director) -> bool {
     let state = director.state();
-    state.rejected.is_empty() && startup(director).is_ok_and(|tree| tree == state.running.tree)
+    state.rejected.is_empty() && startup(director).is_ok_and(|tree| tree == *state.running.tree)
 }
 
 /// `show configuration diff`: from startup to running.

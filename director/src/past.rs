@@ -38,13 +38,9 @@ pub(crate) enum Conflict {
 
 impl Past {
     /// Adds the configuration that is running now.
-    pub(crate) fn push(&mut self, number: u64, tree: &Tree, by: &str) {
-        self.revisions.push_back(Revision {
-            number,
-            tree: Rc::new(tree.clone()),
-            by: by.to_owned(),
-            lines: tree.len(),
-        });
+    pub(crate) fn push(&mut self, number: u64, tree: Rc<Tree>, by: &str) {
+        let lines = tree.len();
+        self.revisions.push_back(Revision { number, tree, by: by.to_owned(), lines });
         let mut lines: usize = self.revisions.iter().map(|revision| revision.lines).sum();
         while self.revisions.len() > 1 && (self.revisions.len() > REVISIONS_MAX || lines > LINES_MAX) {
             lines -= self.revisions.pop_front().map_or(0, |revision| revision.lines);
@@ -81,10 +77,10 @@ mod tests {
     use super::*;
     use yoke_config::tree::{load, parse_edits};
 
-    fn tree(text: &str) -> Tree {
+    fn tree(text: &str) -> Rc<Tree> {
         let (tree, rejected) = load(text);
         assert_eq!(rejected, []);
-        tree
+        Rc::new(tree)
     }
 
     fn edits(lines: &[&str]) -> Vec<Edit> {
@@ -96,13 +92,13 @@ mod tests {
     #[test]
     fn another_line_merges_and_the_same_one_names_who_changed_it() {
         let mut past = Past::default();
-        past.push(1, &tree(BASE), "boot");
-        past.push(2, &tree(&format!("{BASE}hostname lb1\n")), "bob");
-        past.push(3, &tree("hostname lb1\nvirtual-server www\n virtual 192.0.2.1 tcp 80\n scheduler lc\n"), "ana");
+        past.push(1, tree(BASE), "boot");
+        past.push(2, tree(&format!("{BASE}hostname lb1\n")), "bob");
+        past.push(3, tree("hostname lb1\nvirtual-server www\n virtual 192.0.2.1 tcp 80\n scheduler lc\n"), "ana");
         let merged = past.merge(1, &edits(&["virtual-server www", "mode dr"])).unwrap();
         assert_eq!(
             merged,
-            tree("hostname lb1\nvirtual-server www\n virtual 192.0.2.1 tcp 80\n scheduler lc\n mode dr\n")
+            *tree("hostname lb1\nvirtual-server www\n virtual 192.0.2.1 tcp 80\n scheduler lc\n mode dr\n")
         );
         assert_eq!(
             past.merge(1, &edits(&["virtual-server www", "scheduler sh"])),
@@ -118,7 +114,7 @@ mod tests {
     fn the_oldest_are_forgotten() {
         let mut past = Past::default();
         for number in 0..100 {
-            past.push(number, &tree(BASE), "x");
+            past.push(number, tree(BASE), "x");
         }
         assert_eq!(past.revisions.len(), REVISIONS_MAX);
         assert_eq!(past.merge(3, &[]), Err(Conflict::TooOld));

@@ -3,7 +3,10 @@
 //! A hash has to read the same for us and for dropbear, which asks crypt(3): the salt is exactly 16 characters, all crypt(3) keeps.
 //! Both functions burn some milliseconds on purpose; the loop runs them on another thread.
 
-use sha_crypt::{PasswordHasher, PasswordVerifier, ShaCrypt, password_hash};
+use std::fs::File;
+use std::io::{self, Read as _};
+
+use sha_crypt::{PasswordHasher, PasswordVerifier, ShaCrypt};
 
 /// Bytes of salt: 16 characters once encoded, the longest crypt(3) takes.
 const SALT_BYTES: usize = 12;
@@ -14,11 +17,18 @@ const NOBODY: &str = "$6$rounds=5000$YmnjOYDSFT9lfhVm$m1n/YKZVwHlRTMCAyPyNhxSB7G
 /// Hashes `password` as crypt(3) text, `$6$...`.
 ///
 /// # Errors
-/// When the kernel has no random numbers.
-pub(crate) fn hash(password: &str) -> Result<String, password_hash::Error> {
-    let salt = password_hash::try_generate_salt()?;
-    let hash = ShaCrypt::SHA512.hash_password_with_salt(password.as_bytes(), &salt[..SALT_BYTES])?;
+/// When `/dev/urandom` cannot be read.
+pub(crate) fn hash(password: &str) -> io::Result<String> {
+    let hash = ShaCrypt::SHA512.hash_password_with_salt(password.as_bytes(), &salt()?).map_err(io::Error::other)?;
     Ok(hash.as_str().to_owned())
+}
+
+/// Not getrandom(2): a salt has to be unique, not secret, and a machine without a source of entropy would make the first
+/// operator wait for minutes.
+fn salt() -> io::Result<[u8; SALT_BYTES]> {
+    let mut salt = [0; SALT_BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut salt)?;
+    Ok(salt)
 }
 
 /// Whether `password` gives `hash`. Without a hash the answer is no, and takes as long.
@@ -66,6 +76,6 @@ mod tests {
     fn nobodys_hash_is_well_formed() {
         // Otherwise a user who does not exist would be refused at once, and be told apart.
         let error = ShaCrypt::SHA512.verify_password(b"x", NOBODY).unwrap_err();
-        assert_eq!(error, password_hash::Error::PasswordInvalid);
+        assert_eq!(error, sha_crypt::password_hash::Error::PasswordInvalid);
     }
 }

@@ -49,14 +49,15 @@ fn load(director: &Director) -> anyhow::Result<bool> {
     }
     {
         let mut state = director.state_mut();
-        state.past.push(boot.running.revision, &boot.running.tree, "the boot");
+        state.past.push(boot.running.revision, boot.running.tree.clone(), "the boot");
         state.notes.set(Source::Loading, boot.faults);
         state.notes.set(Source::Configuration, boot.running.config.warnings.clone());
         state.notice = boot.notice;
         state.rejected = boot.rejected;
-        state.running = boot.running;
+        state.running = Rc::new(boot.running);
     }
-    let (revision, text) = (director.state().running.revision, director.state().running.text.clone());
+    let running = director.state().running.clone();
+    let (revision, text) = (running.revision, &running.text);
     log::info!("configuration revision {revision}, {} lines", text.lines().count());
     restart::save(director, revision).map_err(anyhow::Error::msg)?;
     files::replace(&director.paths.running_config(), text.as_bytes(), 0o600, Medium::Memory)?;

@@ -37,7 +37,8 @@ pub enum Request {
     },
     /// Raises this session to privilege 15 with the enable secret. Rate-limited.
     Enable {
-        /// As typed; empty to ask whether one is needed.
+        /// As typed; empty to ask whether one is needed: the session comes back raised if none is, as it was if one is,
+        /// and nobody can be raised who has neither privilege 15 nor a secret to say.
         password: String,
     },
     /// Back to the user's own privilege, at most 1.
@@ -63,7 +64,7 @@ pub enum Request {
         /// Though rejected lines would be lost.
         force: bool,
     },
-    /// `write erase`: removes startup-config and its backup.
+    /// `write erase`: removes startup-config, its backup and every revision, so that the next boot is a first one.
     Erase,
     /// `factory-reset`: removes configuration, archive, keys, then reboots.
     FactoryReset,

@@ -21,8 +21,8 @@ fn an_empty_flash_is_a_factory_fresh_box() {
     let (_dir, paths) = paths();
     let boot = load(&paths);
     assert_eq!(boot.notice, "no configuration on flash");
-    assert_eq!((boot.running.revision, boot.faults.len(), boot.again), (0, 0, false));
-    assert_eq!(boot.running.text, yoke_config::store::FACTORY);
+    assert_eq!((boot.running.revision, boot.faults.len(), boot.again), (1, 0, false));
+    assert_eq!(boot.running.text, FACTORY);
 }
 
 #[test]
@@ -48,8 +48,9 @@ fn recovery_leaves_the_file_alone() {
     save(&paths, "hostname one\n", 1);
     fs::write(paths.proc.join("cmdline"), "yoke.slot=a yoke.recover\n").unwrap();
     let boot = load(&paths);
-    assert_eq!(boot.running.text, yoke_config::store::FACTORY);
+    assert_eq!(boot.running.text, FACTORY);
     assert!(boot.notice.starts_with("recovery: "));
+    assert_eq!(boot.running.revision, 2, "what is saved now takes no number that is taken");
     assert!(paths.flash.join("startup-config").exists());
 }
 
