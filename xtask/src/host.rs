@@ -68,9 +68,7 @@ fn is_root() -> bool {
 
 /// Boots `image` with its console on this terminal. What the box writes to its disk stays, as on a real one.
 pub(crate) fn boot(image: &Path, uefi: bool) -> Result<()> {
-    super::step(
-        "QEMU: user-mode network, box 10.0.2.15/24, gateway 10.0.2.2, VIPs on 10.0.2.100; leave with Ctrl-A X",
-    );
+    super::step("QEMU: user-mode network, box 10.0.2.15/24, gateway 10.0.2.2, VIPs on 10.0.2.100; leave with Ctrl-A X");
     let mut forwards = String::new();
     for (port, to) in FORWARDS {
         super::step(&format!("127.0.0.1:{port} -> {to}"));
@@ -82,7 +80,15 @@ pub(crate) fn boot(image: &Path, uefi: bool) -> Result<()> {
     }
     // More than one thread of TCG crashes kernels on some hosts.
     qemu.args(["-accel", "tcg,thread=single", "-smp", "1", "-m", "512", "-nographic"]);
-    qemu.args(["-device", "i6300esb", "-nic", &format!("user,model=virtio-net-pci{forwards}")]);
+    // A random number device: without one, and without RDRAND, host keys wait for minutes.
+    qemu.args([
+        "-device",
+        "i6300esb",
+        "-device",
+        "virtio-rng-pci",
+        "-nic",
+        &format!("user,model=virtio-net-pci{forwards}"),
+    ]);
     qemu.args(["-drive", &format!("file={},format=raw,if=virtio", image.display())]);
     if uefi {
         qemu.args(["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE.fd"]);
