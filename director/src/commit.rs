@@ -5,15 +5,14 @@
 //! services) follow, and what they have to say is a warning. So IPVS comes before the network: a service whose address is not there yet is
 //! silence, which a client tries again; an address whose service is not there is a refusal.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use yoke_config::model::{Config, Interface, Route, VrrpGroup};
+use yoke_config::model::Config;
 use yoke_config::tree::{self, Tree};
-use yoke_config::value::{IfName, MacAddr, Name};
 use yoke_config::walk::{self, Meaning, Position};
 use yoke_director::status::{Refusal, RefusalKind, Reply};
+use yoke_init::setup::wanted::Wanted as Network;
 
 use crate::director::{Director, Running};
 use crate::files::{self, Medium};
@@ -184,7 +183,8 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
         state.running = new.clone();
         state.notes.set(Source::Configuration, new.config.warnings.clone());
     }
-    let network = Network::of(&old.config) != Network::of(&new.config);
+    // What init would make of them decides, so that nothing it acts on can be forgotten here.
+    let network = Network::from(&old.config) != Network::from(&new.config);
     settle::run(director, network).await;
     let news = director.state().notes.since(&before);
     Ok((revision, news))
@@ -257,27 +257,4 @@ fn report(mut problems: Vec<String>, not_undone: Option<String>) -> Vec<String> 
     });
     log::warn!("change refused: {}", problems.join("; "));
     problems
-}
-
-/// What `init setup` acts on: a difference here is a network change.
-#[derive(Debug, PartialEq, Eq)]
-struct Network<'a> {
-    interfaces: &'a BTreeMap<IfName, Interface>,
-    routes: &'a [Route],
-    neighbours: &'a BTreeMap<IpAddr, MacAddr>,
-    vrrp_groups: &'a BTreeMap<Name, VrrpGroup>,
-    virtual_: BTreeSet<(IpAddr, bool)>,
-}
-
-impl<'a> Network<'a> {
-    fn of(config: &'a Config) -> Self {
-        let servers = config.virtual_servers.values();
-        Self {
-            interfaces: &config.interfaces,
-            routes: &config.routes,
-            neighbours: &config.neighbours,
-            vrrp_groups: &config.vrrp_groups,
-            virtual_: servers.filter_map(|s| Some((s.virtual_.address()?, s.shutdown))).collect(),
-        }
-    }
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::Command;
 
 use tokio::sync::oneshot;
-use yoke_config::model::Config;
 use yoke_init::request::ServiceSpec;
 
 use crate::director::Director;
@@ -54,9 +53,6 @@ pub(crate) fn accounts(director: &Director) {
     if let Err(e) = uids(&director.paths, &state.uids) {
         problems.push(format!("user ids: {e}"));
     }
-    if let Err(e) = hostname(&director.paths.proc, &state.running.config) {
-        problems.push(format!("hostname: {e}"));
-    }
     state.notes.set(Source::Accounts, problems);
 }
 
@@ -67,12 +63,6 @@ fn uids(paths: &Paths, uids: &Uids) -> std::io::Result<()> {
         uids.save(&paths.uids(), Medium::Flash)?;
     }
     Ok(())
-}
-
-fn hostname(proc: &Path, config: &Config) -> std::io::Result<()> {
-    let path = proc.join("sys/kernel/hostname");
-    let name = config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str());
-    if std::fs::read_to_string(&path)?.trim_end() == name { Ok(()) } else { std::fs::write(&path, name) }
 }
 
 /// Asks init to run `init setup` on the running configuration. `asked` fires, or is dropped, once init knows.

@@ -43,8 +43,6 @@ pub(crate) fn paths() -> (TempDir, Paths) {
     fs::write(paths.proc.join("cmdline"), "yoke.slot=a\n").unwrap();
     let sys = paths.proc.join("sys");
     fs::create_dir_all(sys.join("net/ipv4/vs")).unwrap();
-    fs::create_dir_all(sys.join("kernel")).unwrap();
-    fs::write(sys.join("kernel/hostname"), "(none)\n").unwrap();
     for key in sysctl::wanted(&IpvsSettings::default()).iter().map(|setting| setting.key) {
         fs::write(sys.join("net/ipv4/vs").join(key), "0\n").unwrap();
     }

@@ -7,6 +7,7 @@ use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, Neig
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use yoke_director::status::{NeighbourRow, RouteRow};
+use yoke_init::setup;
 
 use super::interfaces;
 use super::rtnetlink::dump;
@@ -66,8 +67,7 @@ fn row(route: &RouteMessage, ipv6: bool, name: impl Fn(u32) -> String) -> RouteR
 fn origin(protocol: RouteProtocol) -> &'static str {
     match protocol {
         RouteProtocol::Kernel => "kernel",
-        // `init setup` writes `static`, a person at a shell `boot`.
-        RouteProtocol::Static => "static",
+        RouteProtocol::Other(setup::PROTOCOL) => "static",
         _ => "other",
     }
 }
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_default_route_has_a_prefix_and_its_gateway() {
         let mut route = RouteMessage::default();
-        route.header.protocol = RouteProtocol::Static;
+        route.header.protocol = RouteProtocol::Other(setup::PROTOCOL);
         route.attributes = vec![
             RouteAttribute::Gateway(RouteAddress::Inet("192.0.2.1".parse().unwrap())),
             RouteAttribute::Oif(2),

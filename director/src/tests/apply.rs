@@ -25,6 +25,10 @@ fn a_block_reaches_kernel_text_and_init() {
     assert_eq!(box_.init.count(&InitRequest::Setup), setups + 1, "a new virtual address is a network change");
     admin.must_apply("virtual-server www\n scheduler wrr\n");
     assert_eq!(box_.init.count(&InitRequest::Setup), setups + 1, "a scheduler is not");
+    admin.must_apply("virtual-server tls\n virtual 192.0.2.10 tcp 443\n");
+    assert_eq!(box_.init.count(&InitRequest::Setup), setups + 1, "the address is there already");
+    admin.must_apply("no virtual-server www\nvirtual-server tls\n shutdown\n");
+    assert_eq!(box_.init.count(&InitRequest::Setup), setups + 2, "it goes with the last of its servers");
 }
 
 #[test]
