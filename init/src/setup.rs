@@ -11,7 +11,7 @@ pub mod plan;
 pub mod table;
 pub mod wanted;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write as _};
 
@@ -19,7 +19,6 @@ use anyhow::Context as _;
 use yoke_config::model::Config;
 use yoke_config::tree;
 
-use self::plan::Plan;
 use self::table::Network;
 use self::wanted::Wanted;
 use crate::say;
@@ -71,20 +70,25 @@ async fn converge(wanted: &Wanted) -> anyhow::Result<Vec<String>> {
     let (connection, handle, _) = rtnetlink::new_connection_with_strict_check().context("netlink")?;
     tokio::spawn(connection);
     let mut failures: Vec<String> = Vec::new();
+    // Cards that had no carrier before anything was done. One that was just put up needs seconds to find its own.
+    let mut dark: Option<BTreeSet<String>> = None;
     for _ in 0..ROUNDS {
         let network = observe::observe(&handle).await?;
-        let driver_mtu = driver_mtu(&network);
-        let Plan { changes, problems } = plan::plan(&network, wanted, &driver_mtu);
-        let round = apply::apply(&handle, &changes).await;
+        let plan = plan::plan(&network, wanted, &driver_mtu(&network));
+        let round = apply::apply(&handle, &plan.changes).await;
         for change in &round.done {
             // Into the log, by way of PID 1; nobody is left to tell when it is gone.
             let _ = writeln!(io::stdout(), "{change}");
         }
-        failures = problems.into_iter().chain(round.failures).collect();
+        failures = plan.problems.into_iter().chain(round.failures).collect();
+        let still = dark.get_or_insert_with(|| plan.dark.clone());
+        still.retain(|name| plan.dark.contains(name));
         if round.done.is_empty() {
             break;
         }
     }
+    let no_carrier = |name: String| format!("interface {name}: no carrier, is the cable plugged in?");
+    failures.extend(dark.into_iter().flatten().map(no_carrier));
     Ok(failures)
 }
 

@@ -19,6 +19,8 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// For the operator.
     pub problems: Vec<String>,
+    /// Cards in use that are up and have no carrier. A problem only if they had time to find one, which is not ours to know.
+    pub dark: BTreeSet<String>,
 }
 
 /// MTU of a bond that is told nothing.
@@ -39,6 +41,7 @@ pub fn plan(network: &Network, wanted: &Wanted, driver_mtu: &BTreeMap<String, u3
     planner.up_and_down();
     planner.add_routes();
     planner.add_neighbours();
+    planner.look_for_carriers();
     planner.plan
 }
 
@@ -342,14 +345,19 @@ impl Planner<'_> {
                     let parent = wanted.parent.unwrap_or_default();
                     self.problem(format!("interface {name}: does not work while interface {parent} is shut down"));
                 }
-                (true, true) => {
-                    let carrier = self.actual(&name).is_none_or(|link| link.carrier || !link.up);
-                    if !carrier && self.wanted.links.contains_key(&name) {
-                        self.problem(format!("interface {name}: no carrier, is the cable plugged in?"));
-                    }
-                }
                 (false, true) => self.change(Change::Down { link: name }),
-                (true, false) | (false, false) => {}
+                (true, _) | (false, false) => {}
+            }
+        }
+    }
+
+    fn look_for_carriers(&mut self) {
+        let parents = self.wanted.links.values().filter_map(|link| link.parent.as_ref());
+        let used: BTreeSet<&String> = self.wanted.links.keys().chain(parents).collect();
+        for name in used {
+            let dark = |link: &Link| link.kind == Kind::Card && link.up && !link.carrier;
+            if self.actual(name).is_some_and(dark) {
+                self.plan.dark.insert(name.clone());
             }
         }
     }
