@@ -2,15 +2,13 @@
 //!
 //! Nothing is configured: the lines to type are printed first, and the answer to look for.
 
-use std::path::Path;
-
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::net::{Net, Ns, SERVERS, addr};
 use crate::runner::say;
 use crate::servers::Server;
-use crate::vm::{self, Firmware, Machine};
-use crate::{disk, target};
+use crate::target;
+use crate::vm::{Firmware, Machine};
 
 /// What makes a working balanced service.
 pub const LINES: &str = include_str!("../config/demo.cfg");
@@ -22,20 +20,19 @@ pub const LINES: &str = include_str!("../config/demo.cfg");
 pub fn run(uefi: bool) -> Result<()> {
     let dir = target().join("lab/demo");
     std::fs::create_dir_all(&dir)?;
-    let disk = dir.join("disk.img");
-    let fresh = renew(&vm::image()?, &disk)?;
+    let disk = target().join("run.img");
+    ensure!(disk.exists(), "{}: use: cargo xtask run --demo", disk.display());
     let _net = Net::up().context("build the network (needs root)")?;
     let _servers = SERVERS.iter().map(|ns| Server::start(*ns, &dir)).collect::<Result<Vec<_>>>()?;
     let machine = Machine { firmware: if uefi { Firmware::Uefi } else { Firmware::Bios }, ..Machine::default() };
     let (client, vip) = (Ns::Client.name(), addr::VIP_NAT);
     say(&format!(
         "\nA client (203.0.113.99), a router (203.0.113.1) and two real nginx (10.0.20.11 and .12, port 8080) are up.\n\
-         The director's disk is {}: {}.\n\n\
+         The director's disk is {}; what is saved stays on it, remove it to begin anew.\n\n\
          Set a password, then type:\n\n  configure terminal\n{}  end\n  write memory\n\n\
          In another terminal:\n\n  ip netns exec {client} curl http://{vip}/\n\n\
          Ctrl-A X pulls the plug.\n",
         disk.display(),
-        if fresh { "factory-fresh" } else { "as it was left" },
         LINES.lines().map(|line| format!("  {line}\n")).collect::<String>(),
     ));
     loop {
@@ -46,17 +43,4 @@ pub fn run(uefi: bool) -> Result<()> {
             return Ok(());
         }
     }
-}
-
-/// Lays a copy of `image` at `disk`, unless the one that is there came from the same build: then it is kept, with what
-/// the user has saved on it. Returns whether it is new.
-fn renew(image: &Path, disk: &Path) -> Result<bool> {
-    let (stamp, now) = (disk.with_extension("stamp"), std::fs::metadata(image)?.modified()?);
-    let now = format!("{now:?}");
-    if disk.exists() && std::fs::read_to_string(&stamp).is_ok_and(|was| was == now) {
-        return Ok(false);
-    }
-    disk::copy(image, disk)?;
-    std::fs::write(stamp, now)?;
-    Ok(true)
 }

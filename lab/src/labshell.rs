@@ -41,8 +41,10 @@ impl LabShell {
     /// When it does not come.
     pub fn wait_ready(&self) -> Result<()> {
         // With the newline that ends the row.
-        let ready =
-            |screen: &Screen| screen.term.lines_from(0).iter().rev().nth(1)?.contains("lab shell ready").then_some(());
+        let ready = |screen: &Screen| {
+            let rows = screen.term.lines_from(0);
+            rows.iter().rev().skip(1).any(|row| row.contains("lab shell ready")).then_some(())
+        };
         self.serial.wait("wait for the lab shell", START_LIMIT, ready)?;
         Ok(())
     }
