@@ -2,11 +2,20 @@
 
 use yoke_config::tree::{Edit, Key};
 
+/// A configuration that lines were typed against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Base {
+    /// Its revision.
+    pub(crate) revision: u64,
+    /// The connection it was read on: a director that was restarted counts anew.
+    pub(crate) generation: u64,
+}
+
 /// Lines of a block that take effect together when it is left.
 #[derive(Debug, Clone)]
 pub(crate) struct Open {
-    /// The revision they were typed against.
-    pub(crate) base: u64,
+    /// What they were typed against.
+    pub(crate) base: Base,
     /// In the order typed, and whether the line enters a block; the first is the header, unless it was applied before.
     edits: Vec<(Edit, bool)>,
     /// Something was typed behind the header.
@@ -17,7 +26,7 @@ pub(crate) struct Open {
 
 impl Open {
     /// A block that has just been entered. `new`: its header alone already changes something.
-    pub(crate) fn new(base: u64, header: Edit, new: bool) -> Self {
+    pub(crate) fn new(base: Base, header: Edit, new: bool) -> Self {
         Self { base, edits: vec![(header, true)], dirty: false, new }
     }
 
@@ -49,7 +58,8 @@ impl Open {
 
     /// They are applied, as `revision`; the block stays open.
     pub(crate) fn applied(&mut self, revision: u64) {
-        *self = Self { base: revision, edits: Vec::new(), dirty: false, new: false };
+        let base = Base { revision, ..self.base };
+        *self = Self { base, edits: Vec::new(), dirty: false, new: false };
     }
 
     /// The lines to send: from the top of the configuration, each block left by `exit`.
@@ -107,7 +117,7 @@ mod tests {
             position = position.after(&meaning);
             let Meaning::Edit { edit, opens, .. } = meaning else { panic!("{line}") };
             match &mut open {
-                None => open = Some(Open::new(1, edit, true)),
+                None => open = Some(Open::new(Base { revision: 1, generation: 0 }, edit, true)),
                 Some(open) => open.push(edit, opens.is_some()),
             }
         }

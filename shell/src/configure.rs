@@ -5,15 +5,15 @@
 use std::rc::Rc;
 
 use yoke_config::grammar::Block;
-use yoke_config::model::Config;
-use yoke_config::tree::{Edit, Tree};
+use yoke_config::tree::Edit;
 use yoke_config::walk::{LineError, Meaning, Position, interpret};
 use yoke_director::status::{Reply, Request};
 
-use crate::block::Open;
+use crate::block::{Base, Open};
 use crate::director::unexpected;
-use crate::outcome::{Fail, Stop};
-use crate::session::{Known, Shell, syntax};
+use crate::outcome::{Fail, Status, Stop};
+use crate::report::syntax;
+use crate::session::Shell;
 use crate::{secret, tty};
 
 impl Shell {
@@ -41,13 +41,18 @@ impl Shell {
             self.position = Position::CONFIG;
             match opens {
                 None => {
-                    let base = self.known()?.revision;
-                    self.apply(&[edit.to_string()], base, std::slice::from_ref(&edit))?;
+                    let (line, edits) = ([edit.to_string()], std::slice::from_ref(&edit));
+                    let base = self.known()?.base;
+                    if self.apply(&line, base, edits)?.is_none() {
+                        // What was typed just now was not typed against anything older.
+                        let base = self.refresh()?.base;
+                        self.apply(&line, base, edits)?;
+                    }
                 }
                 Some(_) => {
                     let known = self.known()?;
                     let new = known.tree.get(&[], &edit.key).is_none();
-                    self.open = Some(Rc::new(Open::new(known.revision, edit, new)));
+                    self.open = Some(Rc::new(Open::new(known.base, edit, new)));
                 }
             }
         } else if let Some(open) = &mut self.open {
@@ -80,11 +85,21 @@ impl Shell {
         if !open.has_changes() {
             return Ok(());
         }
-        let revision = self.apply(&open.batch(), open.base, &open.edits())?;
-        if let Some(open) = &mut self.open {
-            Rc::make_mut(open).applied(revision);
+        let applied = self.apply(&open.batch(), open.base, &open.edits())?;
+        let base = if applied.is_none() { self.refresh()?.base } else { open.base };
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let open = Rc::make_mut(open);
+        match applied {
+            Some(revision) => {
+                open.applied(revision);
+                Ok(())
+            }
+            None => {
+                open.base = base;
+                let problem = "director: was restarted since this block was opened, look at \"show diff\" and repeat";
+                Err(Fail::Refused { status: Status::NotApplied, problems: vec![problem.to_owned()] })
+            }
         }
-        Ok(())
     }
 
     /// Drops the open block.
@@ -144,20 +159,21 @@ impl Shell {
         }
     }
 
-    /// Has the director apply lines, as one; the new revision.
+    /// Has the director apply lines, as one; the new revision. `None`: it was restarted since `base`, nothing was done.
     ///
     /// # Errors
     /// It refused.
-    pub(crate) fn apply(&mut self, lines: &[String], base: u64, edits: &[Edit]) -> Result<u64, Fail> {
-        let request = Request::Apply { base, lines: lines.to_vec(), force: false };
-        match self.director.change(&request)? {
-            Reply::Applied { revision, warnings } => {
+    pub(crate) fn apply(&mut self, lines: &[String], base: Base, edits: &[Edit]) -> Result<Option<u64>, Fail> {
+        let request = Request::Apply { base: base.revision, lines: lines.to_vec(), force: false };
+        match self.director.change_on(base.generation, &request)? {
+            None => Ok(None),
+            Some(Reply::Applied { revision, warnings }) => {
                 self.warn(&warnings);
                 self.changed = true;
                 self.grown(revision, edits);
-                Ok(revision)
+                Ok(Some(revision))
             }
-            other => Err(unexpected(&other)),
+            Some(other) => Err(unexpected(&other)),
         }
     }
 
@@ -172,32 +188,4 @@ impl Shell {
             let _ = std::io::stderr().write_all(text.as_bytes());
         }
     }
-
-    /// The configuration after `edits` made it `revision`. Where nobody else changed it the edits say what it is now;
-    /// reading it all again for each block of a long paste would take the square of its length.
-    fn grown(&mut self, revision: u64, edits: &[Edit]) {
-        let generation = self.director.generation();
-        match self.known.take() {
-            Some(mut known) if known.generation == generation && revision <= known.revision + 1 => {
-                Rc::make_mut(&mut known.tree).edit_all(edits);
-                self.set_known(Known { revision, ..known });
-            }
-            // It is read when it is needed next.
-            _ => self.known = None,
-        }
-    }
-}
-
-/// The configuration as it would be with the open block applied.
-pub(crate) fn preview(tree: &Tree, open: &Open) -> Tree {
-    let mut tree = tree.clone();
-    tree.edit_all(&open.edits());
-    tree
-}
-
-/// What the box is called.
-pub(crate) fn hostname(tree: &Tree) -> String {
-    let line = tree.lines().find(|(key, _)| key.kind() == "hostname");
-    let name = line.and_then(|(_, entry)| entry.values().first()).and_then(|value| value.as_str());
-    name.unwrap_or(Config::DEFAULT_HOSTNAME).to_owned()
 }

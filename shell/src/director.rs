@@ -92,6 +92,25 @@ impl Director {
         self.0.borrow_mut().exchange(request, false)
     }
 
+    /// Asks for a change that was made up on the connection `generation`; `None` when this is another by now: what the
+    /// change was based on may mean something else to a director that was restarted.
+    ///
+    /// # Errors
+    /// As [`Director::ask`].
+    pub(crate) fn change_on(&self, generation: u64, request: &Request) -> Result<Option<Reply>, Fail> {
+        let mut link = self.0.borrow_mut();
+        if link.generation != generation {
+            return Ok(None);
+        }
+        if link.client.is_some() {
+            match link.once(request, false) {
+                Err(Lost::Before) => {}
+                outcome => return outcome.map_err(|lost| link.lost(&lost)).and_then(accepted).map(Some),
+            }
+        }
+        link.reconnect().map(|()| None)
+    }
+
     /// Asks for the data of a `show`.
     ///
     /// # Errors
@@ -145,10 +164,7 @@ impl Link {
             }
             outcome => outcome.map_err(|lost| self.lost(&lost)),
         }
-        .and_then(|reply| match reply {
-            Reply::Refused(refusal) => Err(refusal.into()),
-            reply => Ok(reply),
-        })
+        .and_then(accepted)
     }
 
     fn once(&mut self, request: &Request, abandon: bool) -> Result<Reply, Lost> {
@@ -233,6 +249,13 @@ fn connect(path: &Path, place: &Place) -> Result<(Client, Session), Fail> {
         Reply::Session(session) => Ok((client, session)),
         Reply::Refused(refusal) => Err(refusal.into()),
         other => Err(unexpected(&other)),
+    }
+}
+
+fn accepted(reply: Reply) -> Result<Reply, Fail> {
+    match reply {
+        Reply::Refused(refusal) => Err(refusal.into()),
+        reply => Ok(reply),
     }
 }
 

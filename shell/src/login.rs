@@ -40,7 +40,7 @@ pub(crate) fn greet(session: &Session, tty_name: &str) {
     let mut parts = vec![session.firmware.clone()];
     if tty_name.starts_with("ttyS") {
         parts.push(format!("{tty_name} {} 8N1", session.speed));
-    } else if !tty_name.is_empty() {
+    } else if tty_name.starts_with("tty") {
         parts.push(tty_name.to_owned());
     }
     if !session.notice.is_empty() {

@@ -50,7 +50,7 @@ impl PipeError {
     /// The failure to show. `line` is the whole line.
     pub(crate) fn fail(&self, line: &str) -> Fail {
         match self {
-            Self::Line(error) => crate::session::syntax(error, line),
+            Self::Line(error) => crate::report::syntax(error, line),
             Self::Pattern(at, why) => Fail::invalid(*at, Some(format!("regular expression: {why}"))),
         }
     }

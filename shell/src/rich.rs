@@ -72,6 +72,7 @@ impl Rich {
         *self.lock() = Pressed { commands: assist.is_some(), ..Pressed::default() };
         *self.assist.borrow_mut() = assist;
         let read = self.editor.readline_with_initial(prompt, initial);
+        *self.assist.borrow_mut() = None;
         let pressed = std::mem::take(&mut *self.lock());
         match read {
             Ok(line) if pressed.end => Typed::End(line),

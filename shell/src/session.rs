@@ -4,22 +4,22 @@
 //! [`crate::configure`], and reports failures the way the kind of session wants them.
 
 use std::cell::RefCell;
-use std::io::{self, Write};
 use std::rc::Rc;
 
 use yoke_config::lex;
 use yoke_config::model::Privilege;
-use yoke_config::tree::{Tree, load};
-use yoke_config::walk::{LineError, Meaning, Pipe, Position, caret, interpret, looks_secret};
+use yoke_config::walk::{Meaning, Pipe, Position, interpret, looks_secret};
 use yoke_director::status::{LineKind, Reply, Request};
 
 use crate::block::Open;
 use crate::director::Director;
 use crate::editor::{Editor, Typed};
 use crate::help::Assistant;
+use crate::known::{Known, preview, running};
 use crate::out::{Out, Sink, Stdout};
 use crate::outcome::{Fail, Status, Stop};
 use crate::pager::{Keys, Pager};
+use crate::report::{Origin, report, syntax};
 use crate::{exec, pipes, tty};
 
 /// What `terminal` sets, for this session only.
@@ -46,17 +46,6 @@ impl Terminal {
     }
 }
 
-/// The configuration as this session last saw it.
-#[derive(Debug, Clone)]
-pub(crate) struct Known {
-    /// Its revision.
-    pub(crate) revision: u64,
-    /// The connection it was read from: a director that was restarted counts revisions anew.
-    pub(crate) generation: u64,
-    /// It.
-    pub(crate) tree: Rc<Tree>,
-}
-
 /// A session.
 pub(crate) struct Shell {
     pub(crate) director: Director,
@@ -71,15 +60,6 @@ pub(crate) struct Shell {
     /// Whether this session changed the running configuration since it was saved.
     pub(crate) changed: bool,
     ended: bool,
-}
-
-/// Where a line came from, for the report of what is wrong with it.
-#[derive(Debug, Clone, Copy)]
-enum Origin {
-    /// Typed behind a prompt of this width.
-    Prompt(usize),
-    /// Line of a script.
-    Script(usize),
 }
 
 impl Shell {
@@ -116,6 +96,14 @@ impl Shell {
             let assist: Rc<dyn crate::editor::Assist> = Rc::clone(&assistant) as _;
             let typed = self.editor.borrow_mut().read(&prompt, (&initial.0, &initial.1), &assist);
             initial = (String::new(), String::new());
+            if let Typed::Help { line, at } = typed {
+                let (left, right) = line.split_at(at.min(line.len()));
+                self.show_help(&assistant, left);
+                initial = (left.to_owned(), right.to_owned());
+                continue;
+            }
+            // What they hold of the configuration and the block would have to be copied when those change.
+            drop((assistant, assist));
             let origin = Origin::Prompt(prompt.chars().count());
             match typed {
                 Typed::Line(line) => drop(self.serve(&line, origin)),
@@ -125,12 +113,7 @@ impl Shell {
                         self.serve("end", origin);
                     }
                 }
-                Typed::Help { line, at } => {
-                    let (left, right) = line.split_at(at.min(line.len()));
-                    self.show_help(&assistant, left);
-                    initial = (left.to_owned(), right.to_owned());
-                }
-                Typed::Interrupted => {}
+                Typed::Help { .. } | Typed::Interrupted => {}
                 Typed::EndOfFile => drop(self.serve("exit", origin)),
                 // The open block goes with the session.
                 Typed::Gone => break,
@@ -164,7 +147,7 @@ impl Shell {
             }
         }
         if self.open.is_some() {
-            let code = self.serve("end", Origin::Script(number + 1));
+            let code = self.serve("end", Origin::End);
             if status == 0 {
                 status = code;
             }
@@ -190,64 +173,10 @@ impl Shell {
         }
     }
 
-    /// The configuration, read anew when this session has not seen it or the director was restarted.
-    ///
-    /// # Errors
-    /// Those of the director.
-    pub(crate) fn known(&mut self) -> Result<Known, Fail> {
-        match &self.known {
-            Some(known) if known.generation == self.director.generation() => Ok(known.clone()),
-            _ => self.refresh(),
-        }
-    }
-
-    /// Reads the configuration.
-    ///
-    /// # Errors
-    /// Those of the director.
-    pub(crate) fn refresh(&mut self) -> Result<Known, Fail> {
-        let known = running(&self.director)?;
-        self.set_known(known.clone());
-        Ok(known)
-    }
-
-    /// Remembers the configuration.
-    pub(crate) fn set_known(&mut self, known: Known) {
-        self.hostname = crate::configure::hostname(&known.tree);
-        self.known = Some(known);
-    }
-
     /// Back to `yoke#`, with the privilege the session has now.
     pub(crate) fn return_to_exec(&mut self) {
         self.open = None;
         self.position = exec_position(self.director.privilege());
-    }
-
-    /// Asks a question that needs yes; what is asked for goes ahead with `force`.
-    ///
-    /// # Errors
-    /// [`Fail::Refused`] when the answer is no, or nobody is there to answer.
-    pub(crate) fn confirm(&mut self, question: &str, force: &str) -> Result<(), Fail> {
-        if !self.terminal.interactive {
-            return Err(Fail::failed(format!("{force}: nobody to ask for confirmation, use: {force} force")));
-        }
-        let answer = self.editor.borrow_mut().ask(&format!("{question} [confirm]"));
-        match answer.as_deref().map(str::trim) {
-            Some("" | "y" | "Y" | "yes") => Ok(()),
-            _ => Err(Stop::Enough.into()),
-        }
-    }
-
-    /// Asks a question until the answer is yes or no; `None` for Ctrl-C.
-    pub(crate) fn yes_or_no(&mut self, question: &str) -> Option<bool> {
-        loop {
-            let answer = self.editor.borrow_mut().ask(&format!("{question} [yes/no]: "))?;
-            match answer.trim().to_ascii_lowercase().as_str() {
-                "yes" | "y" => return Some(true),
-                "no" | "n" => return Some(false),
-                _ => tty::show("% Please answer 'yes' or 'no'.\n"),
-            }
-        }
     }
 
     fn assistant(&self) -> Assistant {
@@ -256,7 +185,7 @@ impl Shell {
             (Position::Config(_), Some(known)) => {
                 let (tree, open) = (Rc::clone(&known.tree), self.open.clone());
                 let preview = move || match &open {
-                    Some(open) => Rc::new(crate::configure::preview(&tree, open)),
+                    Some(open) => Rc::new(preview(&tree, open)),
                     None => Rc::clone(&tree),
                 };
                 Assistant::new(self.position.clone(), Box::new(preview))
@@ -389,53 +318,6 @@ impl Keys for PagerKeys {
     }
 }
 
-/// The failure of a line that means nothing.
-pub(crate) fn syntax(error: &LineError, line: &str) -> Fail {
-    match error {
-        LineError::Denied => Fail::denied("Permission denied: privilege 15 needed"),
-        LineError::Invalid { offset, .. } => {
-            Fail::Syntax { at: Some(*offset), lines: error.render(line, 0).into_iter().skip(1).collect() }
-        }
-        _ => Fail::Syntax { at: None, lines: error.render(line, 0) },
-    }
-}
-
-/// Reads the running configuration.
-fn running(director: &Director) -> Result<Known, Fail> {
-    match director.ask(&Request::Running)? {
-        Reply::Running { revision, text } => {
-            let generation = director.generation();
-            Ok(Known { revision, generation, tree: Rc::new(load(&text).0) })
-        }
-        other => Err(crate::director::unexpected(&other)),
-    }
-}
-
 fn exec_position(privilege: u8) -> Position {
     Position::Exec(if privilege >= 15 { Privilege::Admin } else { Privilege::User })
-}
-
-/// Says what went wrong: on the terminal under the line, else to standard error with the line before it.
-fn report(fail: &Fail, line: &str, origin: Origin) {
-    let lines = fail.lines();
-    if lines.is_empty() {
-        return;
-    }
-    let mut text = String::new();
-    let width = match origin {
-        Origin::Prompt(width) => width,
-        Origin::Script(number) => {
-            let prefix = format!("line {number}: ");
-            if !looks_secret(line) {
-                text = format!("{prefix}{line}\n");
-            }
-            prefix.chars().count()
-        }
-    };
-    if let Fail::Syntax { at: Some(at), .. } = fail {
-        text.push_str(&format!("{}\n", caret(width, line, *at)));
-    }
-    lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
-    // Nobody can be told that standard error is closed.
-    let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -36,10 +36,11 @@ pub(crate) fn draw(columns: &[Column], rows: &[Vec<String>]) -> Vec<String> {
     std::iter::once(&titles).chain(rows).map(|cells| line(columns, &widths, cells)).collect()
 }
 
-/// `name: value` lines with the values in one column.
+/// `name: value` lines with the values in one column. What has no value is left out.
 pub(crate) fn pairs(pairs: &[(&str, String)]) -> Vec<String> {
     let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    pairs.iter().map(|(name, value)| format!("{name:width$} : {value}").trim_end().to_owned()).collect()
+    let said = pairs.iter().filter(|(_, value)| !value.is_empty());
+    said.map(|(name, value)| format!("{name:width$} : {value}").trim_end().to_owned()).collect()
 }
 
 fn fit(columns: &[Column], rows: &[Vec<String>]) -> Vec<usize> {

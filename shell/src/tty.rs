@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 
 use nix::sys::termios::{
-    BaudRate, InputFlags, LocalFlags, OutputFlags, SetArg, SpecialCharacterIndices, Termios, cfsetspeed, tcgetattr,
+    BaudRate, ControlFlags, InputFlags, LocalFlags, OutputFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr,
     tcsetattr,
 };
 
@@ -101,10 +101,11 @@ pub(crate) fn apply_size(length: Option<u16>, width: Option<u16>) {
 pub(crate) fn apply_speed(bits_per_second: u32) {
     let Some(rate) = baud_rate(bits_per_second) else { return };
     let Ok(mut termios) = tcgetattr(io::stdin()) else { return };
+    // Not cfsetspeed(3): the libc crate names one version of that symbol, which a static binary has not.
+    termios.control_flags.remove(ControlFlags::CBAUD);
+    termios.control_flags.insert(ControlFlags::from_bits_retain(rate as u32));
     // Draining first keeps what was written legible.
-    if cfsetspeed(&mut termios, rate).is_ok() {
-        let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &termios);
-    }
+    let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, &termios);
 }
 
 /// Writes to the terminal as a whole; a terminal that is gone is noticed by the next read.

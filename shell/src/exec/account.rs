@@ -2,7 +2,7 @@
 
 use yoke_config::value::Value;
 use yoke_config::walk::Position;
-use yoke_director::status::{Request, Show};
+use yoke_director::status::{LineKind, Request, Show};
 
 use crate::exec::{files, number};
 use crate::out::Out;
@@ -155,8 +155,12 @@ pub(super) fn show_terminal(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail
         0 => "never".to_owned(),
         minutes => format!("{minutes} minutes"),
     };
+    let line = match place.line {
+        LineKind::Console => format!("console {}", place.tty),
+        LineKind::Vty => "vty".to_owned(),
+    };
     let pairs = [
-        ("Line", place.tty),
+        ("Line", line),
         ("Length", if length == 0 { "0 (no paging)".to_owned() } else { format!("{length} lines") }),
         ("Width", format!("{width} columns")),
         ("Exec timeout", timeout),

@@ -99,11 +99,11 @@ fn wait(shell: &Shell, target: &Target, timeout: Option<u32>, out: &mut Out<'_>)
             finish(seconds, left, out)?;
             let address = target.address;
             return Err(Fail::failed(format!(
-                "real-server {address}: {left} connections left after {seconds} s, still draining"
+                "real-server {address}: not drained after {seconds} s, connections left: {left}"
             )));
         }
         if said != Some(left) && !out.is_json() {
-            out.text(&format!("{left} connections left"))?;
+            out.text(&format!("connections left: {left}"))?;
             said = Some(left);
         }
         if interrupt::wait(1000) {

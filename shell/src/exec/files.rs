@@ -6,9 +6,9 @@ use yoke_config::value::Value;
 use yoke_config::walk::has;
 use yoke_director::status::{Data, Reply, Request, Show};
 
-use crate::configure::preview;
 use crate::director::unexpected;
 use crate::exec::later;
+use crate::known::preview;
 use crate::out::Out;
 use crate::outcome::{Fail, Stop};
 use crate::session::Shell;

@@ -54,10 +54,10 @@ pub(super) fn setup(shell: &mut Shell) -> Result<(), Fail> {
     if !shell.yes_or_no("Apply them?").ok_or(Stop::Interrupted)? {
         return Ok(());
     }
-    let base = shell.refresh()?.revision;
-    // What they are as edits does not matter: the configuration is read anew when it is needed.
-    shell.known = None;
-    shell.apply(&lines, base, &[])?;
+    let base = shell.refresh()?.base;
+    if shell.apply(&lines, base, &[])?.is_none() {
+        return Err(Fail::failed("director: was restarted meanwhile, nothing was applied, use: setup"));
+    }
     shell.refresh()?;
     tty::show("Applied. \"write memory\" keeps them over a restart.\n");
     Ok(())

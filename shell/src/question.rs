@@ -1,0 +1,34 @@
+//! Questions to whoever sits there. Where nobody does, a question is a refusal (cli.md 3.7).
+
+use crate::outcome::{Fail, Stop};
+use crate::session::Shell;
+use crate::tty;
+
+impl Shell {
+    /// Asks a question that needs yes; what is asked for goes ahead with `force`.
+    ///
+    /// # Errors
+    /// [`Fail::Refused`] when the answer is no, or nobody is there to answer.
+    pub(crate) fn confirm(&mut self, question: &str, force: &str) -> Result<(), Fail> {
+        if !self.terminal.interactive {
+            return Err(Fail::failed(format!("{force}: nobody to ask for confirmation, use: {force} force")));
+        }
+        let answer = self.editor.borrow_mut().ask(&format!("{question} [confirm]"));
+        match answer.as_deref().map(str::trim) {
+            Some("" | "y" | "Y" | "yes") => Ok(()),
+            _ => Err(Stop::Enough.into()),
+        }
+    }
+
+    /// Asks a question until the answer is yes or no; `None` for Ctrl-C.
+    pub(crate) fn yes_or_no(&mut self, question: &str) -> Option<bool> {
+        loop {
+            let answer = self.editor.borrow_mut().ask(&format!("{question} [yes/no]: "))?;
+            match answer.trim().to_ascii_lowercase().as_str() {
+                "yes" | "y" => return Some(true),
+                "no" | "n" => return Some(false),
+                _ => tty::show("% Please answer 'yes' or 'no'.\n"),
+            }
+        }
+    }
+}
