@@ -1,0 +1,212 @@
+//! The rows of the fake: what is configured, with fixed numbers.
+
+use std::net::IpAddr;
+
+use yoke_config::model::{Config, Virtual};
+use yoke_config::tree::Tree;
+use yoke_director::status::{
+    ConnectionRow, Connections, Counters, Data, Flash, FlashFile, InterfaceRow, LogRow, Memory, NeighbourRow,
+    ProcessRow, RealServerRow, RouteRow, SessionRow, Show, Version, VirtualServerRow,
+};
+
+use super::State;
+
+pub(crate) fn data(state: &mut State, what: &Show) -> Data {
+    let config = state.config();
+    match what {
+        Show::VirtualServers { name } => {
+            let mut rows = virtual_servers(&config);
+            rows.retain(|row| name.as_ref().is_none_or(|name| row.name == *name));
+            Data::VirtualServers(rows)
+        }
+        Show::RealServers { virtual_server } => {
+            let mut rows = real_servers(&config, state.connections);
+            state.connections = state.connections.saturating_sub(1);
+            rows.retain(|row| virtual_server.as_ref().is_none_or(|name| row.virtual_server == *name));
+            Data::RealServers(rows)
+        }
+        Show::Connections(filter) => connections(filter.count),
+        Show::Interfaces { name } => {
+            let mut rows = interfaces(&config);
+            rows.retain(|row| name.as_ref().is_none_or(|name| row.name == *name));
+            Data::Interfaces(rows)
+        }
+        Show::Routes { .. } => Data::Routes(vec![RouteRow {
+            prefix: "0.0.0.0/0".to_owned(),
+            gateway: "203.0.113.1".to_owned(),
+            interface: "eth0".to_owned(),
+            metric: 1,
+            origin: "static".to_owned(),
+        }]),
+        Show::Neighbours => Data::Neighbours(vec![NeighbourRow {
+            address: "203.0.113.1".parse().unwrap(),
+            mac: "02:00:00:00:00:01".to_owned(),
+            interface: "eth0".to_owned(),
+            state: "reachable".to_owned(),
+        }]),
+        Show::Version => Data::Version(version(state, &config)),
+        Show::Warnings => Data::Warnings(config.warnings),
+        Show::Startup | Show::Rejected | Show::Diff => Data::Lines(Vec::new()),
+        Show::History => Data::History(Vec::new()),
+        Show::Sessions => Data::Sessions(vec![SessionRow {
+            username: "admin".to_owned(),
+            line: "console ttyS0".to_owned(),
+            from: String::new(),
+            privilege: 15,
+            since_s: 72,
+        }]),
+        Show::Log { tail } => log(*tail),
+        Show::Processes => Data::Processes(vec![ProcessRow {
+            name: "director".to_owned(),
+            pid: 17,
+            state: "running".to_owned(),
+            why: String::new(),
+            restarts: 0,
+            since_s: 72,
+            memory_kib: 4096,
+        }]),
+        Show::Memory => Data::Memory(Memory { total_kib: 524_288, available_kib: 450_560, used_kib: 73_728 }),
+        Show::Flash => Data::Flash(Flash {
+            mounted: true,
+            total_bytes: 16_000_000,
+            free_bytes: 15_000_000,
+            files: vec![FlashFile { name: "startup-config".to_owned(), bytes: 1234 }],
+        }),
+        Show::Ipvsadm { .. } => Data::Lines(vec!["IP Virtual Server version 1.2.1 (size=4096)".to_owned()]),
+    }
+}
+
+/// The lines that drain every real server with this address.
+pub(crate) fn drain_lines(tree: &Tree, address: IpAddr, no: &str) -> Option<Vec<String>> {
+    let config = Config::try_from(tree).unwrap();
+    let mut lines = Vec::new();
+    for (name, server) in &config.virtual_servers {
+        for (_, port) in server.real_servers.keys().filter(|(a, _)| *a == address) {
+            lines.push(format!("virtual-server {name}"));
+            lines.push(format!(
+                "real-server {address} {}",
+                if *port == 0 { "any".to_owned() } else { port.to_string() }
+            ));
+            lines.push(format!("{no}drain"));
+        }
+    }
+    (!lines.is_empty()).then_some(lines)
+}
+
+fn version(state: &State, config: &Config) -> Version {
+    Version {
+        firmware: "9.9.9".to_owned(),
+        kernel: "6.12.0".to_owned(),
+        ipvs: "1.2.1".to_owned(),
+        slot: "a".to_owned(),
+        uptime_s: 72,
+        hostname: config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned(),
+        cpu: "Test processor".to_owned(),
+        cores: 2,
+        memory_kib: 524_288,
+        revision: u64::try_from(state.trees.len()).unwrap(),
+        saved: state.startup.as_ref() == Some(&state.tree().print()),
+    }
+}
+
+fn virtual_servers(config: &Config) -> Vec<VirtualServerRow> {
+    let rows = config.virtual_servers.iter().map(|(name, server)| {
+        let up = server.real_servers.values().filter(|real| !real.drain && !real.shutdown).count();
+        VirtualServerRow {
+            name: name.to_string(),
+            virtual_: match server.virtual_ {
+                Virtual::Address(address, protocol, 0) => format!("{address} {} any", protocol.word()),
+                Virtual::Address(address, protocol, port) => format!("{address} {} {port}", protocol.word()),
+                Virtual::Fwmark { mark, .. } => format!("fwmark {mark}"),
+            },
+            scheduler: server.scheduler.name.to_owned(),
+            mode: server.mode.word().to_owned(),
+            state: if up > 0 { "up" } else { "down" }.to_owned(),
+            up: u32::try_from(up).unwrap(),
+            all: u32::try_from(server.real_servers.len()).unwrap(),
+            persistence_timeout: server.persistence.map_or(0, |persistence| persistence.timeout),
+            active_connections: 1_234_567,
+            inactive_connections: 5,
+            description: server.description.clone().unwrap_or_default(),
+            counters: COUNTERS,
+        }
+    });
+    rows.collect()
+}
+
+const COUNTERS: Counters = Counters {
+    connections: 10,
+    in_packets: 100,
+    out_packets: 90,
+    in_bytes: 10_000_000,
+    out_bytes: 9_000,
+    cps: 7,
+    in_pps: 70,
+    out_pps: 60,
+    in_bps: 7_000,
+    out_bps: 6_000,
+};
+
+fn real_servers(config: &Config, connections: u32) -> Vec<RealServerRow> {
+    let all = config.virtual_servers.iter().flat_map(|(name, server)| {
+        server.real_servers.iter().map(move |((address, port), real)| RealServerRow {
+            virtual_server: name.to_string(),
+            address: *address,
+            port: *port,
+            mode: real.mode.word().to_owned(),
+            weight: if real.drain { 0 } else { real.weight.into() },
+            configured_weight: real.weight.into(),
+            state: if real.drain { "drain" } else { "up" }.to_owned(),
+            reason: if real.drain { "drained by configuration" } else { "" }.to_owned(),
+            upper_threshold: real.threshold.0.into(),
+            lower_threshold: (real.threshold.0 * 3 / 4).into(),
+            active_connections: connections,
+            inactive_connections: 0,
+            persistent_connections: 0,
+            description: real.description.clone().unwrap_or_default(),
+            counters: COUNTERS,
+        })
+    });
+    all.collect()
+}
+
+fn connections(count_only: bool) -> Data {
+    let row = |state: &str| ConnectionRow {
+        protocol: "TCP".to_owned(),
+        client: "198.51.100.7:40000".to_owned(),
+        virtual_: "203.0.113.10:80".to_owned(),
+        real_server: "10.0.20.11:8080".to_owned(),
+        state: state.to_owned(),
+        expires_s: 899,
+    };
+    let rows = if count_only { Vec::new() } else { vec![row("ESTABLISHED"), row("NONE")] };
+    Data::Connections(Connections { count: 2, rows })
+}
+
+fn interfaces(config: &Config) -> Vec<InterfaceRow> {
+    let rows = config.interfaces.iter().map(|(name, interface)| InterfaceRow {
+        name: name.as_str().to_owned(),
+        state: if interface.shutdown { "shutdown" } else { "up" }.to_owned(),
+        mac: "02:00:00:00:00:02".to_owned(),
+        mtu: interface.mtu.unwrap_or(1500).into(),
+        speed_mbps: 10_000,
+        addresses: interface.addresses.iter().map(ToString::to_string).collect(),
+        driver: "virtio_net".to_owned(),
+        description: interface.description.clone().unwrap_or_default(),
+        rx_bytes: 1_000_000,
+        rx_packets: 1_000,
+        rx_errors: 0,
+        tx_bytes: 2_000_000,
+        tx_packets: 2_000,
+        tx_errors: 1,
+    });
+    rows.collect()
+}
+
+fn log(tail: u32) -> Data {
+    let rows: Vec<LogRow> = (1..=40)
+        .map(|n| LogRow { uptime_ms: n * 1_000, source: "director".to_owned(), text: format!("message {n}") })
+        .collect();
+    let skip = if tail == 0 { 0 } else { rows.len().saturating_sub(usize::try_from(tail).unwrap()) };
+    Data::Log(rows[skip..].to_vec())
+}
