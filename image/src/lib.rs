@@ -23,6 +23,7 @@ pub mod disk;
 mod elf;
 mod files;
 pub mod grub;
+pub mod keep;
 pub mod modules;
 pub mod packages;
 pub mod slot;

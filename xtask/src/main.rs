@@ -34,11 +34,11 @@ fn main() -> Result<()> {
         ["run", options @ ..] => run(options),
         ["test", options @ ..] => test(options),
         ["check"] => check(),
-        ["image"] => image().map(drop),
+        ["image"] => image(&[]).map(drop),
         ["lab", options @ ..] => lab(options),
         ["bench", options @ ..] => {
             host::need(host::LAB)?;
-            image()?;
+            image(&[])?;
             cargo(&["run", "--release", "--package", "yoke-lab", "--", "bench"], options)
         }
         ["docs"] => program(
@@ -51,12 +51,12 @@ fn main() -> Result<()> {
 fn run(options: &[&str]) -> Result<()> {
     let demo = options.contains(&"--demo");
     host::need(if demo { host::LAB } else { host::RUN })?;
-    let image = image()?;
+    let disk = image(&["--run"])?.with_file_name("run.img");
     if demo {
         let options: Vec<&str> = options.iter().copied().filter(|&option| option != "--demo").collect();
         return cargo(&["run", "--quiet", "--package", "yoke-lab", "--", "demo"], &options);
     }
-    host::boot(&image, options.contains(&"--uefi"))
+    host::boot(&disk, options.contains(&"--uefi"))
 }
 
 fn check() -> Result<()> {
@@ -80,7 +80,7 @@ fn test(options: &[&str]) -> Result<()> {
 fn lab(options: &[&str]) -> Result<()> {
     host::need(host::LAB)?;
     if options.contains(&"--vm") {
-        image()?;
+        image(&[])?;
     } else {
         // Tests of other rooms that need privileges are ignored there and run here.
         cargo(&["test", "--package", "yoke-init", "--", "--ignored", "--test-threads", "1"], &[])?;
@@ -89,7 +89,7 @@ fn lab(options: &[&str]) -> Result<()> {
 }
 
 /// Builds our programs and the disk image around them.
-fn image() -> Result<PathBuf> {
+fn image(options: &[&str]) -> Result<PathBuf> {
     step("our programs, static");
     program(
         Command::new("cargo")
@@ -107,7 +107,7 @@ fn image() -> Result<PathBuf> {
             .env("RUSTFLAGS", "-C target-feature=+crt-static"),
     )?;
     step("the disk image");
-    cargo(&["run", "--quiet", "--package", "yoke-image", "--", &format!("target/{TARGET}/image")], &[])?;
+    cargo(&["run", "--quiet", "--package", "yoke-image", "--", &format!("target/{TARGET}/image")], options)?;
     let image = Path::new("target/yoke/yoke-x86_64.img");
     image.canonicalize().with_context(|| format!("{}: the image was not made", image.display()))
 }
