@@ -7,6 +7,7 @@
 mod clients;
 mod end;
 mod processes;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -28,14 +29,12 @@ use self::processes::{Line, Processes, Start};
 use crate::clock::now;
 use crate::cmdline::Cmdline;
 use crate::log::Ring;
-use crate::request::{self, Reply, Request, ServiceSpec};
+use crate::request::{self, Reply, ServiceSpec};
 use crate::supervisor::{self, Exit, Service, Signal, Step, Supervisor};
 use crate::sys::Identity;
 use crate::tasks::{self, Task, Tasks};
 use crate::{capability, consoles, kmsg, mounts, notify, say, sysctl};
 
-/// Where the director says which services the configuration needs.
-const SERVICES: &str = "/run/yoke/services.json";
 /// This program, for the one-shots.
 const INIT: &str = "/sbin/init";
 /// What the laboratory's initrd brings along, see `stage1`.
@@ -317,48 +316,6 @@ impl Init {
         }
     }
 
-    fn answer(&mut self, client: ClientId, request: Request) {
-        let reply = match request {
-            Request::Setup => {
-                let runs = self.tasks.handle_request(Task::Setup);
-                self.setup_waiters.push((client, runs));
-                return;
-            }
-            Request::Services => match read_services() {
-                Ok(specs) => {
-                    self.supervisor.handle_configured(&specs, now());
-                    Reply::Done
-                }
-                Err(error) => Reply::Failed { why: format!("{error:#}") },
-            },
-            Request::Restart { name } => match self.supervisor.handle_restart(&name, now()) {
-                Ok(()) => Reply::Done,
-                Err(why) => Reply::Failed { why },
-            },
-            Request::Status => {
-                let warnings = self.warnings.iter().cloned().chain(self.supervisor.warnings()).collect();
-                Reply::Status { services: self.supervisor.status(now()), warnings }
-            }
-            Request::Log { lines } => Reply::Log { lines: self.ring.last(lines) },
-            Request::Reboot => self.go_down(How::Restart),
-            Request::PowerOff => self.go_down(How::PowerOff),
-        };
-        self.clients.reply(client, &reply);
-    }
-
-    fn go_down(&mut self, how: How) -> Reply {
-        if self.end.is_none() {
-            self.end = Some(how);
-            self.note(match how {
-                How::Restart => "restarting",
-                How::PowerOff => "switching off",
-            });
-            self.tasks.handle_shutdown();
-            self.supervisor.handle_shutdown(now());
-        }
-        Reply::Done
-    }
-
     fn take_signal(&mut self, number: u32) {
         match i32::try_from(number).ok().and_then(|number| Number::try_from(number).ok()) {
             Some(Number::SIGCHLD) => {
@@ -411,14 +368,4 @@ fn timeout(deadline: Option<Duration>) -> PollTimeout {
     let Some(deadline) = deadline else { return PollTimeout::NONE };
     let left = deadline.saturating_sub(now()).as_millis() + 1;
     PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-}
-
-fn read_services() -> anyhow::Result<Vec<ServiceSpec>> {
-    let text = fs::read_to_string(SERVICES).context(SERVICES)?;
-    let specs: Vec<ServiceSpec> = serde_json::from_str(&text).context(SERVICES)?;
-    for spec in &specs {
-        let program = spec.argv.first().map_or("", String::as_str);
-        anyhow::ensure!(program.starts_with('/'), "service {}: {program:?}: not an absolute path", spec.name);
-    }
-    Ok(specs)
 }

@@ -9,11 +9,18 @@
 //!
 //! Each state holds its own deadlines, so none outlives its state. The one-shots of the boot are in `tasks`.
 
+mod report;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod words;
+
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::Duration;
 
 use crate::request::{ServiceSpec, ServiceStatus};
+
+pub use self::words::{Effect, Exit, Notice, Service, Signal, Step};
 
 /// Wait before the second restart in a row; the first comes at once, since most deaths are single. Doubles each time.
 pub const RETRY_FIRST: Duration = Duration::from_millis(500);
@@ -33,97 +40,6 @@ pub const BEFORE_LIMIT: Duration = Duration::from_secs(180);
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(20);
 /// This many failures in a row are worth a warning; fewer heal before anybody has read it.
 pub const WORTH_A_WARNING: u32 = 3;
-
-/// A service and how to judge it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Service {
-    /// What to run.
-    pub spec: ServiceSpec,
-    /// Whether it says READY=1 (sd_notify); otherwise it is running as soon as it is executed.
-    pub notify: bool,
-    /// Longest silence between two WATCHDOG=1, once it is ready.
-    pub watchdog: Option<Duration>,
-    /// Its controlling terminal, such as `ttyS0`; a console is started again at once when it ends orderly.
-    pub terminal: Option<String>,
-}
-
-/// Which command of a service runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// `spec.before[n]`.
-    Before(usize),
-    /// `spec.argv`.
-    Main,
-}
-
-/// What the supervisor wants done. Effects never fail; what comes of them is an input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Start a command of a service; answer with [`Supervisor::handle_spawned`].
-    Spawn {
-        /// The service.
-        name: String,
-        /// Which of its commands.
-        step: Step,
-    },
-    /// Send a signal to the process group of `pid`.
-    Signal {
-        /// Leader of the group.
-        pid: i32,
-        /// Which.
-        signal: Signal,
-    },
-    /// Write a line to the log.
-    Log(String),
-    /// After [`Supervisor::handle_shutdown`]: nothing runs any more, or the limit has passed.
-    AllStopped,
-}
-
-/// The signals a supervisor sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "as in signal(7)")]
-pub enum Signal {
-    Abort,
-    Term,
-    Kill,
-}
-
-/// How a process ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Exit {
-    /// With this status.
-    Code(i32),
-    /// By this signal.
-    Signal(i32),
-    /// It never became the program: a sentence without the program's name.
-    NotStarted(String),
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Code(code) => write!(f, "exit status {code}"),
-            Self::Signal(number) => match nix::sys::signal::Signal::try_from(*number) {
-                Ok(signal) => write!(f, "killed by {signal}"),
-                Err(_) => write!(f, "killed by signal {number}"),
-            },
-            Self::NotStarted(why) => f.write_str(why),
-        }
-    }
-}
-
-/// What a service said by sd_notify.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// `READY=1`.
-    Ready,
-    /// `WATCHDOG=1`.
-    Alive,
-    /// `WATCHDOG=trigger`: it found itself broken.
-    Broken,
-    /// `STATUS=...`.
-    Status(String),
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
@@ -445,8 +361,3 @@ impl Supervisor {
         });
     }
 }
-
-mod report;
-mod steps;
-#[cfg(test)]
-mod tests;

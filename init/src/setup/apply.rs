@@ -1,6 +1,6 @@
 //! Carries changes out, one message each. One that fails is a problem; the others go on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST};
@@ -36,8 +36,9 @@ pub struct Outcome {
 /// Applies `changes` in order.
 pub async fn apply(handle: &Handle, changes: &[Change]) -> Outcome {
     let mut outcome = Outcome::default();
+    let mut indices = Indices::default();
     for change in changes {
-        match apply_one(handle, change).await {
+        match apply_one(handle, &mut indices, change).await {
             Ok(()) => outcome.done.push(change.to_string()),
             Err(why) => outcome.failures.push(format!("{change}: {why}")),
         }
@@ -46,14 +47,14 @@ pub async fn apply(handle: &Handle, changes: &[Change]) -> Outcome {
 }
 
 /// The reason is a sentence without its object.
-async fn apply_one(handle: &Handle, change: &Change) -> Result<(), String> {
+async fn apply_one(handle: &Handle, indices: &mut Indices, change: &Change) -> Result<(), String> {
     let done = match change {
         Change::Hostname(name) => return nix::unistd::sethostname(name).map_err(|errno| errno.desc().to_lowercase()),
         Change::Sysctl { key, value } => return sysctl::set(key, value),
         Change::DeleteRoute { to, via } => handle.route().del(route_message(to, via)).execute().await,
         Change::DeleteNeighbour { link, address } => {
             let mut message = NeighbourMessage::default();
-            message.header.ifindex = index(link)?;
+            message.header.ifindex = indices.of(link)?;
             let destination = match address {
                 IpAddr::V4(address) => NeighbourAddress::Inet(*address),
                 IpAddr::V6(address) => NeighbourAddress::Inet6(*address),
@@ -63,11 +64,16 @@ async fn apply_one(handle: &Handle, change: &Change) -> Result<(), String> {
             handle.neighbours().del(message).execute().await
         }
         Change::DeleteAddress { link, net } => {
-            handle.address().del(address_message(index(link)?, *net)).execute().await
+            handle.address().del(address_message(indices.of(link)?, *net)).execute().await
         }
-        Change::Release { link } => set(handle, named(link)?.nocontroller()).await,
-        Change::DeleteLink { link } => handle.link().del(index(link)?).execute().await,
-        Change::Down { link } => set(handle, named(link)?.down()).await,
+        Change::Release { link } => set(handle, indices.link(link)?.nocontroller()).await,
+        Change::DeleteLink { link } => {
+            let index = indices.of(link)?;
+            // VLANs go with what they lie on.
+            indices.0.clear();
+            handle.link().del(index).execute().await
+        }
+        Change::Down { link } => set(handle, indices.link(link)?.down()).await,
         Change::AddBond { link, mode } => {
             let bond = LinkBond::new(link)
                 .mode(kernel_mode(*mode))
@@ -80,12 +86,12 @@ async fn apply_one(handle: &Handle, change: &Change) -> Result<(), String> {
             handle.link().change(LinkBond::new(link).mode(kernel_mode(*mode)).build()).set_flags(CHANGE).execute().await
         }
         Change::AddVlan { link, parent, id } => {
-            handle.link().add(LinkVlan::new(link, index(parent)?, *id).build()).execute().await
+            handle.link().add(LinkVlan::new(link, indices.of(parent)?, *id).build()).execute().await
         }
-        Change::Enslave { link, bond } => set(handle, named(link)?.controller(index(bond)?)).await,
-        Change::Mtu { link, mtu } => set(handle, named(link)?.mtu(*mtu)).await,
+        Change::Enslave { link, bond } => set(handle, indices.link(link)?.controller(indices.of(bond)?)).await,
+        Change::Mtu { link, mtu } => set(handle, indices.link(link)?.mtu(*mtu)).await,
         Change::AddAddress { link, net, vip } => {
-            let mut request = handle.address().add(index(link)?, net.addr, net.prefix_len);
+            let mut request = handle.address().add(indices.of(link)?, net.addr, net.prefix_len);
             if *vip && net.addr.is_ipv6() {
                 // The address of a service may move here from another box at once, so nobody is asked whether it is in
                 // use; and a preferred life of 0 keeps it from being chosen as the source of anything.
@@ -97,13 +103,13 @@ async fn apply_one(handle: &Handle, change: &Change) -> Result<(), String> {
             }
             request.execute().await
         }
-        Change::Up { link } => set(handle, named(link)?.up()).await,
+        Change::Up { link } => set(handle, indices.link(link)?.up()).await,
         Change::Route { to, via, replace } => {
             let request = handle.route().add(route_message(to, via));
             if *replace { request.replace() } else { request }.execute().await
         }
         Change::Neighbour { link, address, mac } => {
-            handle.neighbours().add(index(link)?, *address).link_layer_address(&mac.0).replace().execute().await
+            handle.neighbours().add(indices.of(link)?, *address).link_layer_address(&mac.0).replace().execute().await
         }
     };
     done.map_err(|error| reason(&error))
@@ -116,12 +122,24 @@ async fn set(handle: &Handle, link: LinkMessageBuilder<LinkUnspec>) -> Result<()
     handle.link().change(link.build()).set_flags(CHANGE).execute().await
 }
 
-fn named(link: &str) -> Result<LinkMessageBuilder<LinkUnspec>, String> {
-    Ok(LinkUnspec::new_with_index(index(link)?))
-}
+/// Kernel indices by name, asked for once; made and removed interfaces change them.
+#[derive(Default)]
+struct Indices(BTreeMap<String, u32>);
 
-fn index(link: &str) -> Result<u32, String> {
-    if_nametoindex(link).map_err(|errno| format!("interface {link}: {}", errno.desc().to_lowercase()))
+impl Indices {
+    fn of(&mut self, link: &str) -> Result<u32, String> {
+        if let Some(index) = self.0.get(link) {
+            return Ok(*index);
+        }
+        let index =
+            if_nametoindex(link).map_err(|errno| format!("interface {link}: {}", errno.desc().to_lowercase()))?;
+        self.0.insert(link.to_owned(), index);
+        Ok(index)
+    }
+
+    fn link(&mut self, link: &str) -> Result<LinkMessageBuilder<LinkUnspec>, String> {
+        Ok(LinkUnspec::new_with_index(self.of(link)?))
+    }
 }
 
 fn family(address: IpAddr) -> AddressFamily {

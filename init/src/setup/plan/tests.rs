@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use yoke_config::model::Config;
 use yoke_config::tree;
+use yoke_config::value::IpNet;
 
 use super::super::table::{Address, Destination};
 use super::fake::Kernel;

@@ -1,0 +1,69 @@
+//! What PID 1 answers to whom, and how the box goes down.
+
+use std::fs;
+
+use anyhow::Context as _;
+
+use super::Init;
+use super::clients::ClientId;
+use super::end::How;
+use crate::clock::now;
+use crate::request::{Reply, Request, ServiceSpec};
+use crate::tasks::Task;
+
+/// Where the director says which services the configuration needs.
+const SERVICES: &str = "/run/yoke/services.json";
+
+impl Init {
+    pub(super) fn answer(&mut self, client: ClientId, request: Request) {
+        let reply = match request {
+            Request::Setup => {
+                let runs = self.tasks.handle_request(Task::Setup);
+                self.setup_waiters.push((client, runs));
+                return;
+            }
+            Request::Services => match read_services() {
+                Ok(specs) => {
+                    self.supervisor.handle_configured(&specs, now());
+                    Reply::Done
+                }
+                Err(error) => Reply::Failed { why: format!("{error:#}") },
+            },
+            Request::Restart { name } => match self.supervisor.handle_restart(&name, now()) {
+                Ok(()) => Reply::Done,
+                Err(why) => Reply::Failed { why },
+            },
+            Request::Status => {
+                let warnings = self.warnings.iter().cloned().chain(self.supervisor.warnings()).collect();
+                Reply::Status { services: self.supervisor.status(now()), warnings }
+            }
+            Request::Log { lines } => Reply::Log { lines: self.ring.last(lines) },
+            Request::Reboot => self.go_down(How::Restart),
+            Request::PowerOff => self.go_down(How::PowerOff),
+        };
+        self.clients.reply(client, &reply);
+    }
+
+    pub(super) fn go_down(&mut self, how: How) -> Reply {
+        if self.end.is_none() {
+            self.end = Some(how);
+            self.note(match how {
+                How::Restart => "restarting",
+                How::PowerOff => "switching off",
+            });
+            self.tasks.handle_shutdown();
+            self.supervisor.handle_shutdown(now());
+        }
+        Reply::Done
+    }
+}
+
+fn read_services() -> anyhow::Result<Vec<ServiceSpec>> {
+    let text = fs::read_to_string(SERVICES).context(SERVICES)?;
+    let specs: Vec<ServiceSpec> = serde_json::from_str(&text).context(SERVICES)?;
+    for spec in &specs {
+        let program = spec.argv.first().map_or("", String::as_str);
+        anyhow::ensure!(program.starts_with('/'), "service {}: {program:?}: not an absolute path", spec.name);
+    }
+    Ok(specs)
+}
