@@ -113,8 +113,7 @@ impl Console {
     /// Also when the answer is not one JSON value.
     pub fn json(&mut self, line: &str) -> Result<serde_json::Value> {
         let answer = self.ok(&format!("{line} | json"))?;
-        // A value wider than the terminal is wrapped by it, in the middle of a word if need be.
-        let text = answer.lines.concat();
+        let text = answer.text();
         serde_json::from_str(&text).with_context(|| format!("`{line} | json` prints {text:?}"))
     }
 
@@ -182,14 +181,24 @@ impl Console {
         Ok(())
     }
 
+    /// Types Ctrl-C and waits for the prompt it brings.
+    ///
+    /// # Errors
+    /// When it brings none.
+    pub fn interrupt(&mut self) -> Result<String> {
+        let start = self.serial.look(|screen| screen.term.row());
+        self.serial.send("\x03")?;
+        let fresh = |screen: &Screen| prompt(screen).filter(|_| screen.term.row() > start);
+        Ok(self.serial.wait("Ctrl-C", COMMAND_LIMIT, fresh)?.0)
+    }
+
     /// Comes back to the EXEC prompt from wherever a failed check has left the console.
     ///
     /// # Errors
     /// When there is no way back.
     pub fn recover(&mut self) -> Result<()> {
         for _ in 0..4 {
-            self.serial.send("\x03")?;
-            let (prompt, _) = self.wait_prompt(COMMAND_LIMIT)?;
+            let prompt = self.interrupt()?;
             if !prompt.contains('(') {
                 return Ok(());
             }

@@ -3,6 +3,8 @@
 //! Works on files only: nothing is mounted, nothing needs a loop device. It reads the layout from the disk itself and
 //! so knows labels, not numbers.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -61,10 +63,13 @@ pub fn partition(disk: &Path, label: &str) -> Result<Partition> {
     })
 }
 
-/// The `config` partition of a machine that is off.
+/// The `config` partition of a machine that is off. The tools work on a copy of it, because e2fsck cannot replay a journal
+/// inside a larger file; what they change is written back.
 #[derive(Debug)]
 pub struct Flash {
-    target: String,
+    disk: PathBuf,
+    offset: u64,
+    part: tempfile::NamedTempFile,
 }
 
 impl Flash {
@@ -73,17 +78,17 @@ impl Flash {
     /// # Errors
     /// When the partition is missing or e2fsck finds what it cannot repair.
     pub fn open(disk: &Path) -> Result<Self> {
-        let flash = Self { target: format!("{}?offset={}", disk.display(), partition(disk, "config")?.offset) };
-        let output =
-            Command::new("e2fsck").args(["-p", &flash.target]).output().context("run e2fsck (package e2fsprogs)")?;
-        // 1: repaired, which after a cut is the journal.
-        let said = String::from_utf8_lossy(&output.stdout);
-        ensure!(matches!(output.status.code(), Some(0 | 1)), "e2fsck of the config partition: {said}");
-        Ok(flash)
+        let Partition { offset, bytes, .. } = partition(disk, "config")?;
+        let mut part = tempfile::NamedTempFile::new()?;
+        let mut whole = File::open(disk)?;
+        whole.seek(SeekFrom::Start(offset))?;
+        std::io::copy(&mut whole.take(bytes), &mut part)?;
+        check(part.path())?;
+        Ok(Self { disk: disk.to_owned(), offset, part })
     }
 
     fn debugfs(&self, request: &str) -> Result<Vec<u8>> {
-        run(Command::new("debugfs").args(["-R", request, &self.target]))
+        run(Command::new("debugfs").args(["-R", request]).arg(self.part.path()))
     }
 
     /// The bytes of `name`, empty when there is no such file.
@@ -117,10 +122,25 @@ impl Flash {
         let script = tempfile::NamedTempFile::new()?;
         let requests = format!("cd {folder}\nrm {file}\nwrite {} {file}\n", source.path().display());
         std::fs::write(script.path(), requests)?;
-        run(Command::new("debugfs").arg("-w").arg("-f").arg(script.path()).arg(&self.target))?;
+        run(Command::new("debugfs").arg("-w").arg("-f").arg(script.path()).arg(self.part.path()))?;
         ensure!(self.read(name)? == bytes, "{name} does not read back from the config partition");
+        let mut whole = File::options().write(true).open(&self.disk)?;
+        whole.seek(SeekFrom::Start(self.offset))?;
+        std::io::copy(&mut File::open(self.part.path())?, &mut whole)?;
         Ok(())
     }
+}
+
+/// Replays the journal of a file system and checks all of it.
+///
+/// # Errors
+/// What e2fsck could not repair by itself.
+pub fn check(filesystem: &Path) -> Result<()> {
+    let output = Command::new("e2fsck").args(["-f", "-p"]).arg(filesystem).output().context("run e2fsck (package e2fsprogs)")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    // 1: repaired, which after a cut is the journal.
+    ensure!(matches!(output.status.code(), Some(0 | 1)), "e2fsck of the config partition: {said}");
+    Ok(())
 }
 
 /// What QEMU needs to start slot a by itself, with the lab's shell.

@@ -4,6 +4,8 @@
 //! BS, `ESC[K`, `ESC[J` and cursor moves). Rows are kept for ever, so that a test can look back; there is no scroll
 //! region, no attribute, no character set.
 
+use std::collections::BTreeSet;
+
 /// Columns of a VT100. The shell assumes them on a serial line that reports no size.
 pub const VT100_COLUMNS: usize = 80;
 
@@ -12,6 +14,8 @@ pub const VT100_COLUMNS: usize = 80;
 pub struct Term {
     columns: usize,
     rows: Vec<Vec<char>>,
+    /// Rows that only exist because the one before was full.
+    wrapped: BTreeSet<usize>,
     row: usize,
     col: usize,
     state: State,
@@ -31,7 +35,15 @@ enum State {
 impl Term {
     /// An empty screen of so many columns.
     pub fn new(columns: usize) -> Self {
-        Self { columns, rows: Vec::new(), row: 0, col: 0, state: State::default(), parameters: String::new() }
+        Self {
+            columns,
+            rows: Vec::new(),
+            wrapped: BTreeSet::new(),
+            row: 0,
+            col: 0,
+            state: State::default(),
+            parameters: String::new(),
+        }
     }
 
     /// Draws `bytes`.
@@ -75,9 +87,19 @@ impl Term {
         (before.iter().collect(), after.iter().all(|c| *c == ' '))
     }
 
-    /// The rows from `first` up to the cursor's, each without trailing blanks.
+    /// The lines from row `first` up to the cursor's, each without trailing blanks. Rows that were too long for the
+    /// terminal, and so became several, are one line again.
     pub fn lines_from(&self, first: usize) -> Vec<String> {
-        (first..=self.row).map(|row| self.line(row)).collect()
+        let mut lines: Vec<String> = Vec::new();
+        for row in first..=self.row {
+            let text: String = self.rows.get(row).into_iter().flatten().collect();
+            match lines.last_mut() {
+                Some(line) if self.wrapped.contains(&row) => line.push_str(&text),
+                _ => lines.push(text),
+            }
+        }
+        lines.iter_mut().for_each(|line| line.truncate(line.trim_end().len()));
+        lines
     }
 
     fn text(&mut self, byte: u8) {
@@ -93,6 +115,7 @@ impl Term {
                 if self.col >= self.columns {
                     self.col = 0;
                     self.row += 1;
+                    self.wrapped.insert(self.row);
                 }
                 let col = self.col;
                 let row = self.row_mut();
@@ -123,6 +146,7 @@ impl Term {
                 let col = self.col;
                 self.row_mut().truncate(col);
                 self.rows.truncate(self.row + 1);
+                self.wrapped.split_off(&(self.row + 1));
             }
             // A cleared or addressed screen (loader, firmware) starts on fresh rows: what was there stays readable.
             b'J' | b'H' | b'f' if !self.row_mut().is_empty() => {
@@ -175,6 +199,7 @@ mod tests {
         assert_eq!(term.row(), 0, "the last column does not wrap by itself");
         term.feed(b"y");
         assert_eq!((term.row(), term.line(1)), (1, "y".to_owned()));
+        assert_eq!(term.lines_from(0), ["x".repeat(80) + "y"], "and is one line to whoever reads it");
         term.feed(b"\x1b[A\r\x1b[J");
         assert_eq!(term.lines_from(0), [""]);
     }

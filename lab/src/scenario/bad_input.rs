@@ -36,11 +36,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         let refused = console.run("exit")?;
         let wanted =
             "% Error: virtual-server web: real-server 10.0.20.12 8080: mode dr cannot change the port, use: 80";
-        ensure!(
-            refused.lines == [wanted.get(..80).unwrap_or(wanted), wanted.get(80..).unwrap_or_default()],
-            "{}",
-            refused.text()
-        );
+        ensure!(refused.lines == [wanted], "{}", refused.text());
         ensure!(refused.prompt == "lb1(config-vs*)#", "the prompt is {}", refused.prompt);
         let refused = console.run("end")?;
         ensure!(!refused.errors().is_empty() && refused.prompt == "lb1(config-vs*)#", "{refused:?}");
@@ -66,7 +62,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         // No control characters that mean something: a line of noise, quotes left open, and a very long line.
         let noise: String = (0_u8..=255).filter(|byte| byte.is_ascii_graphic()).map(char::from).collect();
         for line in [noise, "show \"version".to_owned(), "\u{e4}\u{f6}\u{fc}".to_owned(), "x".repeat(3000)] {
-            console.serial.send("\x03")?;
+            console.interrupt()?;
             console.run(&line).with_context(|| format!("a line of {} bytes", line.len()))?;
         }
         console.recover()?;

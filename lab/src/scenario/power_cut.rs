@@ -73,9 +73,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
 
 /// Checks a flash as the boot does and returns the number of the save that would be loaded.
 fn newest_whole(flash: &Path) -> Result<usize> {
-    let checked = Command::new("e2fsck").args(["-f", "-p"]).arg(flash).output()?;
-    let said = String::from_utf8_lossy(&checked.stdout);
-    ensure!(matches!(checked.status.code(), Some(0 | 1)), "e2fsck: {said}");
+    disk::check(flash)?;
     // The order of the boot, cli.md 2.5.
     for name in ["startup-config", "startup-config.bak"] {
         let request = format!("cat {name}");

@@ -107,8 +107,12 @@ mod tests {
     #[test]
     fn the_transcript_has_a_part_for_each_claim() {
         let parts = parts(include_str!("../../transcripts/seed-003.txt"));
-        assert_eq!(parts.len(), 4, "{parts:?}");
-        assert!(parts.iter().all(|(title, lines)| !title.is_empty() && lines.iter().any(|line| line.starts_with('='))));
+        assert_eq!(parts.len(), 5, "{parts:?}");
+        assert!(
+            parts
+                .iter()
+                .all(|(title, lines)| !title.is_empty() && lines.iter().any(|line| line.starts_with(['=', '<'])))
+        );
     }
 
     #[test]
