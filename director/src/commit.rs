@@ -11,6 +11,7 @@ use std::rc::Rc;
 use yoke_config::model::Config;
 use yoke_config::tree::{self, Tree};
 use yoke_config::walk::{self, Meaning, Position};
+use yoke_director::secret;
 use yoke_director::status::{Refusal, RefusalKind, Reply};
 use yoke_init::setup::wanted::Wanted as Network;
 
@@ -20,7 +21,7 @@ use crate::kernel::{self, Wanted};
 use crate::notes::Source;
 use crate::past::Conflict;
 use crate::reconcile;
-use crate::{accounts, nft, restart, secret, settle};
+use crate::{accounts, nft, restart, settle};
 
 /// What is asked for.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
-//! What other rooms need to know of the director: the requests it answers and the rows it answers with.
+//! What other rooms need of the director: the requests it answers, the rows it answers with, and how it hashes secrets.
 
 #![warn(missing_docs)]
 
+pub mod secret;
 pub mod status;

@@ -6,12 +6,13 @@
 use std::rc::Rc;
 
 use yoke_config::model::Config;
+use yoke_director::secret;
 use yoke_director::status::{RefusalKind, Reply};
 
 use crate::commit::{self, Change};
 use crate::director::Director;
 use crate::session::{Caller, Level, opened, refused};
-use crate::{accounts, clock, secret};
+use crate::{accounts, clock};
 
 /// Longest password in bytes. Hashing takes time in proportion to it.
 const PASSWORD_BYTES_MAX: usize = 256;

@@ -23,7 +23,6 @@ mod notes;
 mod past;
 mod reconcile;
 mod restart;
-mod secret;
 mod services;
 mod session;
 mod sessions;

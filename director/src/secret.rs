@@ -1,7 +1,7 @@
 //! Passwords: hashed with SHA-512 crypt where they arrive, compared in a time that does not depend on the user.
 //!
 //! A hash has to read the same for us and for dropbear, which asks crypt(3): the salt is exactly 16 characters, all crypt(3) keeps.
-//! Both functions burn some milliseconds on purpose; the loop runs them on another thread.
+//! Both functions burn some milliseconds on purpose; the director's loop runs them on another thread. The shell hashes what is typed at it.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -18,7 +18,7 @@ const NOBODY: &str = "$6$rounds=5000$YmnjOYDSFT9lfhVm$m1n/YKZVwHlRTMCAyPyNhxSB7G
 ///
 /// # Errors
 /// When `/dev/urandom` cannot be read.
-pub(crate) fn hash(password: &str) -> io::Result<String> {
+pub fn hash(password: &str) -> io::Result<String> {
     let hash = ShaCrypt::SHA512.hash_password_with_salt(password.as_bytes(), &salt()?).map_err(io::Error::other)?;
     Ok(hash.as_str().to_owned())
 }
@@ -31,8 +31,9 @@ fn salt() -> io::Result<[u8; SALT_BYTES]> {
     Ok(salt)
 }
 
-/// Whether `password` gives `hash`. Without a hash the answer is no, and takes as long.
-pub(crate) fn verify(password: &str, hash: Option<&str>) -> bool {
+/// Whether `password` gives `hash`, a crypt(3) text. Without a hash the answer is no, and takes as long.
+#[must_use]
+pub fn verify(password: &str, hash: Option<&str>) -> bool {
     let matches = ShaCrypt::SHA512.verify_password(password.as_bytes(), hash.unwrap_or(NOBODY)).is_ok();
     matches && hash.is_some()
 }

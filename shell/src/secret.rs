@@ -1,7 +1,5 @@
 //! Secrets: asked for without echo, hashed where they are typed, never kept.
 
-use sha_crypt::{PasswordHasher, ShaCrypt, password_hash};
-
 use crate::editor::Editor;
 use crate::outcome::Fail;
 use crate::tty;
@@ -11,9 +9,6 @@ pub(crate) const LENGTH_MIN: usize = 8;
 
 /// Longest, in bytes: hashing takes time in proportion to it.
 const BYTES_MAX: usize = 256;
-
-/// Bytes of salt: 16 characters once encoded, all that crypt(3) keeps. dropbear asks crypt(3).
-const SALT_BYTES: usize = 12;
 
 /// Why a secret will not do; `None` when it will.
 pub(crate) fn objection(plain: &str) -> Option<String> {
@@ -46,9 +41,7 @@ pub(crate) fn hash(plain: &str) -> Result<String, Fail> {
     if let Some(objection) = objection(plain) {
         return Err(Fail::failed(objection));
     }
-    let salt = password_hash::try_generate_salt().map_err(|e| Fail::failed(format!("password: {e}")))?;
-    let hash = ShaCrypt::SHA512.hash_password_with_salt(plain.as_bytes(), &salt[..SALT_BYTES]);
-    hash.map(|hash| hash.as_str().to_owned()).map_err(|e| Fail::failed(format!("password: {e}")))
+    yoke_director::secret::hash(plain).map_err(|e| Fail::failed(format!("password: {e}")))
 }
 
 #[cfg(test)]
