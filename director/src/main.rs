@@ -13,6 +13,7 @@ mod director;
 mod drift;
 mod files;
 mod flash;
+mod host_keys;
 mod initd;
 mod kernel;
 mod limiter;
@@ -36,9 +37,10 @@ mod testing;
 mod tests;
 mod uids;
 
+use std::path::Path;
 use std::rc::Rc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::task::LocalSet;
 
 use crate::director::Director;
@@ -51,6 +53,16 @@ const BLOCKING_THREADS_MAX: usize = 4;
 
 fn main() -> anyhow::Result<()> {
     messages::Tee::install();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [] => serve(),
+        [host_keys::COMMAND, directory] => host_keys::make(&Paths::system().dropbearkey, Path::new(directory)),
+        _ => bail!("usage: director [host-keys DIRECTORY]"),
+    }
+}
+
+fn serve() -> anyhow::Result<()> {
     let director = Rc::new(Director::new(Paths::system(), Box::<Netlink>::default(), daemon::RESYNC));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,6 +1,6 @@
 //! The services that depend on the configuration: one dropbear for each interface address, listed for init in `/run/yoke/services.json`.
 //!
-//! Pure. SSH answers on interface addresses only, never on an address that is balanced or translated to, so that port 22 of a
+//! Pure. SSH answers on interface addresses only, never on an address that is there to be balanced or translated to, so that port 22 of a
 //! virtual server is the virtual server's. One process for each address: dropbear gives up an address that is not there (yet) in silence
 //! when it has another one, and alone it fails, which init sees and tries again.
 
@@ -9,22 +9,21 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use yoke_config::model::Config;
+use yoke_config::model::{Config, Transport, Virtual, VirtualServer};
+use yoke_config::value::Name;
 use yoke_init::request::ServiceSpec;
 
-use crate::accounts;
 use crate::files::Paths;
+use crate::{accounts, host_keys};
 
 /// The program (Debian's dropbear-bin, 2025.89).
 const DROPBEAR: &str = "/usr/sbin/dropbear";
+/// This program.
+const DIRECTOR: &str = "/usr/sbin/director";
 /// Wrong passwords or keys until dropbear hangs up; each costs the caller 0.3 s.
 const TRIES_MAX: &str = "4";
 /// Seconds between keep-alives: a session whose client vanished ends after three of them.
 const KEEPALIVE_S: &str = "60";
-
-/// Key types of the host, and the file of each. Both are made in milliseconds, and every client since 2014 knows one of them.
-pub(crate) const HOST_KEYS: [(&str, &str); 2] =
-    [("ed25519", "dropbear_ed25519_host_key"), ("ecdsa", "dropbear_ecdsa_host_key")];
 
 /// What to run, and what an operator should know of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,14 +38,13 @@ pub(crate) fn wanted(config: &Config, paths: &Paths) -> Services {
     if config.ssh.shutdown || !accounts::credential_exists(config) {
         return services;
     }
-    let balanced = balanced(config);
     for address in interface_addresses(config) {
-        if balanced.contains(&address) || in_a_pool(config, address) {
-            services
-                .warnings
-                .push(format!("ip ssh: {address} is also a virtual or pool address, SSH does not answer on it"));
-        } else {
-            services.specs.push(dropbear(config, paths, address));
+        match balanced(config, address) {
+            Some(name) => services.warnings.push(format!(
+                "ip ssh: virtual-server {name} has tcp port {} of {address}, SSH does not answer on this address",
+                config.ssh.port
+            )),
+            None => services.specs.push(dropbear(config, paths, address)),
         }
     }
     services
@@ -58,17 +56,14 @@ pub(crate) fn interface_addresses(config: &Config) -> BTreeSet<IpAddr> {
     up.flat_map(|interface| interface.addresses.iter().map(|net| net.addr)).collect()
 }
 
-fn balanced(config: &Config) -> BTreeSet<IpAddr> {
-    let virtual_ = config.virtual_servers.values().filter_map(|server| server.virtual_.address());
-    let vrrp = config.vrrp_groups.values().flat_map(|group| group.addresses.iter().map(|net| net.addr));
-    virtual_.chain(vrrp).collect()
-}
-
-fn in_a_pool(config: &Config, address: IpAddr) -> bool {
-    config
-        .nat_pools
-        .values()
-        .any(|&(first, last)| first.is_ipv4() == address.is_ipv4() && (first..=last).contains(&address))
+/// The virtual server that takes what is meant for SSH: IPVS sees it first. Other ports of an interface address may well be balanced; to close
+/// SSH for that would lock the operator out who does it.
+fn balanced(config: &Config, address: IpAddr) -> Option<&Name> {
+    let takes = |server: &VirtualServer| match server.virtual_ {
+        Virtual::Address(a, Transport::Tcp, port) => a == address && (port == 0 || port == config.ssh.port),
+        Virtual::Address(..) | Virtual::Fwmark { .. } => false,
+    };
+    config.virtual_servers.iter().find(|(_, server)| !server.shutdown && takes(server)).map(|(name, _)| name)
 }
 
 fn dropbear(config: &Config, paths: &Paths, address: IpAddr) -> ServiceSpec {
@@ -80,7 +75,7 @@ fn dropbear(config: &Config, paths: &Paths, address: IpAddr) -> ServiceSpec {
     if config.users.values().all(|user| user.secret.is_none()) {
         argv.push(["-s"]);
     }
-    for (_, file) in HOST_KEYS {
+    for (_, file) in host_keys::KEYS {
         argv.push(["-r", &path(&keys.join(file))]);
     }
     let mut env = Vec::new();
@@ -92,7 +87,11 @@ fn dropbear(config: &Config, paths: &Paths, address: IpAddr) -> ServiceSpec {
     }
     argv.push(["-P", &path(&paths.run.join(format!("ssh-{address}.pid")))]);
     argv.push(["-p", &SocketAddr::new(address, config.ssh.port).to_string()]);
-    ServiceSpec { name: format!("ssh-{address}"), argv: argv.0, env, ..ServiceSpec::default() }
+    // Makes the keys that are missing. Their randomness may be minutes away, so init waits for it and not this daemon.
+    let mut before = Words::default();
+    before.push([DIRECTOR, host_keys::COMMAND, &path(&keys)]);
+    let name = format!("ssh-{address}");
+    ServiceSpec { name, argv: argv.0, env, before: vec![before.0], ..ServiceSpec::default() }
 }
 
 #[derive(Debug, Default)]

@@ -2,9 +2,6 @@
 //!
 //! Runs after every change, and once at start; it writes only what differs.
 
-use std::path::Path;
-use std::process::Command;
-
 use tokio::sync::oneshot;
 use yoke_init::request::ServiceSpec;
 
@@ -87,11 +84,6 @@ pub(crate) async fn services(director: &Director) {
         wanted.specs.clear();
         problems.push("ip ssh: closed, its access-class could not be put in place".to_owned());
     }
-    if !wanted.specs.is_empty()
-        && let Err(why) = host_keys(director).await
-    {
-        problems.push(why);
-    }
     if let Err(why) = hand_over(director, &wanted.specs).await {
         problems.push(format!("services: {why}"));
     }
@@ -109,31 +101,4 @@ async fn hand_over(director: &Director, specs: &[ServiceSpec]) -> anyhow::Result
         director.state_mut().services_read = true;
     }
     Ok(())
-}
-
-/// Makes the host keys that are missing.
-async fn host_keys(director: &Director) -> Result<(), String> {
-    let (directory, program) = (director.paths.host_keys(), director.paths.dropbearkey.clone());
-    tokio::task::spawn_blocking(move || {
-        std::fs::create_dir_all(&directory).map_err(|e| format!("ip ssh: {}: {e}", directory.display()))?;
-        services::HOST_KEYS.iter().try_for_each(|(kind, file)| host_key(&program, kind, &directory.join(file)))
-    })
-    .await
-    .expect("making keys does not panic")
-}
-
-fn host_key(program: &Path, kind: &str, file: &Path) -> Result<(), String> {
-    if file.exists() {
-        return Ok(());
-    }
-    // dropbearkey writes and syncs a temporary file, then links it into place.
-    let output = Command::new(program).env_clear().args(["-t", kind, "-f"]).arg(file).output();
-    match output {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(format!("ip ssh: host key {kind}: {}", said.lines().next_back().unwrap_or("failed").trim()))
-        }
-        Err(e) => Err(format!("ip ssh: host key {kind}: {}: {e}", program.display())),
-    }
 }

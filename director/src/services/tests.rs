@@ -1,14 +1,17 @@
 //! Which SSH servers a configuration wants.
 
 use super::*;
-use crate::testing::config;
+use crate::testing::{config, paths};
 
 const ADDRESSES: &str = "interface eth0\n ip address 203.0.113.2/24\n ipv6 address 2001:db8::2/64\n";
 const SECRET: &str = "username admin secret sha512 $6$abcd$Zm9vYmFy\n";
 const KEY: &str = "username noc ssh-key ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK\n";
 
 fn services(text: &str) -> Services {
-    wanted(&config(text), &Paths::system())
+    let (_dir, mut paths) = paths();
+    (paths.run, paths.flash) = ("/run/yoke".into(), "/flash".into());
+    std::fs::write(paths.proc.join("self/mounts"), "/dev/vda5 /flash ext4 rw 0 0\n").unwrap();
+    wanted(&config(text), &paths)
 }
 
 #[test]
@@ -27,6 +30,7 @@ fn each_interface_address_has_a_server_that_forwards_nothing() {
     let [v4, v6] = specs.as_slice() else { panic!("{specs:?}") };
     assert_eq!(v4.argv.last().unwrap(), "203.0.113.2:2222");
     assert_eq!(v6.argv.last().unwrap(), "[2001:db8::2]:2222");
+    assert_eq!(v4.before, [["/usr/sbin/director", "host-keys", "/flash/ssh"]]);
     for flag in ["-F", "-E", "-w", "-j", "-k"] {
         assert!(v4.argv.iter().any(|word| word == flag), "{flag}: {:?}", v4.argv);
     }
@@ -40,14 +44,19 @@ fn password_login_is_off_when_nobody_has_a_secret() {
 }
 
 #[test]
-fn ssh_never_answers_on_a_balanced_address() {
-    let services = services(&format!(
-        "{ADDRESSES}{SECRET}interface eth1\n ip address 10.9.0.205/24\nip nat pool p 10.9.0.200 10.9.0.215\n\
-         virtual-server v\n virtual 203.0.113.2 tcp 80\n"
-    ));
-    let names: Vec<_> = services.specs.iter().map(|spec| spec.name.as_str()).collect();
-    assert_eq!(names, ["ssh-2001:db8::2"]);
-    assert_eq!(services.warnings.len(), 2, "{:?}", services.warnings);
+fn ssh_never_answers_where_it_is_balanced() {
+    let server = |virtual_: &str| {
+        let text = format!("{ADDRESSES}{SECRET}virtual-server v\n virtual {virtual_}\n persistence timeout 9\n");
+        let services = services(&text);
+        (services.specs.len(), services.warnings)
+    };
+    assert_eq!(server("203.0.113.10 tcp 22"), (2, vec![]), "a virtual address has no server of ours anyway");
+    assert_eq!(server("203.0.113.2 tcp 80"), (2, vec![]), "who balances another port is not locked out");
+    assert_eq!(server("203.0.113.2 udp 22"), (2, vec![]));
+    for taken in ["203.0.113.2 tcp 22", "203.0.113.2 tcp any"] {
+        let said = "ip ssh: virtual-server v has tcp port 22 of 203.0.113.2, SSH does not answer on this address";
+        assert_eq!(server(taken), (1, vec![said.to_owned()]), "{taken}");
+    }
 }
 
 #[test]

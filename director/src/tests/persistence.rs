@@ -114,6 +114,7 @@ fn erase_forgets_the_configuration_and_reset_the_rest() {
     save(&mut admin, false);
     let Data::Lines(lines) = admin.show(Show::Startup) else { panic!() };
     assert!(lines[0].starts_with("! saved 2") && lines.iter().any(|l| l == " ip address 192.0.2.2/24"), "{lines:?}");
+    fs::create_dir(box_.paths.flash.join("ssh")).unwrap();
     assert!(matches!(admin.call(&Request::Erase), Reply::Done { .. }));
     problems(RefusalKind::Failed, admin.call(&Request::Show(Show::Startup)));
     assert!(box_.paths.uids().exists() && box_.paths.flash.join("ssh").exists());
