@@ -1,7 +1,7 @@
 //! Stage 1: PID 1 of the initramfs. Finds the slot the boot loader chose, mounts it read-only and becomes its `/sbin/init`.
 //!
-//! No services, no shell, no network. When it fails it says so on every console and lets the kernel panic, which restarts
-//! the box after [`PANIC_S`] seconds, so that the loader can count and choose the other slot.
+//! No services, no shell, no network. When it fails it says so on every console and restarts the box after [`READ`], so
+//! that the loader can count and choose the other slot.
 //!
 //! **The laboratory's door.** When an initramfs holds the folder `/lab`, stage 1 keeps it at `/run/lab`, and stage 2 runs
 //! `/run/lab/start` as the service `lab`. The shipped initramfs has no such folder; only somebody who can append an initrd
@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
 
 use crate::block::{self, Found, Partition};
 use crate::clock::{now, pause};
@@ -24,8 +25,8 @@ use crate::cmdline::Cmdline;
 use crate::modprobe::Loader;
 use crate::{devices, mounts, say};
 
-/// Seconds from the failure to the restart: long enough to read a sentence, short enough for an unattended box.
-const PANIC_S: u32 = 10;
+/// From the failure to the restart: long enough to read a sentence, short enough for an unattended box.
+const READ: Duration = Duration::from_secs(10);
 /// How long the slot may take to appear. USB disks need 2-5 s; a RAID controller that spins up its disks up to 30 s.
 const SLOT_WAIT: Duration = Duration::from_secs(40);
 /// How long to wait for the very disk the loader named while another one with the label is there.
@@ -41,9 +42,12 @@ const LAB: (&str, &str) = ("/lab", "/run/lab");
 /// Runs stage 1; comes back only as the end of the process, which is a panic of the kernel.
 pub fn main() -> u8 {
     let Err(error) = boot();
-    // Exit of PID 1 is a panic; without this it would wait for ever.
-    let _ = fs::write("/proc/sys/kernel/panic", PANIC_S.to_string());
-    say::consoles(&format!("yoke: cannot start: {error:#}\r\nyoke: restarting in {PANIC_S} s"));
+    // Not by a panic of the kernel, whose trace would push the sentence off a screen of 25 lines.
+    say::consoles(&format!("yoke: cannot start: {error:#}\r\nyoke: restarting in {} s", READ.as_secs()));
+    pause(READ);
+    let Err(errno) = reboot(RebootMode::RB_AUTOBOOT);
+    say::consoles(&format!("yoke: cannot restart: {}", errno.desc()));
+    let _ = fs::write("/proc/sys/kernel/panic", "1");
     1
 }
 
