@@ -151,7 +151,7 @@ pub enum Command {
     Rollback,
     /// `write [memory] [force]`: Kw force (saves in spite of rejected lines).
     WriteMemory,
-    /// `write erase`.
+    /// `write erase [force]`: Kw.
     WriteErase,
     /// `copy SOURCE DESTINATION`: Kw running-config, Kw startup-config or Word `archive:N`; Kw running-config or
     /// startup-config.
@@ -160,7 +160,7 @@ pub enum Command {
     // Configuration mode only.
     /// `end`: apply the open block and leave configuration mode.
     End,
-    /// `commit [confirmed M]`: Kw confirmed, Int minutes. Apply the open block and stay.
+    /// `commit [confirmed M | force]`: Kw confirmed, Int minutes; Kw force. Apply the open block and stay.
     Commit,
     /// `abort`: drop the open block.
     Abort,

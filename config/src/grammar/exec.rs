@@ -111,7 +111,7 @@ pub static EXEC: &[Node] = &[
     ])])]),
     kw("who", "Sessions").run(C::ShowUsers),
     kw("write", "Save the configuration").admin(C::WriteMemory).then(&[
-        kw("erase", "Forget the saved configuration").admin(C::WriteErase),
+        kw("erase", "Forget the saved configuration").admin(C::WriteErase).then(&[force(C::WriteErase)]),
         force(C::WriteMemory),
         kw("memory", "To flash").admin(C::WriteMemory).then(&[force(C::WriteMemory)]),
     ]),
