@@ -43,10 +43,10 @@ impl Shell {
                 None => {
                     let (line, edits) = ([edit.to_string()], std::slice::from_ref(&edit));
                     let base = self.known()?.base;
-                    if self.apply(&line, base, edits)?.is_none() {
+                    if self.apply(&line, base, edits, false)?.is_none() {
                         // What was typed just now was not typed against anything older.
                         let base = self.refresh()?.base;
-                        self.apply(&line, base, edits)?;
+                        self.apply(&line, base, edits, false)?;
                     }
                 }
                 Some(_) => {
@@ -55,8 +55,9 @@ impl Shell {
                     self.open = Some(Rc::new(Open::new(known.base, edit, new)));
                 }
             }
-        } else if let Some(open) = &mut self.open {
-            let before = self.known.as_ref().is_some_and(|known| known.tree.get(&edit.path, &edit.key).is_some());
+        } else if self.open.is_some() {
+            let before = opens.is_some() && self.known()?.tree.get(&edit.path, &edit.key).is_some();
+            let Some(open) = &mut self.open else { return Ok(()) };
             // The header of a block that is there says nothing new.
             let counts = opens.is_none() || !before;
             let open = Rc::make_mut(open);
@@ -71,21 +72,21 @@ impl Shell {
     /// # Errors
     /// The director refused; the block stays open.
     pub(crate) fn close_block(&mut self) -> Result<(), Fail> {
-        self.commit_block()?;
+        self.commit_block(false)?;
         self.open = None;
         Ok(())
     }
 
-    /// Applies the open block and stays in it.
+    /// Applies the open block and stays in it; `force`: in spite of what others changed meanwhile.
     ///
     /// # Errors
     /// The director refused; nothing of the block was applied.
-    pub(crate) fn commit_block(&mut self) -> Result<(), Fail> {
+    pub(crate) fn commit_block(&mut self, force: bool) -> Result<(), Fail> {
         let Some(open) = self.open.clone() else { return Ok(()) };
         if !open.has_changes() {
             return Ok(());
         }
-        let applied = self.apply(&open.batch(), open.base, &open.edits())?;
+        let applied = self.apply(&open.batch(), open.base, &open.edits(), force)?;
         let base = if applied.is_none() { self.refresh()?.base } else { open.base };
         let Some(open) = &mut self.open else { return Ok(()) };
         let open = Rc::make_mut(open);
@@ -163,8 +164,14 @@ impl Shell {
     ///
     /// # Errors
     /// It refused.
-    pub(crate) fn apply(&mut self, lines: &[String], base: Base, edits: &[Edit]) -> Result<Option<u64>, Fail> {
-        let request = Request::Apply { base: base.revision, lines: lines.to_vec(), force: false };
+    pub(crate) fn apply(
+        &mut self,
+        lines: &[String],
+        base: Base,
+        edits: &[Edit],
+        force: bool,
+    ) -> Result<Option<u64>, Fail> {
+        let request = Request::Apply { base: base.revision, lines: lines.to_vec(), force };
         match self.director.change_on(base.generation, &request)? {
             None => Ok(None),
             Some(Reply::Applied { revision, warnings }) => {

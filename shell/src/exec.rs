@@ -91,7 +91,7 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::ConfigureRevert => later("configure revert"),
         C::Rollback => later("rollback"),
         C::WriteMemory => files::write_memory(shell, values, out),
-        C::WriteErase => files::write_erase(shell),
+        C::WriteErase => files::write_erase(shell, values),
         C::Copy => files::copy(shell, values, out),
 
         C::End => shell.leave_configuration(),

@@ -43,6 +43,8 @@ pub(crate) enum Fail {
         /// Sentences.
         problems: Vec<String>,
     },
+    /// What went wrong is part of the output already; only the status is left to say.
+    Said(Status),
     /// Output stopped.
     Stopped(Stop),
 }
@@ -74,7 +76,7 @@ impl Fail {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Syntax { .. } => Status::Syntax as u8,
-            Self::Refused { status, .. } => *status as u8,
+            Self::Refused { status, .. } | Self::Said(status) => *status as u8,
             Self::Stopped(Stop::Interrupted) => Status::Interrupted as u8,
             Self::Stopped(Stop::Enough) => 0,
         }
@@ -86,7 +88,7 @@ impl Fail {
             Self::Syntax { lines, .. } => lines.clone(),
             Self::Refused { status: Status::Denied, problems } => problems.iter().map(|p| format!("% {p}")).collect(),
             Self::Refused { problems, .. } => problems.iter().map(|p| format!("% Error: {p}")).collect(),
-            Self::Stopped(_) => Vec::new(),
+            Self::Said(_) | Self::Stopped(_) => Vec::new(),
         }
     }
 
@@ -97,6 +99,7 @@ impl Fail {
                 lines.iter().map(|line| line.trim_start_matches("% ")).collect::<Vec<_>>().join(" ")
             }
             Self::Refused { problems, .. } => problems.join("; "),
+            Self::Said(_) => String::new(),
             Self::Stopped(_) => "interrupted".to_owned(),
         };
         serde_json::json!({ "error": { "code": self.code(), "message": message } }).to_string()

@@ -65,6 +65,10 @@ pub(crate) fn resolve(host: &str) -> Result<Vec<IpAddr>, Fail> {
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);
     }
+    // RFC 6761 6.3: this name is nobody else's to resolve.
+    if host.trim_end_matches('.').eq_ignore_ascii_case("localhost") {
+        return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+    }
     let settings = Settings::parse(&std::fs::read_to_string(Path::new(RESOLV_CONF)).unwrap_or_default());
     if settings.servers.is_empty() {
         return Err(Fail::failed(format!("{host}: no name server is configured, use an address or: ip name-server")));

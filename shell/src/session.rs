@@ -220,7 +220,7 @@ impl Shell {
     fn serve(&mut self, line: &str, origin: Origin) -> u8 {
         let (outcome, json) = self.run_line(line, matches!(origin, Origin::Prompt(_)));
         let Err(fail) = outcome else { return 0 };
-        if json && !matches!(fail, Fail::Stopped(Stop::Enough)) {
+        if json && !matches!(fail, Fail::Said(_) | Fail::Stopped(Stop::Enough)) {
             let _ = Stdout::new(true).line(&fail.json());
         } else {
             report(&fail, line, origin);

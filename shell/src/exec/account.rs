@@ -46,7 +46,12 @@ pub(super) fn enable(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
 }
 
 pub(super) fn disable(shell: &mut Shell) -> Result<(), Fail> {
-    shell.director.renew(&Request::Disable).map(drop)
+    shell.director.renew(&Request::Disable)?;
+    if shell.director.privilege() < 15 && matches!(shell.position, Position::Config(_)) {
+        // Typed behind `do`: there is no configuration mode without the privilege.
+        shell.return_to_exec();
+    }
+    Ok(())
 }
 
 /// `exit`: one level up; at the top the end.

@@ -182,8 +182,8 @@ pub(super) fn save(shell: &mut Shell, force: bool) -> Result<(), Fail> {
     }
 }
 
-pub(super) fn write_erase(shell: &mut Shell) -> Result<(), Fail> {
-    if shell.terminal.interactive {
+pub(super) fn write_erase(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
+    if !has(values, "force") {
         shell.confirm("The saved configuration will be removed. Continue?", "write erase")?;
     }
     match shell.director.change(&Request::Erase)? {
@@ -212,7 +212,7 @@ pub(super) fn commit(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
     if has(values, "confirmed") {
         return later("commit confirmed");
     }
-    shell.commit_block()
+    shell.commit_block(has(values, "force"))
 }
 
 pub(super) fn show_pending(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {

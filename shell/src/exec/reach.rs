@@ -4,7 +4,7 @@ use yoke_config::value::Value;
 use yoke_config::walk::{has, option};
 
 use crate::out::Out;
-use crate::outcome::{Fail, Stop};
+use crate::outcome::{Fail, Status, Stop};
 use crate::ping::{Options, ping as send};
 use crate::resolve::resolve as look_up;
 use crate::session::Shell;
@@ -43,8 +43,8 @@ pub(super) fn ping(_: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(),
     }
     match (report.interrupted, report.received) {
         (true, _) => Err(Stop::Interrupted.into()),
-        // With JSON this would be a second object; the first says it all.
-        (false, 0) if !out.is_json() => Err(Fail::failed(format!("ping {host}: no reply"))),
+        // The report says it all.
+        (false, 0) => Err(Fail::Said(Status::Failed)),
         _ => Ok(()),
     }
 }

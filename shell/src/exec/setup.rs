@@ -55,7 +55,7 @@ pub(super) fn setup(shell: &mut Shell) -> Result<(), Fail> {
         return Ok(());
     }
     let base = shell.refresh()?.base;
-    if shell.apply(&lines, base, &[])?.is_none() {
+    if shell.apply(&lines, base, &[], false)?.is_none() {
         return Err(Fail::failed("director: was restarted meanwhile, nothing was applied, use: setup"));
     }
     shell.refresh()?;

@@ -10,9 +10,6 @@ use crate::outcome::Fail;
 use crate::session::Shell;
 use crate::table::{Column, draw, left, long, right};
 
-/// A template's real connections end long before it; its state column says so in the kernel's table.
-const TEMPLATE: &str = "NONE";
-
 /// `show connections [virtual-server NAME] [client PREFIX] [real-server ADDR] [count] [limit N]`.
 pub(crate) fn connections(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
     let filter = filter(values);
@@ -36,7 +33,8 @@ pub(crate) fn connections(shell: &Shell, values: &[Value], out: &mut Out<'_>) ->
 pub(crate) fn persistence(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
     let filter = ConnectionFilter { virtual_server: name(values), ..ConnectionFilter::default() };
     let mut rows = ask(shell, filter)?.rows;
-    rows.retain(|row| row.state == TEMPLATE);
+    // A template binds a client whatever its port: the kernel has it with port 0.
+    rows.retain(|row| row.client.ends_with(":0"));
     if out.is_json() {
         return out.object("persistence", &rows);
     }

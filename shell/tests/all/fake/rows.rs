@@ -171,15 +171,15 @@ fn real_servers(config: &Config, connections: u32) -> Vec<RealServerRow> {
 }
 
 fn connections(count_only: bool) -> Data {
-    let row = |state: &str| ConnectionRow {
+    let row = |port: u16, state: &str| ConnectionRow {
         protocol: "TCP".to_owned(),
-        client: "198.51.100.7:40000".to_owned(),
+        client: format!("198.51.100.7:{port}"),
         virtual_: "203.0.113.10:80".to_owned(),
         real_server: "10.0.20.11:8080".to_owned(),
         state: state.to_owned(),
         expires_s: 899,
     };
-    let rows = if count_only { Vec::new() } else { vec![row("ESTABLISHED"), row("NONE")] };
+    let rows = if count_only { Vec::new() } else { vec![row(40_000, "ESTABLISHED"), row(0, "ASSURED")] };
     Data::Connections(Connections { count: 2, rows })
 }
 
