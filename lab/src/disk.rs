@@ -136,7 +136,8 @@ impl Flash {
 /// # Errors
 /// What e2fsck could not repair by itself.
 pub fn check(filesystem: &Path) -> Result<()> {
-    let output = Command::new("e2fsck").args(["-f", "-p"]).arg(filesystem).output().context("run e2fsck (package e2fsprogs)")?;
+    let output =
+        Command::new("e2fsck").args(["-f", "-p"]).arg(filesystem).output().context("run e2fsck (package e2fsprogs)")?;
     let said = String::from_utf8_lossy(&output.stdout);
     // 1: repaired, which after a cut is the journal.
     ensure!(matches!(output.status.code(), Some(0 | 1)), "e2fsck of the config partition: {said}");

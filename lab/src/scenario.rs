@@ -1,12 +1,15 @@
 //! The scenarios, in the order they run: what the others rest on comes first.
 
 mod bad_input;
+mod balancing;
 mod faults;
 mod firmware;
 mod first_boot;
 mod flash;
 mod instruments;
+mod links;
 mod matrix;
+mod operator;
 mod paste;
 mod power_cut;
 mod seed;
@@ -26,6 +29,9 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Vm, name: "first_boot", run: first_boot::run },
     Scenario { rung: Rung::Vm, name: "seed", run: seed::run },
     Scenario { rung: Rung::Vm, name: "matrix", run: matrix::run },
+    Scenario { rung: Rung::Vm, name: "balancing", run: balancing::run },
+    Scenario { rung: Rung::Vm, name: "links", run: links::run },
+    Scenario { rung: Rung::Vm, name: "operator", run: operator::run },
     Scenario { rung: Rung::Vm, name: "bad_input", run: bad_input::run },
     Scenario { rung: Rung::Vm, name: "flash", run: flash::run },
     Scenario { rung: Rung::Vm, name: "faults", run: faults::run },

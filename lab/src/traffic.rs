@@ -107,6 +107,25 @@ fn udp_within(vip: &str, port: u16, limit: Duration) -> Result<Reply> {
     })
 }
 
+/// `count` datagrams of the client from one port, each sent when the last one is answered.
+///
+/// # Errors
+/// When an answer does not come.
+pub fn udp_from_one_port(vip: &str, port: u16, count: usize) -> Result<Vec<Reply>> {
+    let to = SocketAddr::new(vip.parse::<IpAddr>()?, port);
+    Ns::Client.enter(|| {
+        let socket = UdpSocket::bind(if to.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" })?;
+        socket.set_read_timeout(Some(Duration::from_secs(3)))?;
+        socket.connect(to)?;
+        ask(count, || {
+            socket.send(b"who are you")?;
+            let mut buffer = [0; 512];
+            let n = socket.recv(&mut buffer).with_context(|| format!("udp {to}: no answer"))?;
+            Reply::parse(&String::from_utf8_lossy(&buffer[..n]))
+        })
+    })
+}
+
 /// How often each server answered.
 pub fn tally(replies: &[Reply]) -> BTreeMap<&str, usize> {
     let mut tally = BTreeMap::new();

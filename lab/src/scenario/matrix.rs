@@ -119,9 +119,12 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     });
     scene.check("counters_and_connections_show_the_traffic", |world| {
         let console = world.console()?;
-        let rows = console.json("show virtual-server")?;
-        let text = rows.to_string();
-        ensure!(text.matches("\"connections\":0").count() == 0, "a virtual server counted nothing: {text}");
+        // The kernel adds its counters up every two seconds.
+        wait::until("every virtual server to have counted", SERVING_LIMIT, || {
+            let text = console.json("show virtual-server")?.to_string();
+            ensure!(!text.contains("\"connections\":0,"), "{text}");
+            Ok(())
+        })?;
         let connections = console.json("show connections virtual-server nat-udp6")?.to_string();
         ensure!(connections.contains("2001:db8:20::11"), "{connections}");
         let routes = console.ok("show ip route")?.text();

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::{PASSWORD, serve_nat, wait_serving};
 use crate::disk::Flash;
-use crate::net::addr;
+use crate::net::{Ns, addr};
 use crate::runner::Scene;
 use crate::ssh::{self, Ssh, stdout};
 use crate::wait;
@@ -26,7 +26,9 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         Flash::open(&world.disk())?.write("startup-config", super::flash::with_header(text).as_bytes())?;
         world.power_on()?;
         world.console()?.serial.wait_text(0, "Password for user admin (new):", Duration::from_secs(90))?;
-        crate::net::Ns::Client.command("ping").args(["-c", "1", "-w", "20", addr::DIRECTOR]).output()?;
+        // Closed, not absent: the box answers.
+        let ping = Ns::Client.command("ping").args(["-c", "1", "-w", "20", addr::DIRECTOR]).output()?;
+        ensure!(ping.status.success(), "the box does not answer a ping: {}", String::from_utf8_lossy(&ping.stdout));
         let open = ssh::open_ports(addr::DIRECTOR, 1..=1100)?;
         ensure!(open.is_empty(), "open: {open:?}");
         Ok(())
