@@ -1,6 +1,6 @@
 //! What the C library and dropbear read instead of our configuration: passwd, group, shadow, authorized_keys, resolv.conf, hostname, motd.
 //!
-//! [`render`] is pure: a configuration in, files out. [`write`] puts them under `/run/yoke`, where the symlinks of the read-only root lead.
+//! [`render`] is pure: a configuration in, files out. [`write()`] puts them under `/run/yoke`, where the symlinks of the read-only root lead.
 //! No password is checked here, and no user exists outside the configuration but root, who cannot log in.
 
 use std::collections::{BTreeMap, BTreeSet};

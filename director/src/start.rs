@@ -5,6 +5,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::net::UnixStream;
@@ -16,6 +17,9 @@ use crate::files::{self, Medium};
 use crate::kernel::{self, Wanted};
 use crate::notes::Source;
 use crate::{boot, commit, daemon, nft, reconcile, restart, settle, sysctl};
+
+/// How long init may take to hear a request. It never waits itself, so more means that it is in trouble, and balancing goes on without it.
+const HEARD: Duration = Duration::from_secs(1);
 
 /// Starts the daemon and serves for ever. Must run in a `LocalSet`. `identify` as in [`daemon::run`].
 ///
@@ -31,7 +35,7 @@ pub(crate) async fn run(
     let (asked, told) = oneshot::channel();
     tokio::task::spawn_local(after(director.clone(), again, asked));
     // Fails when init is not there, which `after` reports.
-    let _ = told.await;
+    let _ = tokio::time::timeout(HEARD, told).await;
     // A box that balances nothing yet loads IPVS later: somebody waits for the console.
     if !director.state().running.config.virtual_servers.is_empty() {
         program(&director);
