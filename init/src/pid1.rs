@@ -37,13 +37,13 @@ use crate::{capability, consoles, kmsg, mounts, notify, say, sysctl};
 
 /// This program, for the one-shots.
 const INIT: &str = "/sbin/init";
-/// What the laboratory's initrd brings along, see `stage1`.
-const LAB: &str = "/run/lab/start";
 /// Longest silence of the director. It programs 10,000 real servers in one step, 2 s under emulation.
 const DIRECTOR_WATCHDOG: Duration = Duration::from_secs(15);
 /// How long the drivers nobody waits for (keyboards, watchdogs, an unused IDE controller) leave the machine to the
 /// director's start, when the network is not set up earlier. A keyboard is there before a human has read the screen.
 const DEVICES_DELAY: Duration = Duration::from_secs(8);
+/// And how long when it is: the director fills the IPVS table meanwhile.
+const DEVICES_AFTER_SETUP: Duration = Duration::from_secs(2);
 /// Records taken from the kernel's log before everything else has its turn: at boot there are a thousand.
 const KMSG_TURN: usize = 32;
 /// Longest record of `/dev/kmsg`.
@@ -63,6 +63,8 @@ struct Init {
     setup_waiters: Vec<(ClientId, u8)>,
     /// When to load the drivers nobody waits for, unless the network is done earlier.
     devices_at: Option<Duration>,
+    /// How many interfaces there were before that.
+    interfaces: usize,
     kernel_consoles: String,
     end: Option<How>,
     stopped: bool,
@@ -105,6 +107,7 @@ fn run() -> anyhow::Result<std::convert::Infallible> {
         problems: BTreeMap::new(),
         setup_waiters: Vec::new(),
         devices_at: Some(now() + DEVICES_DELAY),
+        interfaces: 0,
         kernel_consoles: fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default(),
         end: None,
         stopped: false,
@@ -145,11 +148,6 @@ impl Init {
         for terminal in consoles::terminals(&self.kernel_consoles, &named, consoles::exists) {
             self.supervisor.handle_add(consoles::service(&terminal), None, now);
         }
-        if Path::new(LAB).exists() {
-            self.warnings.push("the boot loader appended a laboratory initrd: its program runs as root".to_owned());
-            let spec = ServiceSpec { name: "lab".to_owned(), argv: vec![LAB.to_owned()], ..ServiceSpec::default() };
-            self.supervisor.handle_add(Service { spec, ..Service::default() }, None, now);
-        }
         for task in [Task::Flash, Task::Network] {
             self.tasks.handle_request(task);
         }
@@ -162,7 +160,7 @@ impl Init {
         let mut fds = vec![
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(notify.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.clients.listener(), PollFlags::POLLIN),
+            PollFd::new(self.clients.listener(), self.clients.listener_events()),
         ];
         let callers = fds.len();
         fds.extend(self.clients.pollable().map(|(fd, events)| PollFd::new(fd, events)));
@@ -279,6 +277,7 @@ impl Init {
     /// Loads the rest of the drivers, once.
     fn load_devices(&mut self) {
         if self.devices_at.take().is_some() && self.end.is_none() {
+            self.interfaces = interfaces();
             self.tasks.handle_request(Task::Devices);
         }
     }
@@ -301,7 +300,14 @@ impl Init {
                 self.warnings.extend(problems);
                 self.supervisor.handle_release("director", now());
             }
-            Task::Network | Task::Devices => self.warnings.extend(problems),
+            Task::Network => self.warnings.extend(problems),
+            Task::Devices => {
+                self.warnings.extend(problems);
+                // A card on a late bus (USB) is there now, and wants its addresses.
+                if interfaces() != self.interfaces && self.end.is_none() {
+                    self.tasks.handle_request(Task::Setup);
+                }
+            }
             Task::Setup => {
                 let mut waiting = Vec::new();
                 for (client, runs) in std::mem::take(&mut self.setup_waiters) {
@@ -311,7 +317,7 @@ impl Init {
                     }
                 }
                 self.setup_waiters = waiting;
-                self.load_devices();
+                self.devices_at = self.devices_at.map(|at| at.min(now() + DEVICES_AFTER_SETUP));
             }
         }
     }
@@ -368,4 +374,9 @@ fn timeout(deadline: Option<Duration>) -> PollTimeout {
     let Some(deadline) = deadline else { return PollTimeout::NONE };
     let left = deadline.saturating_sub(now()).as_millis() + 1;
     PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+}
+
+/// How many network interfaces there are.
+fn interfaces() -> usize {
+    fs::read_dir("/sys/class/net").map_or(0, Iterator::count)
 }

@@ -2,10 +2,6 @@
 //!
 //! No services, no shell, no network. When it fails it says so on every console and restarts the box after [`READ`], so
 //! that the loader can count and choose the other slot.
-//!
-//! **The laboratory's door.** When an initramfs holds the folder `/lab`, stage 1 keeps it at `/run/lab`, and stage 2 runs
-//! `/run/lab/start` as the service `lab`. The shipped initramfs has no such folder; only somebody who can append an initrd
-//! in the boot loader, and who could say `init=` as well, can make it. `show warnings` tells that it is open.
 
 use std::fs;
 use std::io;
@@ -36,8 +32,6 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Where the slot is mounted before it becomes the root.
 const SLOT: &str = "/slot";
-/// The laboratory's folder in the initramfs, and in the running box.
-const LAB: (&str, &str) = ("/lab", "/run/lab");
 
 /// Runs stage 1; comes back only as the end of the process, which is a panic of the kernel.
 pub fn main() -> u8 {
@@ -70,7 +64,6 @@ fn boot() -> anyhow::Result<std::convert::Infallible> {
     let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some(&*device), SLOT, Some("squashfs"), flags, None::<&str>)
         .with_context(|| format!("{label} on {device}: not a readable squashfs"))?;
-    keep_lab().context("the laboratory's folder")?;
     Err(switch_root().into())
 }
 
@@ -122,20 +115,6 @@ fn is_quick(modalias: &str) -> bool {
     modalias.starts_with("virtio:")
         || modalias.starts_with("pci:v00001AF4")
         || (modalias.starts_with("pci:") && modalias.contains("bc01sc08"))
-}
-
-/// Copies the laboratory's folder to memory of its own, from which programs may be executed.
-fn keep_lab() -> io::Result<()> {
-    if !Path::new(LAB.0).is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(LAB.1)?;
-    mount(Some("tmpfs"), LAB.1, Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, Some("mode=0700,size=32m"))?;
-    for entry in fs::read_dir(LAB.0)? {
-        let entry = entry?;
-        fs::copy(entry.path(), Path::new(LAB.1).join(entry.file_name()))?;
-    }
-    Ok(())
 }
 
 /// Makes the slot the root, frees the initramfs and executes stage 2. Returns only the reason why it could not.

@@ -46,8 +46,8 @@ impl Task {
             Self::Network => 60,
             // It looks for late USB devices on purpose.
             Self::Devices => 60,
-            // 4,000 addresses under emulation take 2 s.
-            Self::Setup => 60,
+            // 4,000 addresses under emulation take 2 s. Less than the director's patience, so that it hears the reason.
+            Self::Setup => 50,
         })
     }
 

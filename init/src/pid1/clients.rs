@@ -11,7 +11,7 @@ use yoke_control::{Connection, Error, Server};
 use crate::request::{Reply, Request};
 use std::os::fd::AsRawFd as _;
 
-/// Callers at a time. The director holds one connection; the rest are single requests of tools and tests.
+/// Callers at a time. The director has a few requests under way at most; the rest are tools and tests.
 const CLIENTS_MAX: usize = 16;
 
 /// Who asked, for the reply.
@@ -49,6 +49,11 @@ impl Clients {
         self.server.as_fd()
     }
 
+    /// Whether there is room for one more; those who come too many wait in the backlog.
+    pub(super) fn listener_events(&self) -> PollFlags {
+        if self.clients.len() < CLIENTS_MAX { PollFlags::POLLIN } else { PollFlags::empty() }
+    }
+
     /// Callers to poll, in the order of [`Clients::serve`]'s index.
     pub(super) fn pollable(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         self.clients.iter().map(|client| {
@@ -65,8 +70,10 @@ impl Clients {
 
     /// Takes new callers. Only root may ask; the mode of the socket says so, and so does this.
     pub(super) fn accept(&mut self) {
-        while let Ok((connection, peer)) = self.server.accept() {
-            if peer.uid != 0 || self.clients.len() >= CLIENTS_MAX || connection.set_nonblocking().is_err() {
+        while self.clients.len() < CLIENTS_MAX
+            && let Ok((connection, peer)) = self.server.accept()
+        {
+            if peer.uid != 0 || connection.set_nonblocking().is_err() {
                 continue;
             }
             self.next += 1;

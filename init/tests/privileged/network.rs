@@ -88,6 +88,7 @@ ip route 0.0.0.0/0 10.1.0.1
 ip route 192.168.0.0/16 10.1.0.1 5
 ip route 192.168.0.0/16 10.1.0.9 5
 ipv6 route 2001:db8:9::/48 2001:db8::9
+ipv6 route 2001:db8:9::/48 2001:db8::a
 arp 10.1.0.7 02:00:00:00:00:07
 interface eth0
  ip address 10.1.0.2/24
@@ -113,7 +114,7 @@ fn a_configuration_is_applied_once_and_then_found_right() {
     assert_eq!(it.addresses("eth0"), ["10.1.0.100/32", "10.1.0.2/24", "2001:db8::100/128", "2001:db8::2/64"]);
     assert_eq!(it.addresses("lo"), ["203.0.113.5/32"]);
     assert_eq!(it.routes("-4"), ["default via 10.1.0.1 metric 1", "192.168.0.0/16 via 10.1.0.1 10.1.0.9 metric 5"]);
-    assert_eq!(it.routes("-6"), ["2001:db8:9::/48 via 2001:db8::9 metric 1"]);
+    assert_eq!(it.routes("-6"), ["2001:db8:9::/48 via 2001:db8::9 2001:db8::a metric 1"]);
     let link = it.ip(&["link", "show", "dev", "eth0"]);
     assert_eq!((&link[0]["mtu"], &link[0]["operstate"]), (&1400.into(), &"UP".into()));
     assert_eq!(it.ip(&["link", "show", "dev", "eth1"])[0]["operstate"], "DOWN");
@@ -141,6 +142,7 @@ fn edits_remove_what_is_ours_and_leave_the_rest() {
     it.command("ip", &["route", "add", "198.51.100.0/24", "via", "10.1.0.1", "proto", "static"]);
     let edited = CONFIG
         .replace("10.1.0.9 5", "10.1.0.8 5")
+        .replace("2001:db8::a\n", "2001:db8::b\n")
         .replace(" shutdown\n", "")
         .replace(" mtu 1400\n", "")
         .replace("arp 10.1.0.7 02:00:00:00:00:07\n", "")
@@ -156,17 +158,39 @@ fn edits_remove_what_is_ours_and_leave_the_rest() {
         "interface eth0: address 10.1.0.2/24 removed",
         "interface eth1: up",
         "ip route 192.168.0.0/16 10.1.0.1 10.1.0.8",
+        "ipv6 route 2001:db8:9::/48 2001:db8::9 2001:db8::b",
     ];
     let changes: Vec<&str> = changes.lines().collect();
     assert_eq!(changes[..expected.len()], expected, "{changes:?}");
     assert_eq!(it.addresses("eth0"), ["10.1.0.100/32", "10.1.0.2/25", "2001:db8::2/64"]);
     assert_eq!(it.routes("-4").len(), 2);
+    assert_eq!(it.routes("-6"), ["2001:db8:9::/48 via 2001:db8::9 2001:db8::b metric 1"]);
     assert_eq!(it.setup(&edited), (Some(0), String::new(), String::new()), "it has settled");
 
     it.setup("hostname lb1\n");
     assert_eq!((it.addresses("eth0"), it.addresses("lo")), (vec![], vec![]));
     assert_eq!(it.addresses("eth0mac"), ["10.66.0.1/24"], "of somebody else");
     assert_eq!(it.routes("-4"), Vec::<String>::new());
+}
+
+#[test]
+#[ignore = "needs root; cargo xtask lab runs it"]
+fn a_shutdown_and_no_shutdown_gives_everything_back() {
+    let it = Namespace::new();
+    it.setup(CONFIG);
+    let down = CONFIG.replace("interface eth0\n", "interface eth0\n shutdown\n");
+    let (status, _, problems) = it.setup(&down);
+    assert_eq!(status, Some(1), "its routes are asked for and cannot be had");
+    assert!(problems.contains("ip route 0.0.0.0/0 10.1.0.1: interface eth0 is shut down"), "{problems}");
+    assert_eq!(it.ip(&["link", "show", "dev", "eth0"])[0]["operstate"], "DOWN");
+    let (_, changes, _) = it.setup(&down);
+    assert_eq!(changes, "", "it has settled");
+    let (status, _, problems) = it.setup(CONFIG);
+    assert_eq!((status, problems.as_str()), (Some(0), ""));
+    assert_eq!(it.addresses("eth0"), ["10.1.0.100/32", "10.1.0.2/24", "2001:db8::100/128", "2001:db8::2/64"]);
+    assert_eq!((it.routes("-4").len(), it.routes("-6").len()), (2, 1));
+    assert_eq!(it.ip(&["neighbour", "show", "10.1.0.7"])[0]["lladdr"], "02:00:00:00:00:07");
+    assert_eq!(it.setup(CONFIG), (Some(0), String::new(), String::new()));
 }
 
 #[test]
