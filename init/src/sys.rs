@@ -257,6 +257,40 @@ fn take_identity(identity: Identity) -> Result<(), Errno> {
     Ok(())
 }
 
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this status.
+    Code(i32),
+    /// By this signal, any of 1 to 64.
+    Signal(i32),
+}
+
+/// Takes a process that has ended, ours or an orphan; `None` when none has.
+///
+/// The library's waitpid takes the process and then knows no real-time signals: who died of one would be gone, and nobody told.
+///
+/// # Errors
+/// `ECHILD`: there is nobody left to end.
+pub fn reap() -> nix::Result<Option<(Pid, Ended)>> {
+    loop {
+        let mut status = 0;
+        // SAFETY: `status` is an int of this frame for the kernel to fill.
+        match Errno::result(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) }) {
+            Ok(0) => return Ok(None),
+            Ok(pid) if libc::WIFEXITED(status) => {
+                return Ok(Some((Pid::from_raw(pid), Ended::Code(libc::WEXITSTATUS(status)))));
+            }
+            Ok(pid) if libc::WIFSIGNALED(status) => {
+                return Ok(Some((Pid::from_raw(pid), Ended::Signal(libc::WTERMSIG(status)))));
+            }
+            // Stopped or continued: not asked for.
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}
+
 /// Lets everything else run first.
 pub fn yield_to_everybody() {
     // SAFETY: a plain system call; a refusal costs speed only.

@@ -7,11 +7,10 @@ use std::time::Duration;
 use nix::mount::{MsFlags, mount, umount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::clock::{now, pause};
-use crate::say;
+use crate::{say, sys};
 
 /// For what no service owns, such as SSH sessions, between SIGTERM and SIGKILL.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(1);
@@ -69,10 +68,10 @@ pub fn unmount_main() -> u8 {
 fn reap(limit: Duration, child: Option<Pid>) {
     let end = now() + limit;
     while now() < end {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) => pause(LOOK),
-            Ok(status) if child.is_some() && status.pid() == child => return,
-            Ok(_) => {}
+        match sys::reap() {
+            Ok(None) => pause(LOOK),
+            Ok(Some((pid, _))) if child == Some(pid) => return,
+            Ok(Some(_)) => {}
             // Nobody is left.
             Err(_) => return,
         }

@@ -8,12 +8,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal as Number, kill, killpg};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2, read};
 
 use crate::log::Cutter;
 use crate::supervisor::{Exit, Signal};
-use crate::sys::{self, Identity, Program, Streams};
+use crate::sys::{self, Ended, Identity, Program, Streams};
 use crate::tasks::Task;
 
 /// Bytes taken from one pipe before the others have their turn: what a pipe holds.
@@ -115,11 +114,9 @@ impl Processes {
 
     /// Takes the next dead process: its id and its end. Orphans are taken too, and nobody asks for them.
     pub(super) fn reap(&mut self) -> Option<(i32, Exit)> {
-        let (pid, exit) = match waitpid(None, Some(WaitPidFlag::WNOHANG)).ok()? {
-            WaitStatus::Exited(pid, code) => (pid, Exit::Code(code)),
-            WaitStatus::Signaled(pid, signal, _) => (pid, Exit::Signal(signal as i32)),
-            // Nobody is traced, and stops are not asked for.
-            _ => return None,
+        let (pid, exit) = match sys::reap().ok()?? {
+            (pid, Ended::Code(code)) => (pid, Exit::Code(code)),
+            (pid, Ended::Signal(signal)) => (pid, Exit::Signal(signal)),
         };
         let Some(index) = self.children.iter().position(|child| child.pid == pid) else {
             return Some((pid.as_raw(), exit));
