@@ -236,13 +236,19 @@ impl<F: Flash> Store<F> {
         self.flash.sync("").map_err(failed("cannot sync the directory"))
     }
 
-    /// Writes a file, forces it to flash and reads it back.
+    /// Writes a file, forces it to flash and reads it back. One that did not succeed is removed: on a full flash it would keep the room that
+    /// the next try needs.
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        self.flash.write(name, bytes).map_err(failed(format!("cannot write {name}")))?;
-        match self.flash.read(name) {
+        let written = self.flash.write(name, bytes).map_err(failed(format!("cannot write {name}")));
+        let written = written.and_then(|()| match self.flash.read(name) {
             Ok(read) if read == bytes => Ok(()),
             _ => Err(StoreError::ReadBack),
+        });
+        if written.is_err() {
+            // The first failure is the one to tell.
+            let _ = self.flash.remove(name);
         }
+        written
     }
 
     /// A startup configuration of another format stays for the firmware in the other slot, which may know no other.

@@ -244,3 +244,46 @@ fn a_damaged_startup_never_replaces_a_good_backup() {
     assert_eq!(store.read(Source::Backup).unwrap().text, OLD);
     assert_eq!(store.read(Source::Startup).unwrap().text, "hostname third\n");
 }
+
+/// A directory that takes no file of more than some bytes, and keeps the beginning of one that is too long.
+struct Full(Dir);
+
+const ROOM: usize = 400;
+
+impl Flash for Full {
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        self.0.read(name)
+    }
+    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.0.write(name, &bytes[..bytes.len().min(ROOM)])?;
+        if bytes.len() > ROOM { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+    fn link(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.link(from, to)
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+    fn make_dir(&self, name: &str) -> io::Result<()> {
+        self.0.make_dir(name)
+    }
+    fn list(&self, name: &str) -> io::Result<Vec<String>> {
+        self.0.list(name)
+    }
+    fn sync(&self, name: &str) -> io::Result<()> {
+        self.0.sync(name)
+    }
+}
+
+#[test]
+fn a_save_that_found_no_room_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::over(Full(Dir::new(dir.path())));
+    store.save(OLD, &meta(1), 9, &[], false).unwrap();
+    assert!(store.save(&"ip name-server 192.0.2.53\n".repeat(50), &meta(2), 9, &[], false).is_err());
+    assert_eq!(std::fs::read_dir(dir.path().join(ARCHIVE)).unwrap().count(), 1, "archive/2.new is gone");
+    assert_eq!(store.load().saved.text, OLD);
+}
