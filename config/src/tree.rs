@@ -154,6 +154,16 @@ impl Tree {
         self.0.values().map(|entry| 1 + entry.below.len()).sum()
     }
 
+    /// Each line at the top with its block, as a tree of its own, in the order they are printed.
+    pub fn pieces(&self) -> impl Iterator<Item = Self> + '_ {
+        self.0.iter().map(|(key, entry)| Self(BTreeMap::from([(key.clone(), entry.clone())])))
+    }
+
+    /// Puts the lines at the top of `other`, with their blocks, in the place of those of the same identity.
+    pub fn put(&mut self, other: &Self) {
+        self.0.extend(other.0.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+    }
+
     /// The lines of the block at `path`; the whole tree for an empty path.
     #[must_use]
     pub fn at(&self, path: &[Key]) -> Option<&Self> {

@@ -2,6 +2,7 @@
 //!
 //! Nothing here fails. A file that cannot be used has a successor, a line that cannot be used is set aside and kept, and both are said loudly.
 
+use yoke_config::convert::Problem;
 use yoke_config::model::Config;
 use yoke_config::store::{FACTORY, Source, Store};
 use yoke_config::tree::{self, Tree};
@@ -44,12 +45,18 @@ pub(crate) fn load(paths: &Paths) -> Boot {
         notice = "flash is not mounted, nothing can be saved".to_owned();
         loaded.faults.push(format!("flash: {} is not mounted, nothing can be saved", paths.flash.display()));
     }
+    let next = u64::from(store.next_revision());
     let revision = match (loaded.source, loaded.saved.meta) {
         (Source::Startup, Some(meta)) => u64::from(meta.revision),
         // The first of a new box; or an older text under a new number, because the numbers above it are taken.
-        _ => u64::from(store.next_revision()),
+        _ => next,
     };
-    from_text(&loaded.saved.text, revision, notice, loaded.faults)
+    let mut boot = from_text(&loaded.saved.text, revision, notice, loaded.faults);
+    if !boot.rejected.is_empty() {
+        // This is not what was saved under that number; to save it must not take the revision that still holds the rejected lines.
+        boot.running.revision = next;
+    }
+    boot
 }
 
 /// The configuration that was running when the last director ended.
@@ -81,68 +88,61 @@ fn from_text(text: &str, revision: u64, notice: String, faults: Vec<String>) -> 
     boot
 }
 
+/// Checks of the whole configuration that are spent on blocks which are wrong when they stand alone. They may be right in company (a VLAN
+/// and its port), but a file with hundreds of them must not hold up the boot: the console waits for it.
+const DOUBTS_MAX: usize = 128;
+
 /// The largest part of a tree, from its beginning, that is a valid configuration; the rest is set aside, block by block.
 fn accept(tree: Tree, rejected: &mut Vec<Quarantined>) -> (Tree, Config) {
     match Config::try_from(&tree) {
         Ok(config) => return (tree, config),
         Err(problems) => problems.iter().for_each(|problem| log::error!("configuration: {problem}")),
     }
-    let text = tree.print();
-    let mut good = String::new();
-    keep(&mut good, &chunks(&text), rejected);
-    let (tree, _) = tree::load(&good);
-    let config = Config::try_from(&tree).unwrap_or_default();
-    (tree, config)
+    let (sound, doubtful): (Vec<Tree>, Vec<Tree>) = tree.pieces().partition(|piece| Config::try_from(piece).is_ok());
+    let mut good = Tree::default();
+    let (mut without_end, mut checks) = (usize::MAX, DOUBTS_MAX);
+    keep(&mut good, &sound, &mut without_end, rejected);
+    keep(&mut good, &doubtful, &mut checks, rejected);
+    let config = Config::try_from(&good).unwrap_or_default();
+    (good, config)
 }
 
-/// Appends the chunks to `good` that are valid together with it. Halves what is not, so that one bad block in a thousand costs ten checks.
-fn keep(good: &mut String, chunks: &[&str], rejected: &mut Vec<Quarantined>) {
-    let both = format!("{good}{}", chunks.concat());
-    let problems = match Config::try_from(&tree::load(&both).0) {
-        Ok(_) => {
-            *good = both;
-            return;
+/// Adds the pieces to `good` that are valid together with it. Halves what is not, so that one bad block in a thousand costs ten checks. What is
+/// left when `checks` are used up is set aside.
+fn keep(good: &mut Tree, pieces: &[Tree], checks: &mut usize, rejected: &mut Vec<Quarantined>) {
+    if pieces.is_empty() {
+        return;
+    }
+    if *checks == 0 {
+        for piece in pieces {
+            set_aside(piece, Config::try_from(piece).err(), rejected);
         }
-        Err(problems) => problems,
-    };
-    match chunks {
-        [] => {}
-        [bad] => {
-            let why = problems.first().map(ToString::to_string).unwrap_or_default();
-            rejected.extend(set_aside(bad, &why));
-        }
-        _ => {
-            let (first, second) = chunks.split_at(chunks.len() / 2);
-            keep(good, first, rejected);
-            keep(good, second, rejected);
+        return;
+    }
+    *checks -= 1;
+    let mut both = good.clone();
+    pieces.iter().for_each(|piece| both.put(piece));
+    match (Config::try_from(&both), pieces) {
+        (Ok(_), _) => *good = both,
+        (Err(problems), [bad]) => set_aside(bad, Some(problems), rejected),
+        (Err(_), _) => {
+            let (first, second) = pieces.split_at(pieces.len() / 2);
+            keep(good, first, checks, rejected);
+            keep(good, second, checks, rejected);
         }
     }
 }
 
-/// Lines at the top of a configuration, each with its block.
-fn chunks(text: &str) -> Vec<&str> {
-    let mut chunks = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let next = rest.match_indices('\n').map(|(at, _)| at + 1).find(|&at| !rest[at..].starts_with([' ', '!']));
-        let (chunk, after) = rest.split_at(next.unwrap_or(rest.len()));
-        chunks.push(chunk);
-        rest = after;
-    }
-    chunks
-}
-
-fn set_aside(chunk: &str, why: &str) -> Vec<Quarantined> {
+fn set_aside(piece: &Tree, problems: Option<Vec<Problem>>, rejected: &mut Vec<Quarantined>) {
     let mut within = Vec::<String>::new();
-    let mut lines = Vec::new();
-    for line in chunk.lines().filter(|line| !line.starts_with('!')) {
+    let mut why = problems.and_then(|problems| problems.first().map(ToString::to_string)).unwrap_or_default();
+    for line in piece.print().lines().filter(|line| !line.starts_with('!')) {
         let depth = line.len() - line.trim_start().len();
         within.truncate(depth);
-        let why = if lines.is_empty() { why.to_owned() } else { "its block was rejected".to_owned() };
-        lines.push(Quarantined { number: 0, text: line.trim_start().to_owned(), why, within: within.clone() });
+        rejected.push(Quarantined { number: 0, text: line.trim_start().to_owned(), why, within: within.clone() });
+        why = "its block was rejected".to_owned();
         within.push(line.trim_start().to_owned());
     }
-    lines
 }
 
 #[cfg(test)]

@@ -85,10 +85,14 @@ impl Paths {
         if self.flash_is_mounted() { self.flash.join("ssh") } else { self.run.join("ssh") }
     }
 
-    /// Whether `/flash` is a partition and not the empty directory below it.
+    /// Whether `/flash` is a partition: not the empty directory below it, and not the memory that init mounts there when the partition is
+    /// broken.
     pub(crate) fn flash_is_mounted(&self) -> bool {
-        fs::read_to_string(self.proc.join("self/mounts"))
-            .is_ok_and(|mounts| mounts.lines().any(|line| line.split(' ').nth(1).map(Path::new) == Some(&self.flash)))
+        let is_flash = |line: &str| {
+            let mut words = line.split(' ').skip(1);
+            words.next().map(Path::new) == Some(&self.flash) && words.next() != Some("tmpfs")
+        };
+        fs::read_to_string(self.proc.join("self/mounts")).is_ok_and(|mounts| mounts.lines().any(is_flash))
     }
 }
 

@@ -57,8 +57,10 @@ fn recovery_leaves_the_file_alone() {
 #[test]
 fn a_missing_flash_is_said() {
     let (_dir, paths) = paths();
-    fs::write(paths.proc.join("self/mounts"), "").unwrap();
-    assert_eq!(load(&paths).notice, "flash is not mounted, nothing can be saved");
+    for mounts in [String::new(), format!("tmpfs {} tmpfs ro,nosuid 0 0\n", paths.flash.display())] {
+        fs::write(paths.proc.join("self/mounts"), &mounts).unwrap();
+        assert_eq!(load(&paths).notice, "flash is not mounted, nothing can be saved", "{mounts}");
+    }
 }
 
 #[test]
@@ -95,14 +97,35 @@ fn of_two_blocks_that_exclude_each_other_the_first_stays() {
 }
 
 #[test]
-fn text_is_cut_at_the_lines_of_its_top() {
-    let text = "hostname x\ninterface eth0\n mtu 1500\n!\nvirtual-server v\n real-server 10.0.0.1 80\n  weight 2\n!\n";
-    assert_eq!(
-        chunks(text),
-        [
-            "hostname x\n",
-            "interface eth0\n mtu 1500\n!\n",
-            "virtual-server v\n real-server 10.0.0.1 80\n  weight 2\n!\n"
-        ]
-    );
+fn a_vlan_is_not_set_aside_because_it_is_wrong_without_its_port() {
+    let (_dir, paths) = paths();
+    let text = "interface eth0\n mtu 9000\ninterface eth0.7\n mtu 9000\n\
+        virtual-server bad\n virtual 192.0.2.1 tcp 80\n mode dr\n real-server 10.0.0.1 8080\n";
+    save(&paths, text, 1);
+    let boot = load(&paths);
+    assert_eq!(boot.running.config.interfaces.len(), 2);
+    assert_eq!(boot.rejected[0].text, "virtual-server bad");
+}
+
+#[test]
+fn what_is_saved_after_a_rejection_leaves_the_revision_that_holds_the_lines() {
+    let (_dir, paths) = paths();
+    save(&paths, "hostname one\nfrobnicate 7\n", 4);
+    assert_eq!(load(&paths).running.revision, 5);
+}
+
+#[test]
+fn a_file_full_of_bad_blocks_does_not_hold_up_the_boot() {
+    let (_dir, paths) = paths();
+    let server = |n: u32| {
+        let mode = if n.is_multiple_of(2) { " mode dr\n" } else { "" };
+        format!("virtual-server v{n}\n virtual 192.0.2.1 tcp {}\n{mode} real-server 10.0.0.1 8080\n", 20_000 + n)
+    };
+    let text: String = (0..600).map(server).collect();
+    save(&paths, &text, 1);
+    let start = crate::clock::now();
+    let boot = load(&paths);
+    assert_eq!(boot.running.config.virtual_servers.len(), 300);
+    let took = crate::clock::now() - start;
+    assert!(took.as_secs() < 10, "{took:?}");
 }
