@@ -172,9 +172,9 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     let old = director.state().running.clone();
     let new = Rc::new(Running::new(revision, tree, config));
 
-    program(director, &new.config)?;
+    program(director, &new.config, &old.config)?;
     if let Err(why) = write(director, &new).await {
-        return Err(undo(director, &old, why).await);
+        return Err(undo(director, &old, &new, why).await);
     }
 
     log::info!("configuration revision {revision} by {by}");
@@ -191,13 +191,13 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     Ok((revision, news))
 }
 
-/// Programs IPVS, or undoes what it did.
-fn program(director: &Director, config: &Config) -> Result<(), Vec<String>> {
+/// Programs IPVS, which is as `before` wants it, or undoes what it did.
+fn program(director: &Director, config: &Config, before: &Config) -> Result<(), Vec<String>> {
     let mut guard = director.state_mut();
     let state = &mut *guard;
     let desired = reconcile::desired(config);
     let wanted = Wanted { desired: &desired, timeouts: reconcile::timeouts(config) };
-    let had = Wanted { desired: &state.desired, timeouts: reconcile::timeouts(&state.running.config) };
+    let had = Wanted { desired: &state.desired, timeouts: reconcile::timeouts(before) };
     if wanted.desired.table == had.desired.table && wanted.timeouts == had.timeouts {
         state.notes.set(Source::Reconcile, desired.warnings.clone());
         state.desired = desired;
@@ -245,8 +245,8 @@ pub(crate) async fn nft_script(director: &Director, script: String) -> Result<()
     done
 }
 
-async fn undo(director: &Director, old: &Running, why: String) -> Vec<String> {
-    let ipvs = program(director, &old.config).err().map(|problems| problems.join("; "));
+async fn undo(director: &Director, old: &Running, new: &Running, why: String) -> Vec<String> {
+    let ipvs = program(director, &old.config, &new.config).err().map(|problems| problems.join("; "));
     let text = write(director, old).await.err();
     report(vec![why], ipvs.or(text))
 }

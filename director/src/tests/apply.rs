@@ -115,6 +115,9 @@ fn a_change_that_nft_refuses_is_undone() {
         problems(RefusalKind::NotApplied, admin.apply(&format!("{WWW}!\nfirewall-mark 7 192.0.2.0/24 tcp 80\n")));
     assert_eq!(said[0], "nft: Error: no such thing");
     assert_eq!((admin.running(), box_.kernel.table()), before);
+    let timeouts = box_.kernel.inside().timeouts;
+    admin.apply("ipvs timeout tcp 60\nfirewall-mark 7 192.0.2.0/24 tcp 80\n");
+    assert_eq!(box_.kernel.inside().timeouts, timeouts, "with no service to change they are undone too");
 }
 
 #[test]
