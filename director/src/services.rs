@@ -22,6 +22,9 @@ const DROPBEAR: &str = "/usr/sbin/dropbear";
 const DIRECTOR: &str = "/usr/sbin/director";
 /// Wrong passwords or keys until dropbear hangs up; each costs the caller 0.3 s.
 const TRIES_MAX: &str = "4";
+/// Servers at most, each with an address of its own. Each costs a process of a megabyte, and three of PID 1's 1,024 file descriptors: PID 1
+/// must never run out of them.
+const SERVERS_MAX: usize = 64;
 /// Seconds between keep-alives: a session whose client vanished ends after three of them.
 const KEEPALIVE_S: &str = "60";
 
@@ -46,6 +49,12 @@ pub(crate) fn wanted(config: &Config, paths: &Paths) -> Services {
             )),
             None => services.specs.push(dropbear(config, paths, address)),
         }
+    }
+    if services.specs.len() > SERVERS_MAX {
+        let beyond = services.specs.split_off(SERVERS_MAX).len();
+        services.warnings.push(format!(
+            "ip ssh: SSH answers on the {SERVERS_MAX} lowest interface addresses and not on {beyond} others"
+        ));
     }
     services
 }

@@ -66,3 +66,11 @@ fn another_banner_is_another_specification() {
     assert!(none != one && one != two);
     assert_eq!(one.argv, two.argv);
 }
+
+#[test]
+fn a_box_full_of_addresses_does_not_get_a_process_for_each() {
+    let lines: String = (1..200).map(|n| format!(" ip address 10.0.{n}.1/24\n")).collect();
+    let services = services(&format!("interface eth0\n{lines}{SECRET}"));
+    assert_eq!((services.specs.len(), services.specs[0].name.as_str()), (SERVERS_MAX, "ssh-10.0.1.1"));
+    assert_eq!(services.warnings.len(), 1);
+}
