@@ -80,6 +80,12 @@ impl Frames {
         Ok(())
     }
 
+    /// Bytes that were added and not taken yet.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Takes the next complete value, or `None` when the line is not finished yet.
     ///
     /// # Errors

@@ -2,9 +2,10 @@
 //!
 //! Each connection is a task of its own on the one thread; a change waits its turn, a `show` never does.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,6 +21,10 @@ use crate::{drift, session};
 pub(crate) const RESYNC: Duration = Duration::from_secs(10);
 /// Connections at once: more than terminals and scripts need, less than file descriptors there are.
 const CONNECTIONS_MAX: usize = 256;
+/// Connections at once of one user who is not root. What a user opens must not keep others, and above all not a console, from getting in.
+const CONNECTIONS_OF_USER_MAX: usize = 32;
+/// Connections that only root may have: the consoles.
+const CONNECTIONS_OF_ROOT: usize = 16;
 
 /// Binds the control socket. Callers queue from now on.
 ///
@@ -41,20 +46,22 @@ pub(crate) async fn run(
 ) {
     let mut resync = ticks(director.resync);
     let mut watchdog = sd_notify::watchdog_enabled().map(|limit| ticks(limit / 3));
-    let connections = Arc::new(tokio::sync::Semaphore::new(CONNECTIONS_MAX));
+    let callers = Rc::<RefCell<Callers>>::default();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     let Ok(peer) = identify(&stream) else { continue };
-                    let Ok(permit) = connections.clone().try_acquire_owned() else {
-                        log::warn!("too many connections, one of uid {} is refused", peer.uid);
+                    if let Err(first) = callers.borrow_mut().enter(peer.uid) {
+                        if first {
+                            log::warn!("too many connections, those of uid {} are refused", peer.uid);
+                        }
                         continue;
-                    };
-                    let director = director.clone();
+                    }
+                    let (director, callers) = (director.clone(), callers.clone());
                     tokio::task::spawn_local(async move {
                         session::serve(director, stream, peer).await;
-                        drop(permit);
+                        callers.borrow_mut().leave(peer.uid);
                     });
                 }
                 // Out of descriptors: the next session that ends frees one.
@@ -65,6 +72,40 @@ pub(crate) async fn run(
             },
             _ = resync.tick() => drift::resync(&director),
             () = tick(watchdog.as_mut()) => notify(&[NotifyState::Watchdog]),
+        }
+    }
+}
+
+/// Who is connected how often.
+#[derive(Debug, Default)]
+struct Callers {
+    of: BTreeMap<u32, usize>,
+    /// Refused since somebody left: said once, or a loop of refused callers would fill the log.
+    refused: bool,
+}
+
+impl Callers {
+    /// Counts a connection in, unless there are too many; the error says whether it is the first to be refused for a while.
+    fn enter(&mut self, uid: u32) -> Result<(), bool> {
+        let all: usize = self.of.values().sum();
+        let own = self.of.entry(uid).or_default();
+        let room = if uid == 0 {
+            all < CONNECTIONS_MAX
+        } else {
+            all < CONNECTIONS_MAX - CONNECTIONS_OF_ROOT && *own < CONNECTIONS_OF_USER_MAX
+        };
+        if room {
+            *own += 1;
+            Ok(())
+        } else {
+            Err(!std::mem::replace(&mut self.refused, true))
+        }
+    }
+
+    fn leave(&mut self, uid: u32) {
+        self.refused = false;
+        if let Some(own) = self.of.get_mut(&uid) {
+            *own = own.saturating_sub(1);
         }
     }
 }
@@ -88,5 +129,26 @@ async fn tick(ticks: Option<&mut Interval>) {
 pub(crate) fn notify(states: &[NotifyState<'_>]) {
     if let Err(e) = sd_notify::notify(states) {
         log::warn!("notify init: {e}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_number_of_users_keeps_a_console_out() {
+        let mut callers = Callers::default();
+        for uid in 1001..1020 {
+            let entered = (0..100).filter(|_| callers.enter(uid).is_ok()).count();
+            assert!(entered <= CONNECTIONS_OF_USER_MAX);
+        }
+        assert_eq!(callers.enter(1001), Err(false), "said once");
+        for _ in 0..CONNECTIONS_OF_ROOT {
+            assert_eq!(callers.enter(0), Ok(()));
+        }
+        assert!(callers.enter(0).is_err());
+        callers.leave(1001);
+        assert_eq!(callers.enter(1030), Err(true), "what is free again is root's");
     }
 }

@@ -18,6 +18,9 @@ use crate::{accounts, flash, login, messages, show};
 
 /// Longest text kept of what a caller says of its terminal.
 const TEXT_MAX: usize = 64;
+/// Longest request in bytes of who may not change the configuration: a name and a password. Many long ones side by side would take the memory
+/// that forwarding needs.
+const REQUEST_BYTES_MAX: usize = 64 << 10;
 
 /// Who is on the other end of a connection.
 #[derive(Debug)]
@@ -98,7 +101,8 @@ pub(crate) async fn serve(director: Rc<Director>, mut stream: UnixStream, peer: 
     let mut frames = Frames::default();
     let mut chunk = vec![0; 16 << 10];
     'connection: while let Ok(n @ 1..) = stream.read(&mut chunk).await {
-        if frames.push(&chunk[..n]).is_err() {
+        let may_be_long = caller.privilege(&director.state().running.config) >= 15;
+        if frames.push(&chunk[..n]).is_err() || (frames.waiting() > REQUEST_BYTES_MAX && !may_be_long) {
             break;
         }
         loop {

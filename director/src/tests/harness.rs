@@ -149,6 +149,11 @@ impl Caller {
         self.client.call(request).unwrap()
     }
 
+    /// A call that may end the connection.
+    pub(crate) fn try_call(&mut self, request: &impl Serialize) -> Result<Reply, yoke_control::Error> {
+        self.client.call(request)
+    }
+
     pub(crate) fn login(&mut self, username: &str, password: &str) -> Session {
         match self.call(&Request::Login { username: username.into(), password: password.into() }) {
             Reply::Session(session) => session,

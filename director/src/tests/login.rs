@@ -156,3 +156,15 @@ fn sessions_are_listed() {
     let Data::Sessions(rows) = one.show(Show::Sessions) else { panic!() };
     assert_eq!(rows.len(), 2);
 }
+
+#[test]
+fn who_may_change_nothing_cannot_fill_the_memory() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    admin.must_apply("username noc privilege 1\n");
+    let long = Request::Replace { text: "x".repeat(1 << 20) };
+    assert!(matches!(admin.call(&long), Reply::Refused(_)), "an administrator is answered");
+    let mut noc = box_.hello(1002, LineKind::Vty);
+    assert!(matches!(noc.greeting, Reply::Session(_)));
+    assert!(noc.try_call(&long).is_err(), "the connection is closed");
+}
