@@ -40,7 +40,7 @@ const MODULES: &[&str] = &[
     "halt",
     "boot",
 ];
-const PC_MODULES: &[&str] = &["biosdisk"];
+const PC_MODULES: &[&str] = &["biosdisk", "linux16"];
 const EFI_MODULES: &[&str] = &["efi_gop", "all_video"];
 
 /// Size of an environment block; GRUB takes no other.
@@ -185,7 +185,7 @@ mod tests {
             ("save_env", "loadenv"),
             ("probe", "probe"),
             ("linux", "linux"),
-            ("initrd", "linux"),
+            ("linux16", "linux16"),
             ("sleep", "sleep"),
             ("reboot", "reboot"),
             ("echo", "echo"),
