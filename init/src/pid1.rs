@@ -46,6 +46,8 @@ const DEVICES_DELAY: Duration = Duration::from_secs(8);
 const DEVICES_AFTER_SETUP: Duration = Duration::from_secs(2);
 /// Records taken from the kernel's log before everything else has its turn: at boot there are a thousand.
 const KMSG_TURN: usize = 32;
+/// Words of services taken before everything else has its turn. The kernel queues 10 or so (`net.unix.max_dgram_qlen`).
+const NOTIFY_TURN: usize = 32;
 /// Longest record of `/dev/kmsg`.
 const KMSG_BYTES: usize = 8192;
 
@@ -177,7 +179,8 @@ impl Init {
 
         // Words before deaths: a service that says something and ends has said it.
         if ready[1] {
-            while let Some((pid, notices)) = notify.receive() {
+            // Everybody may write there, and faster than this reads: the rest has to wait for its turn.
+            for (pid, notices) in std::iter::from_fn(|| notify.receive()).take(NOTIFY_TURN) {
                 for notice in notices {
                     self.supervisor.handle_notice(pid, notice, now());
                 }
@@ -297,12 +300,12 @@ impl Init {
         }
         match task {
             Task::Flash => {
-                self.warnings.extend(problems);
+                self.warn(problems);
                 self.supervisor.handle_release("director", now());
             }
-            Task::Network => self.warnings.extend(problems),
+            Task::Network => self.warn(problems),
             Task::Devices => {
-                self.warnings.extend(problems);
+                self.warn(problems);
                 // A card on a late bus (USB) is there now, and wants its addresses.
                 if interfaces() != self.interfaces && self.end.is_none() {
                     self.tasks.handle_request(Task::Setup);
@@ -360,6 +363,15 @@ impl Init {
                 // Some were overwritten before they could be read; the next read goes on with the oldest that is left.
                 Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {}
                 Err(_) => return,
+            }
+        }
+    }
+
+    /// Keeps warnings for the operator, each once: two one-shots may fail at the same driver.
+    fn warn(&mut self, problems: Vec<String>) {
+        for problem in problems {
+            if !self.warnings.contains(&problem) {
+                self.warnings.push(problem);
             }
         }
     }
