@@ -77,13 +77,17 @@ fn watch(shared: &Shared) {
         match poll_timeout(&state, now) {
             None => state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             Some(left) if left.is_zero() && state.warned => {
+                // A terminal that was stopped must not keep a session open that nobody watches.
+                tty::unblock();
                 tty::show("\r\n% Idle timeout\r\n");
                 tty::restore();
                 std::process::exit(0);
             }
             Some(left) if left.is_zero() => {
                 state.warned = true;
-                tty::show("\r\n% Idle, this session ends soon\r\n");
+                if tty::takes_output() {
+                    tty::show("\r\n% Idle, this session ends soon\r\n");
+                }
             }
             Some(left) => {
                 state = shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;

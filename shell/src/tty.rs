@@ -5,11 +5,13 @@
 //! It draws nothing: that is done by those who write.
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{
-    BaudRate, ControlFlags, InputFlags, LocalFlags, OutputFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr,
-    tcsetattr,
+    BaudRate, ControlFlags, FlushArg, InputFlags, LocalFlags, OutputFlags, SetArg, SpecialCharacterIndices, Termios,
+    tcflush, tcgetattr, tcsetattr,
 };
 
 use crate::sys;
@@ -66,6 +68,25 @@ pub(crate) fn restore() {
         // It may have hung up, and then nobody minds.
         let _ = tcsetattr(io::stdin(), SetArg::TCSADRAIN, termios);
     }
+}
+
+/// Makes the terminal take output again, and forgets what it has not taken: after Ctrl-S, or when nobody reads at the other end, whoever
+/// writes or waits for the output would wait for ever.
+pub(crate) fn unblock() {
+    // It may have hung up, and then nothing blocks.
+    let _ = tcflush(io::stdout(), FlushArg::TCOFLUSH);
+    if let Ok(mut termios) = tcgetattr(io::stdout()) {
+        // What tcflow(3) starts is only what it has stopped itself; without IXON there is no Ctrl-S.
+        termios.input_flags.remove(InputFlags::IXON);
+        let _ = tcsetattr(io::stdout(), SetArg::TCSANOW, &termios);
+    }
+}
+
+/// Whether output would be taken now.
+pub(crate) fn takes_output() -> bool {
+    let stdout = io::stdout();
+    let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// Makes a console sane before `login:`, whatever the session before left behind.

@@ -150,6 +150,14 @@ fn an_idle_editor_ends_too() {
 }
 
 #[test]
+fn a_terminal_that_was_stopped_does_not_keep_an_idle_session() {
+    let director = web();
+    let mut terminal = start(&director, "dumb", &["--idle", "2"]);
+    terminal.send(b"\x13");
+    assert_eq!(terminal.wait_end(), Some(0));
+}
+
+#[test]
 fn the_console_answers_without_a_director() {
     let director = web();
     let away = director.socket.with_file_name("away.sock");
