@@ -3,6 +3,14 @@
 //! It serves dumb terminals, scripts and pasted text. A person at a capable terminal edits with rustyline instead, which
 //! draws with escape sequences that scripts stumble over; this does not know them, it only knows how to skip them.
 
+/// Longest line in bytes: longer than any that means something, a key or a banner. What comes in endlessly must not take the memory of the box.
+pub(crate) const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// What stands for a line that was too long. It means nothing, and says why; half of such a line might mean something else.
+pub(crate) fn too_long() -> String {
+    format!("(a line of more than {LINE_BYTES_MAX} bytes)")
+}
+
 /// What a byte did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -62,7 +70,8 @@ impl Line {
         self.partial.clear();
         self.escape = Escape::None;
         self.literal = false;
-        std::mem::take(&mut self.text)
+        let text = std::mem::take(&mut self.text);
+        if text.len() > LINE_BYTES_MAX { too_long() } else { text }
     }
 
     /// Replaces the text: completion, or a line to go on with.
@@ -127,6 +136,9 @@ impl Line {
     }
 
     fn insert(&mut self, byte: u8) -> Effect {
+        if self.text.len() > LINE_BYTES_MAX {
+            return Effect::Nothing;
+        }
         self.partial.push(byte);
         match std::str::from_utf8(&self.partial) {
             Ok(text) => {
@@ -187,6 +199,18 @@ mod tests {
         }
         let mut line = Line::default();
         assert_eq!(type_in(&mut line, b"\r\n\n"), [Effect::Submit, Effect::Nothing, Effect::Submit]);
+    }
+
+    #[test]
+    fn an_endless_line_takes_no_memory_and_means_nothing() {
+        let mut line = Line::default();
+        for _ in 0..LINE_BYTES_MAX * 2 {
+            line.handle_byte(b'x');
+        }
+        assert!(line.text().len() <= LINE_BYTES_MAX + 1);
+        assert_eq!(line.take(), too_long());
+        line.handle_byte(b'y');
+        assert_eq!(line.take(), "y");
     }
 
     #[test]

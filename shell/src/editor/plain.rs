@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::{Assist, Editor, Style, TYPING_MS, Typed};
 use crate::input::Got;
-use crate::line::Effect;
+use crate::line::{Effect, LINE_BYTES_MAX, too_long};
 use crate::tty;
 
 impl Editor {
@@ -22,9 +22,12 @@ impl Editor {
             }
             match self.input.next() {
                 Some(b'\n') => break,
-                Some(byte) => bytes.push(byte),
-                None => {}
+                Some(byte) if bytes.len() <= LINE_BYTES_MAX => bytes.push(byte),
+                Some(_) | None => {}
             }
+        }
+        if bytes.len() > LINE_BYTES_MAX {
+            return Typed::Line(too_long());
         }
         let text = String::from_utf8_lossy(&bytes);
         Typed::Line(text.trim_end_matches('\r').to_owned())
