@@ -84,7 +84,8 @@ pub fn quick(out: &Path, refresh: bool, say: &dyn Fn(&str)) -> Result<Base> {
     let unpacked = out.join("debian");
     let tools = Tools::new(unpacked.clone());
     let recipe = packages::sha256([FORMAT, PACKAGES, REQUIRED, MODULES].join("\0").as_bytes());
-    let existing = Base::open(dir.clone(), tools.clone()).ok().filter(|base| base.id.starts_with(&recipe));
+    let existing = Base::open(dir.clone(), tools.clone()).ok();
+    let existing = existing.filter(|base| base.id.starts_with(&recipe) && tools.are_there());
     if let Some(base) = &existing
         && !refresh
         && is_fresh(&out.join("apt/updated"))
@@ -115,9 +116,10 @@ pub fn quick(out: &Path, refresh: bool, say: &dyn Fn(&str)) -> Result<Base> {
         return Ok(base);
     }
 
-    packages::fetch(&apt, &packages, &unpacked, say)?;
-    // A base that was interrupted must not look complete: its id is written last.
+    packages::download(&apt, &packages, say)?;
+    // A base that was interrupted must not look complete: its id goes first and is written last.
     files::fresh_dir(&dir)?;
+    packages::unpack(&apt, &packages, &unpacked, say)?;
     say("base: kernel and modules");
     let release = kernel(&unpacked, &dir, &tools)?;
     say("base: root");

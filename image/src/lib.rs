@@ -30,7 +30,7 @@ pub mod slot;
 pub mod tool;
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
@@ -103,6 +103,7 @@ pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
     fs::create_dir_all(&params.out).with_context(|| format!("{}: cannot be created", params.out.display()))?;
     // A relative path would stop being right in the programs that run in another directory.
     let out = params.out.canonicalize()?;
+    let _lock = lock(&out, say)?;
 
     let base = base::quick(&out, params.refresh, say)?;
     let slot = slot::build(&out, &base, &params.programs, &params.version, say)?;
@@ -121,6 +122,16 @@ pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
         None
     };
     Ok(Report { disk, compressed, slot: slot.squashfs, kernel: base.release, sizes })
+}
+
+/// Keeps a second build out of the directory until the file is dropped.
+fn lock(out: &Path, say: &dyn Fn(&str)) -> Result<File> {
+    let file = File::create(out.join("lock")).context("lock of the output directory")?;
+    if file.try_lock().is_err() {
+        say("waiting for another build in the same directory");
+        file.lock().context("lock of the output directory")?;
+    }
+    Ok(file)
 }
 
 fn size(path: &Path) -> Result<u64> {

@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::apt::Apt;
-use crate::tool;
+use crate::tool::Tools;
 
 /// A line of `base/packages.list`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,11 +174,11 @@ pub fn resolve(wanted: &[Wanted], show: &dyn Fn(&[String]) -> Result<String>) ->
     Ok(found.into_values().collect())
 }
 
-/// Downloads what is not there yet and unpacks everything into an empty `target`.
+/// Downloads what is not there yet, and forgets packages that are no longer used.
 ///
 /// # Errors
-/// apt or dpkg-deb fails; a file is not what the signed index says.
-pub fn fetch(apt: &Apt, packages: &[Package], target: &Path, say: &dyn Fn(&str)) -> Result<()> {
+/// The mirror does not answer, or no longer has a version that its index names.
+pub fn download(apt: &Apt, packages: &[Package], say: &dyn Fn(&str)) -> Result<()> {
     let archives = apt.archives();
     let missing: Vec<&Package> = packages.iter().filter(|package| package.find(&archives).is_none()).collect();
     if !missing.is_empty() {
@@ -187,7 +187,24 @@ pub fn fetch(apt: &Apt, packages: &[Package], target: &Path, say: &dyn Fn(&str))
         let names: Vec<String> = missing.iter().map(|p| format!("{}={}", p.name, p.version)).collect();
         apt.download(&names, say)?;
     }
+    // A kernel is 100 MB, and every update of one would stay.
+    let kept: BTreeSet<PathBuf> = packages.iter().filter_map(|package| package.find(&archives)).collect();
+    for entry in fs::read_dir(&archives).with_context(|| format!("{}", archives.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "deb") && !kept.contains(&path) {
+            crate::files::remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Unpacks everything into an empty `target`.
+///
+/// # Errors
+/// A file is not what the signed index says.
+pub fn unpack(apt: &Apt, packages: &[Package], target: &Path, say: &dyn Fn(&str)) -> Result<()> {
     say(&format!("packages: unpack {}", packages.len()));
+    let archives = apt.archives();
     crate::files::fresh_dir(target)?;
     for package in packages {
         let Some(file) = package.find(&archives) else {
@@ -195,8 +212,7 @@ pub fn fetch(apt: &Apt, packages: &[Package], target: &Path, say: &dyn Fn(&str))
         };
         crate::apt::unpack(&file, target)?;
     }
-    let loader = target.join(tool::LIB_DIR).join(tool::LOADER);
-    ensure!(loader.exists(), "{}: missing, libc6 was not among the packages", loader.display());
+    ensure!(Tools::new(target.to_owned()).are_there(), "the packages have no dynamic loader, libc6 was not among them");
     Ok(())
 }
 

@@ -27,6 +27,12 @@ impl Tools {
         Self { root }
     }
 
+    /// Whether packages were unpacked there at all.
+    #[must_use]
+    pub fn are_there(&self) -> bool {
+        self.root.join(LIB_DIR).join(LOADER).exists()
+    }
+
     /// A command that runs `program` (a path below the root), which sees itself called by its last component.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
