@@ -25,11 +25,16 @@ pub mod auth;
 pub mod identity;
 pub mod interval;
 pub mod packet;
+pub mod receive;
+pub mod router;
 pub mod time;
+pub mod track;
 
 pub use address::AddressList;
 pub use auth::Auth;
 pub use identity::{AdvertPriority, Family, Identity, Priority, Protocol, Version, Vrid};
 pub use interval::AdvertInterval;
 pub use packet::{Advertisement, Carrier, ChecksumForm, Endpoints, Message};
+pub use receive::{Counters, Discard, Gate, Heard};
+pub use router::{Config, Effect, Router};
 pub use time::{Instant, UnixTime};
