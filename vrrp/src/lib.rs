@@ -27,6 +27,9 @@ pub mod interval;
 pub mod packet;
 pub mod receive;
 pub mod router;
+#[cfg(test)]
+mod sim;
+pub mod sync;
 pub mod time;
 pub mod track;
 
@@ -37,4 +40,5 @@ pub use interval::AdvertInterval;
 pub use packet::{Advertisement, Carrier, ChecksumForm, Endpoints, Message};
 pub use receive::{Counters, Discard, Gate, Heard};
 pub use router::{Config, Effect, Router};
+pub use sync::SyncGroup;
 pub use time::{Instant, UnixTime};
