@@ -87,7 +87,6 @@ impl Machine {
         let mut qemu = Ns::Hub.command("qemu-system-x86_64");
         qemu.args(["-accel", "tcg,thread=single", "-smp", "1", "-m", &self.memory.to_string()]);
         qemu.args(["-nodefaults", "-display", "none", "-vga", "std", "-no-reboot"]);
-        qemu.args(["-device", "virtio-rng-pci"]);
         match &self.write_log {
             None => {
                 qemu.args(["-drive", &format!("file={},format=raw,if=none,id=disk", disk.display())]);
