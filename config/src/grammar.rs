@@ -79,12 +79,8 @@ pub enum Ty {
     Base64,
     /// `SCHEME://REST`.
     Url,
-    /// `archive:N`.
-    Archive,
     /// HTTP status codes, `200-299,304`.
     Codes,
-    /// `HH:MM`.
-    Time,
 }
 
 /// Address families a word may have.

@@ -39,19 +39,13 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
 
         C::ShowVersion => show::system::version(shell, out),
         C::ShowClock => show::system::clock(out),
-        C::ShowReload => later("show reload"),
-        C::ShowInventory => later("show inventory"),
         C::ShowProcesses => show::system::processes(shell, out),
         C::ShowMemory => show::system::memory(shell, out),
         C::ShowFlash => show::system::flash(shell, out),
         C::ShowLogging => show::system::logging(shell, values, out),
         C::ShowTechSupport => show::support::tech_support(shell, values, out),
         C::ShowWarnings => show::system::warnings(shell, out),
-        C::ClearLogging => later("clear logging"),
         C::Reload => power::reload(shell, values),
-        C::ReloadIn => later("reload in"),
-        C::ReloadAt => later("reload at"),
-        C::ReloadCancel => later("reload cancel"),
         C::PowerOff => power::power_off(shell, values),
         C::FactoryReset => power::factory_reset(shell, values),
         C::Setup => setup::setup(shell),
@@ -60,8 +54,6 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::ShowIpRoute => show::network::routes(shell, false, out),
         C::ShowIpv6Route => show::network::routes(shell, true, out),
         C::ShowArp => show::network::neighbours(shell, out),
-        C::ClearCounters => later("clear counters"),
-        C::ClearArp => later("clear arp"),
         C::Ping => reach::ping(shell, values, out),
         C::Traceroute => reach::traceroute(shell, values, out),
         C::Resolve => reach::resolve(values, out),
@@ -80,16 +72,11 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
 
         C::ShowRunningConfig => files::show_running(shell, values, out),
         C::ShowStartupConfig => files::show_startup(shell, out),
-        C::ShowConfigurationDiff => files::show_diff(shell, values, out),
+        C::ShowConfigurationDiff => files::show_diff(shell, out),
         C::ShowConfigurationHistory => files::show_history(shell, out),
         C::ShowConfigurationRejected => files::show_rejected(shell, out),
-        C::ShowConfigurationRevision => later("show configuration revision"),
-        C::ShowConfigurationLock => later("show configuration lock"),
-        C::Configure => files::configure(shell, values),
+        C::Configure => files::configure(shell),
         C::ConfigureReplace => files::replace(shell, values),
-        C::ConfigureConfirm => later("configure confirm"),
-        C::ConfigureRevert => later("configure revert"),
-        C::Rollback => later("rollback"),
         C::WriteMemory => files::write_memory(shell, values, out),
         C::WriteErase => files::write_erase(shell, values),
         C::Copy => files::copy(shell, values, out),
@@ -103,11 +90,6 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::ShowPending => files::show_pending(shell, out),
         C::ShowDiff => files::show_block_diff(shell, out),
     }
-}
-
-/// A command of the grammar whose function this release does not have.
-fn later(command: &str) -> Result<(), Fail> {
-    Err(Fail::failed(format!("{command}: not in this release")))
 }
 
 /// The number at the start of the values, where the grammar asks for one.

@@ -44,10 +44,6 @@ pub enum Command {
     ShowVersion,
     /// `show clock`.
     ShowClock,
-    /// `show reload`.
-    ShowReload,
-    /// `show inventory`.
-    ShowInventory,
     /// `show processes`.
     ShowProcesses,
     /// `show memory`.
@@ -60,16 +56,8 @@ pub enum Command {
     ShowTechSupport,
     /// `show warnings`.
     ShowWarnings,
-    /// `clear logging`.
-    ClearLogging,
     /// `reload [force]`: Kw.
     Reload,
-    /// `reload in M [REASON]`: Int minutes, Text.
-    ReloadIn,
-    /// `reload at HH:MM [REASON]`: Word, Text.
-    ReloadAt,
-    /// `reload cancel`.
-    ReloadCancel,
     /// `poweroff [force]`: Kw.
     PowerOff,
     /// `factory-reset [force]`: Kw.
@@ -86,10 +74,6 @@ pub enum Command {
     ShowIpv6Route,
     /// `show arp`: neighbours of both families.
     ShowArp,
-    /// `clear counters [interface IFNAME]`: Kw interface, If.
-    ClearCounters,
-    /// `clear arp`.
-    ClearArp,
     /// `ping HOST [count N] [source ADDR] [size N] [df]`: Word; Kw count, Int; Kw source, Addr; Kw size, Int; Kw df.
     Ping,
     /// `traceroute HOST`: Word.
@@ -129,38 +113,27 @@ pub enum Command {
     ShowRunningConfig,
     /// `show startup-config`.
     ShowStartupConfig,
-    /// `show configuration diff [N [M]]`: Int, Int. Without a number: running against startup.
+    /// `show configuration diff`: running against startup.
     ShowConfigurationDiff,
     /// `show configuration history`.
     ShowConfigurationHistory,
     /// `show configuration rejected`.
     ShowConfigurationRejected,
-    /// `show configuration revision N`: Int.
-    ShowConfigurationRevision,
-    /// `show configuration lock`.
-    ShowConfigurationLock,
-    /// `configure [terminal [exclusive] [revert timer M]]`, options in any order: Kw exclusive; Kw revert, Int minutes.
+    /// `configure [terminal]`.
     Configure,
-    /// `configure replace SOURCE [force] [revert timer M]`: Kw startup-config or Word `archive:N`; Kw force; Kw revert, Int.
+    /// `configure replace startup-config [force]`: Kw startup-config; Kw force.
     ConfigureReplace,
-    /// `configure confirm`.
-    ConfigureConfirm,
-    /// `configure revert`.
-    ConfigureRevert,
-    /// `rollback N`: Int, a revision.
-    Rollback,
     /// `write [memory] [force]`: Kw force (saves in spite of rejected lines).
     WriteMemory,
     /// `write erase [force]`: Kw.
     WriteErase,
-    /// `copy SOURCE DESTINATION`: Kw running-config, Kw startup-config or Word `archive:N`; Kw running-config or
-    /// startup-config.
+    /// `copy SOURCE DESTINATION`: Kw running-config, Kw startup-config; or the other way round.
     Copy,
 
     // Configuration mode only.
     /// `end`: apply the open block and leave configuration mode.
     End,
-    /// `commit [confirmed M | force]`: Kw confirmed, Int minutes; Kw force. Apply the open block and stay.
+    /// `commit [force]`: Kw force. Apply the open block and stay.
     Commit,
     /// `abort`: drop the open block.
     Abort,

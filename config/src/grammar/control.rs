@@ -1,6 +1,6 @@
 //! Words of configuration mode that are no lines: they act on the session or on the open block.
 
-use super::{Command, Node, Ty, arg, kw};
+use super::{Command, Node, kw};
 
 /// Negates the line that follows. The walker handles it once, for every line.
 pub(crate) const NO: &str = "no";
@@ -10,12 +10,12 @@ pub(crate) const DO: &str = "do";
 /// Valid in every block and at the top of configuration mode, beside the lines.
 pub static CONTROL: &[Node] = &[
     kw("abort", "Drop the lines of this block").run(Command::Abort),
-    kw("commit", "Apply this block and stay in it").run(Command::Commit).then(&[
-        kw("confirmed", "Undo unless confirmed in time")
-            .val()
-            .then(&[arg("<1-60>", Ty::Int(1, 60), "Minutes").val().run(Command::Commit)]),
-        kw("force", "In spite of changes by others").val().run(Command::Commit),
-    ]),
+    kw("commit", "Apply this block and stay in it").run(Command::Commit).then(&[kw(
+        "force",
+        "In spite of changes by others",
+    )
+    .val()
+    .run(Command::Commit)]),
     kw(DO, "Run an EXEC command"),
     kw("end", "Apply and leave configuration mode").run(Command::End),
     kw("exit", "Apply this block and leave it").run(Command::Exit),

@@ -7,33 +7,21 @@ use super::{Command as C, Family, Kind, Node, Ty, arg, kw};
 
 /// Everything that can be typed at `yoke>` and `yoke#`.
 pub static EXEC: &[Node] = &[
-    kw("clear", "Set counters to zero, empty caches").then(&[
-        kw("arp", "Forget learned neighbours").run(C::ClearArp),
-        kw("counters", "Counters of interfaces").run(C::ClearCounters).then(&[kw("interface", "One interface")
+    kw("clear", "Set counters to zero, empty caches").then(&[kw("statistics", "Totals of virtual and real servers")
+        .run(C::ClearStatistics)
+        .then(&[kw("virtual-server", "One virtual-server")
             .val()
-            .then(&[arg("IFNAME", Ty::Ref(Kind::Interface), "Interface").val().run(C::ClearCounters)])]),
-        // Evidence is not for everybody to destroy.
-        kw("logging", "Log").admin(C::ClearLogging),
-        kw("statistics", "Totals of virtual and real servers").run(C::ClearStatistics).then(&[kw(
-            "virtual-server",
-            "One virtual-server",
-        )
-        .val()
-        .then(&[virtual_server("NAME").run(C::ClearStatistics)])]),
-    ]),
+            .then(&[virtual_server("NAME").run(C::ClearStatistics)])])]),
     kw("configure", "Change the configuration").admin(C::Configure).then(&[
-        kw("confirm", "Keep what would be undone").admin(C::ConfigureConfirm),
-        kw("replace", "Make it equal to a saved one").then(&[
-            kw("startup-config", "Saved configuration").val().admin(C::ConfigureReplace).then(&REPLACE),
-            arg("archive:N", Ty::Archive, "Revision N").val().admin(C::ConfigureReplace).then(&REPLACE),
-        ]),
-        kw("revert", "Undo what is not confirmed, now").admin(C::ConfigureRevert),
-        kw("terminal", "From this terminal").admin(C::Configure).then(&TERMINAL),
+        kw("replace", "Make it equal to a saved one").then(&[kw("startup-config", "Saved configuration")
+            .val()
+            .admin(C::ConfigureReplace)
+            .then(&[force(C::ConfigureReplace)])]),
+        kw("terminal", "From this terminal").admin(C::Configure),
     ]),
     kw("copy", "Copy a configuration").then(&[
         kw("running-config", "Current configuration").val().then(&[startup()]),
         kw("startup-config", "Saved configuration").val().then(&[running()]),
-        arg("archive:N", Ty::Archive, "Revision N").val().then(&[running(), startup()]),
     ]),
     kw("disable", "Back to privilege 1").run(C::Disable),
     kw("drain", "Take no new connections").then(&[real_server().then(&[arg(
@@ -67,19 +55,8 @@ pub static EXEC: &[Node] = &[
     kw("logout", "End the session").run(C::Logout),
     kw("ping", "Send echo requests").then(&[arg("HOST", Ty::Host, "Address or name").val().run(C::Ping).then(&PING)]),
     kw("poweroff", "Switch the box off").admin(C::PowerOff).then(&[force(C::PowerOff)]),
-    kw("reload", "Restart the box").admin(C::Reload).then(&[
-        kw("at", "At a time of day")
-            .then(&[arg("HH:MM", Ty::Time, "Time").val().admin(C::ReloadAt).then(&[reason(C::ReloadAt)])]),
-        kw("cancel", "Forget a planned restart").admin(C::ReloadCancel),
-        force(C::Reload),
-        kw("in", "After some minutes").then(&[arg("<1-10080>", Ty::Int(1, 10_080), "Minutes")
-            .val()
-            .admin(C::ReloadIn)
-            .then(&[reason(C::ReloadIn)])]),
-    ]),
+    kw("reload", "Restart the box").admin(C::Reload).then(&[force(C::Reload)]),
     kw("resolve", "Look up a name").then(&[arg("NAME", Ty::Host, "Name").val().run(C::Resolve)]),
-    kw("rollback", "Back to an earlier revision")
-        .then(&[arg("<1-4294967295>", Ty::Int(1, u32::MAX), "Revision").val().admin(C::Rollback)]),
     kw("setup", "Six questions for a new box").admin(C::Setup),
     kw("show", "Show what is").then(SHOW),
     kw("terminal", "Settings of this terminal").then(&[
@@ -131,30 +108,6 @@ static PING: [Node; 4] = [
         .then(&[arg("ADDR", Ty::Addr(Family::Any), "Address of this box").val().run(C::Ping).then(&PING)]),
 ];
 
-static TERMINAL: [Node; 2] = [
-    kw("exclusive", "Nobody else at the same time").val().admin(C::Configure).then(&TERMINAL),
-    kw("revert", "Undo unless confirmed in time").val().then(&[kw("timer", "Time to confirm").then(&[arg(
-        "<1-60>",
-        Ty::Int(1, 60),
-        "Minutes",
-    )
-    .val()
-    .admin(C::Configure)
-    .then(&TERMINAL)])]),
-];
-
-static REPLACE: [Node; 2] = [
-    kw("force", "Without asking").val().admin(C::ConfigureReplace).then(&REPLACE),
-    kw("revert", "Undo unless confirmed in time").val().then(&[kw("timer", "Time to confirm").then(&[arg(
-        "<1-60>",
-        Ty::Int(1, 60),
-        "Minutes",
-    )
-    .val()
-    .admin(C::ConfigureReplace)
-    .then(&REPLACE)])]),
-];
-
 const WAIT: Node =
     kw("wait", "Until its last connection has ended").val().admin(C::Drain).then(&[kw("timeout", "At most so long")
         .val()
@@ -162,10 +115,6 @@ const WAIT: Node =
 
 const fn force(command: C) -> Node {
     kw("force", "Without asking").val().admin(command)
-}
-
-const fn reason(command: C) -> Node {
-    arg("LINE", Ty::Text, "Reason, for the log").val().admin(command)
 }
 
 const fn running() -> Node {

@@ -7,15 +7,9 @@ pub(super) static SHOW: &[Node] = &[
     kw("arp", "Neighbours").run(C::ShowArp),
     kw("clock", "Date and time").run(C::ShowClock),
     kw("configuration", "Revisions of the configuration").then(&[
-        kw("diff", "Changes since it was saved").admin(C::ShowConfigurationDiff).then(&[revision(
-            "<1-4294967295>",
-            C::ShowConfigurationDiff,
-        )
-        .then(&[revision("<1-4294967295>", C::ShowConfigurationDiff)])]),
+        kw("diff", "Changes since it was saved").admin(C::ShowConfigurationDiff),
         kw("history", "Revisions kept").admin(C::ShowConfigurationHistory),
-        kw("lock", "Who configures").admin(C::ShowConfigurationLock),
         kw("rejected", "Lines that could not be loaded").admin(C::ShowConfigurationRejected),
-        kw("revision", "One revision").then(&[revision("<1-4294967295>", C::ShowConfigurationRevision)]),
     ]),
     kw("connections", "Connections").run(C::ShowConnections).then(&CONNECTIONS),
     kw("flash:", "Files on flash").run(C::ShowFlash),
@@ -29,7 +23,6 @@ pub(super) static SHOW: &[Node] = &[
         .val()
         .run(C::ShowInterfaces)]),
     ]),
-    kw("inventory", "Hardware").run(C::ShowInventory),
     kw("ip", "IPv4").then(&[kw("route", "Routes").run(C::ShowIpRoute)]),
     kw("ipv6", "IPv6").then(&[kw("route", "Routes").run(C::ShowIpv6Route)]),
     kw("logging", "Log").run(C::ShowLogging).then(&[kw("tail", "The end only").val().then(&[arg(
@@ -62,7 +55,6 @@ pub(super) static SHOW: &[Node] = &[
             .then(&[setup()])]),
         ]),
     ]),
-    kw("reload", "Restart that is planned").run(C::ShowReload),
     kw("running-config", "Current configuration").admin(C::ShowRunningConfig).then(&[
         kw("all", "With defaults, as comments").val().admin(C::ShowRunningConfig),
         kw("diff", "Changes since it was saved").val().admin(C::ShowRunningConfig),
@@ -119,10 +111,6 @@ static CONNECTIONS: [Node; 5] = [
 
 const fn setup() -> Node {
     kw("setup", "What to type on the real servers").val().run(C::ShowRealServer)
-}
-
-const fn revision(word: &'static str, command: Command) -> Node {
-    arg(word, Ty::Int(1, u32::MAX), "Revision").val().admin(command)
 }
 
 const fn section(word: &'static str, ty: Ty) -> Node {

@@ -150,9 +150,7 @@ pub(super) fn sample(choices: &mut Choices, node: &'static Node) -> String {
         Ty::Zone => choices.one_of(&["UTC", "Europe/Madrid", "Etc/GMT+5"]).to_owned(),
         Ty::Base64 => choices.one_of(&["AAAA", "AAAB+/=="]).to_owned(),
         Ty::Url => choices.one_of(&["scp://backup@192.0.2.98/lb1", "https://h/?a=b"]).to_owned(),
-        Ty::Archive => choices.one_of(&["archive:1", "archive:77"]).to_owned(),
         Ty::Codes => choices.one_of(&["200-299", "200,204", "404"]).to_owned(),
-        Ty::Time => choices.one_of(&["00:00", "23:59"]).to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use nom::branch::alt;
 use nom::bytes::complete::{tag, take_while_m_n, take_while1};
-use nom::character::complete::{char, u16 as number16, u32 as number32};
+use nom::character::complete::{char, u16 as number16};
 use nom::combinator::{all_consuming, map_opt, opt, recognize, value, verify};
 use nom::multi::separated_list1;
 use nom::sequence::preceded;
@@ -43,9 +43,7 @@ pub(crate) fn parse(ty: Ty, text: &str) -> Result<Value, Why> {
         Ty::Zone => plain(text, |c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+')),
         Ty::Base64 => plain(text, |c| c.is_ascii_alphanumeric() || matches!(c, '/' | '+' | '=')),
         Ty::Url => url(text),
-        Ty::Archive => whole(archive, text).map(word).ok_or(None),
         Ty::Codes => whole(codes, text).map(word).ok_or(None),
-        Ty::Time => whole(time, text).map(word).ok_or(None),
         Ty::Text | Ty::Plain => free_text(text, &[]),
         Ty::Lines => free_text(text, &['\n', '\t']),
         Ty::Hash => text.parse().map(Value::Hash).map_err(|_| None),
@@ -63,13 +61,10 @@ pub(crate) fn plausible(ty: Ty, prefix: &str) -> bool {
         Ty::Addr(_) | Ty::Net(_) | Ty::NetOrHost | Ty::IfAddr(_) | Ty::Ref(Kind::RealServer) | Ty::Mac => {
             only(|c| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/' | '-'))
         }
-        Ty::Mask | Ty::Netmask | Ty::Time | Ty::Codes => {
-            only(|c| c.is_ascii_digit() || matches!(c, '.' | ':' | ',' | '-'))
-        }
+        Ty::Mask | Ty::Netmask | Ty::Codes => only(|c| c.is_ascii_digit() || matches!(c, '.' | ':' | ',' | '-')),
         Ty::If | Ty::Ref(Kind::Interface) => ["eth", "bond", "lo"]
             .iter()
             .any(|kind| if prefix.len() <= kind.len() { kind.starts_with(prefix) } else { prefix.starts_with(kind) }),
-        Ty::Archive => "archive:".starts_with(prefix) || prefix.starts_with("archive:"),
         Ty::Hash => "$6$".starts_with(prefix) || prefix.starts_with("$6$"),
         Ty::Name | Ty::Ref(_) => only(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')),
         Ty::Host | Ty::Word | Ty::Zone | Ty::Base64 | Ty::Url | Ty::Text | Ty::Lines | Ty::Plain => true,
@@ -157,26 +152,11 @@ fn mask(text: &str) -> Option<Mask> {
     (1..=128).contains(&mask.prefix_len).then_some(mask)
 }
 
-/// `archive:7`.
-fn archive(input: &str) -> IResult<&str, &str> {
-    recognize((tag("archive:"), verify(number32, |n| *n > 0))).parse(input)
-}
-
 /// `200-299,304`: status codes of HTTP.
 fn codes(input: &str) -> IResult<&str, &str> {
     let code = || verify(number16, |n| (100..=599).contains(n));
     let range = verify((code(), opt(preceded(char('-'), code()))), |(a, b)| b.is_none_or(|b| *a <= b));
     recognize(separated_list1(char(','), range)).parse(input)
-}
-
-/// `HH:MM`, 00:00 to 23:59.
-fn time(input: &str) -> IResult<&str, &str> {
-    recognize((two_digits(23), char(':'), two_digits(59))).parse(input)
-}
-
-fn two_digits<'a>(max: u16) -> impl Parser<&'a str, Output = u16, Error = nom::error::Error<&'a str>> {
-    let digits = take_while_m_n(2, 2, |c: char| c.is_ascii_digit());
-    map_opt(digits, move |d: &str| d.parse().ok().filter(|n| *n <= max))
 }
 
 fn url(text: &str) -> Result<Value, Why> {

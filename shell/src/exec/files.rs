@@ -7,7 +7,6 @@ use yoke_config::walk::has;
 use yoke_director::status::{Data, Reply, Request, Show};
 
 use crate::director::unexpected;
-use crate::exec::later;
 use crate::known::preview;
 use crate::out::Out;
 use crate::outcome::{Fail, Stop};
@@ -18,7 +17,7 @@ use crate::tty;
 /// `show running-config [all|diff|sanitized|SECTION]`. An open block is never part of it.
 pub(super) fn show_running(shell: &mut Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
     if has(values, "diff") {
-        return show_diff(shell, &[], out);
+        return show_diff(shell, out);
     }
     let tree = shell.refresh()?.tree;
     let text = if has(values, "all") {
@@ -60,10 +59,7 @@ pub(super) fn show_startup(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail>
 }
 
 /// `show configuration diff`. It says so when there is more than it shows.
-pub(super) fn show_diff(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
-    if !values.is_empty() {
-        return later("show configuration diff of revisions");
-    }
+pub(super) fn show_diff(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
     let lines = shell.director.lines(Show::Diff)?;
     let open = shell.open.as_ref().filter(|open| open.has_changes());
     if out.is_json() {
@@ -110,13 +106,7 @@ pub(super) fn show_rejected(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail
 }
 
 /// `configure terminal`.
-pub(super) fn configure(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
-    if has(values, "exclusive") {
-        return later("configure terminal exclusive");
-    }
-    if has(values, "revert") {
-        return later("configure terminal revert");
-    }
+pub(super) fn configure(shell: &mut Shell) -> Result<(), Fail> {
     shell.enter_configuration()?;
     if shell.terminal.interactive {
         tty::show("Enter configuration commands, one per line. End with CNTL/Z.\n");
@@ -126,12 +116,6 @@ pub(super) fn configure(shell: &mut Shell, values: &[Value]) -> Result<(), Fail>
 
 /// `configure replace SOURCE [force]`: shows what would change, asks, and makes it so.
 pub(super) fn replace(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
-    if has(values, "revert") {
-        return later("configure replace revert");
-    }
-    if !values.first().is_some_and(|value| value.is_kw("startup-config")) {
-        return later("configure replace of an archived revision");
-    }
     // The commands that lead back are the diff turned around; the director alone has both texts at one moment.
     let changes = shell.director.lines(Show::Diff)?;
     if changes.is_empty() {
@@ -197,21 +181,15 @@ pub(super) fn write_erase(shell: &mut Shell, values: &[Value]) -> Result<(), Fai
 }
 
 pub(super) fn copy(shell: &mut Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
-    let is = |at: usize, word: &str| values.get(at).is_some_and(|value| value.is_kw(word));
-    if is(0, "running-config") && is(1, "startup-config") {
+    if values.first().is_some_and(|value| value.is_kw("running-config")) {
         write_memory(shell, &[], out)
-    } else if is(0, "startup-config") && is(1, "running-config") {
-        discard(shell)
     } else {
-        later("copy of an archived revision")
+        discard(shell)
     }
 }
 
 /// `commit` in a block: applies it and stays.
 pub(super) fn commit(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
-    if has(values, "confirmed") {
-        return later("commit confirmed");
-    }
     shell.commit_block(has(values, "force"))
 }
 
