@@ -14,8 +14,8 @@ pub(crate) const RUN: &[&str] = &["qemu-system-x86", "ovmf"];
 /// What the tests need besides. `nginx-light`, `curl` and the others are the real counterparts, not stand-ins.
 pub(crate) const LAB: &[&str] = &[
     "qemu-system-x86",
-    "qemu-utils",
     "ovmf",
+    "cpio",
     "curl",
     "e2fsprogs",
     "iproute2",
@@ -23,9 +23,12 @@ pub(crate) const LAB: &[&str] = &[
     "iputils-ping",
     "nginx-light",
     "openssh-client",
+    "procps",
     "python3-venv",
+    "squashfs-tools",
     "sshpass",
     "tcpdump",
+    "util-linux",
 ];
 
 /// Ports of this machine that reach the box when it runs without root: SSH, and a VIP's web ports.
