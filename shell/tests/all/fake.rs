@@ -15,7 +15,9 @@ use yoke_director::status::{Data, LineKind, Refusal, RefusalKind, Reply, Request
 /// What the tests and the connections share.
 pub(crate) struct State {
     /// Every configuration there was; the last is running.
-    pub(crate) trees: Vec<Tree>,
+    trees: Vec<Tree>,
+    /// The last of them, typed.
+    config: Arc<Config>,
     /// Text of startup-config.
     pub(crate) startup: Option<String>,
     /// Clear text; the real director keeps hashes.
@@ -61,6 +63,7 @@ impl Director {
             startup: (!text.is_empty()).then(|| tree.print()),
             passwords: passwords.collect(),
             trees: vec![tree],
+            config: Arc::new(config),
             ssh_user: "admin".to_owned(),
             enable: None,
             messages: Vec::new(),
@@ -116,8 +119,13 @@ impl State {
         u64::try_from(self.trees.len()).unwrap()
     }
 
-    fn config(&self) -> Config {
-        Config::try_from(self.tree()).unwrap()
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config)
+    }
+
+    fn push(&mut self, tree: Tree) {
+        self.config = Arc::new(Config::try_from(&tree).unwrap());
+        self.trees.push(tree);
     }
 
     fn apply(&mut self, base: u64, lines: &[String], force: bool) -> Reply {
@@ -135,12 +143,14 @@ impl State {
         };
         let mut warnings: Vec<String> =
             self.tree().clone().edit_all(&edits).iter().map(|edit| format!("no such line: {}", edit.key)).collect();
-        let before = self.config().warnings;
+        let before = self.config();
         match Config::try_from(&merged) {
-            Ok(config) => warnings.extend(config.warnings.into_iter().filter(|warning| !before.contains(warning))),
+            Ok(config) => {
+                warnings.extend(config.warnings.into_iter().filter(|warning| !before.warnings.contains(warning)))
+            }
             Err(problems) => return refused(RefusalKind::NotApplied, problems.into_iter().map(|p| p.0).collect()),
         }
-        self.trees.push(merged);
+        self.push(merged);
         Reply::Applied { revision: self.revision(), warnings }
     }
 
@@ -159,8 +169,8 @@ impl State {
             ids: if root { (65534, 65534) } else { (1, 1) },
             privilege: caller.privilege,
             first_password: caller.user.is_empty() && self.passwords.is_empty(),
-            banner_login: config.banner_login.unwrap_or_default(),
-            banner_motd: config.banner_motd.unwrap_or_default(),
+            banner_login: config.banner_login.clone().unwrap_or_default(),
+            banner_motd: config.banner_motd.clone().unwrap_or_default(),
             exec_timeout_min: line.exec_timeout_min,
             length: line.length,
             width: line.width,
@@ -274,7 +284,7 @@ fn answer(state: &mut State, caller: &mut Caller, request: Request) -> Reply {
         }
         Request::Apply { base, lines, force } => state.apply(base, &lines, force),
         Request::Replace { text } => {
-            state.trees.push(load(&text).0);
+            state.push(load(&text).0);
             Reply::Applied { revision: state.revision(), warnings: Vec::new() }
         }
         Request::Save { .. } => {

@@ -45,7 +45,7 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
             state: "reachable".to_owned(),
         }]),
         Show::Version => Data::Version(version(state, &config)),
-        Show::Warnings => Data::Warnings(config.warnings),
+        Show::Warnings => Data::Warnings(config.warnings.clone()),
         Show::Startup | Show::Rejected | Show::Diff => Data::Lines(Vec::new()),
         Show::History => Data::History(Vec::new()),
         Show::Sessions => Data::Sessions(vec![SessionRow {
