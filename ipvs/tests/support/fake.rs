@@ -1,14 +1,16 @@
 //! A kernel made of a [`Table`]: it reads datagrams, does what they ask, queues answers as Linux does, and has faults when told to.
 //!
-//! It knows the refusals that follow from the table, and two more a test can provoke: a scheduler called `nosuch`, a lower threshold above the
-//! upper.
+//! What it holds and refuses is in [`state`]; here are datagrams and faults.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
+use ipvs::Table;
 use ipvs::socket::Transport;
 use ipvs::wire::{Envelope, Request};
-use ipvs::{Change, Destination, Entry, Refusal, Table};
+
+mod state;
+use state::State;
 
 const FAMILY: u16 = 0x23;
 const NLM_F_ACK: u16 = 4;
@@ -56,6 +58,7 @@ pub(crate) struct Fake {
     pub(crate) vanish_after_list: bool,
     /// The module is not there.
     pub(crate) absent: bool,
+    state: State,
     answers: usize,
     queue: VecDeque<Queued>,
 }
@@ -93,7 +96,15 @@ impl Fake {
             let service = entry.service;
             return self.answer(data(envelope, &Request::NewService(key, service)));
         }
-        let errno = self.change(&request).err().map_or(0, errno);
+        let single = match request {
+            Request::GetTimeouts => Some(data(envelope, &Request::SetTimeouts(self.state.timeouts))),
+            Request::GetInfo => Some(info(envelope)),
+            _ => None,
+        };
+        if let Some(answer) = single {
+            return self.answer(answer);
+        }
+        let errno = self.state.change(&mut self.table, &request).err().unwrap_or(0);
         if errno != 0 || envelope.flags & NLM_F_ACK != 0 {
             self.acknowledge(envelope, errno);
         }
@@ -123,6 +134,9 @@ impl Fake {
                 let destinations = entry.into_iter().flat_map(|entry| entry.destinations.iter());
                 destinations.map(|(key, d)| data(envelope, &Request::NewDestination(*of, *key, *d))).collect()
             }
+            Request::DumpDaemons => {
+                self.state.daemons.iter().map(|daemon| data(envelope, &Request::NewDaemon(*daemon))).collect()
+            }
             _ => Vec::new(),
         };
         for datagram in listed.chunks(3) {
@@ -132,38 +146,6 @@ impl Fake {
         if self.vanish_after_list && matches!(request, Request::DumpServices) {
             self.table = Table::default();
         }
-    }
-
-    fn change(&mut self, request: &Request) -> Result<(), Refusal> {
-        match request {
-            Request::NewService(_, service) | Request::SetService(_, service) if &*service.scheduler == "nosuch" => {
-                return Err(Refusal::NoSchedulerOrEngine);
-            }
-            Request::NewDestination(_, _, d) | Request::SetDestination(_, _, d)
-                if d.thresholds.lower > d.thresholds.upper =>
-            {
-                return Err(Refusal::OutOfRange);
-            }
-            _ => {}
-        }
-        let any = Destination::masquerade(0);
-        let change = match *request {
-            Request::NewService(key, service) => Change::AddService { key, service },
-            Request::SetService(key, to) => Change::EditService { key, from: to, to },
-            Request::DelService(key) => {
-                let entry = Entry { service: ipvs::Service::new("rr".parse().unwrap()), destinations: [].into() };
-                Change::RemoveService { key, entry }
-            }
-            Request::NewDestination(service, key, destination) => Change::AddDestination { service, key, destination },
-            Request::SetDestination(service, key, to) => Change::EditDestination { service, key, from: to, to },
-            Request::DelDestination(service, key) => Change::RemoveDestination { service, key, destination: any },
-            Request::Flush => {
-                self.table = Table::default();
-                return Ok(());
-            }
-            _ => return Ok(()),
-        };
-        self.table.apply(&change)
     }
 
     fn acknowledge(&mut self, envelope: Envelope, errno: i32) {
@@ -195,6 +177,12 @@ fn data(envelope: Envelope, as_new: &Request) -> Vec<u8> {
     out
 }
 
+/// Version 1.2.1, 4096 buckets: the one answer no request looks like.
+fn info(envelope: Envelope) -> Vec<u8> {
+    let attributes = [8, 0, 1, 0, 1, 2, 1, 0, 8, 0, 2, 0, 0, 16, 0, 0];
+    framed(FAMILY, 0, envelope.sequence, &[&[14, 1, 0, 0], &attributes[..]].concat())
+}
+
 fn acknowledgement(envelope: Envelope, errno: i32) -> Vec<u8> {
     // The header of the request follows, which no client looks at.
     framed(2, 0x100, envelope.sequence, &[&(-errno).to_ne_bytes()[..], &[0; HEADER]].concat())
@@ -210,16 +198,6 @@ fn framed(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
     out.extend_from_slice(&1234u32.to_ne_bytes());
     out.extend_from_slice(payload);
     out
-}
-
-fn errno(refusal: Refusal) -> i32 {
-    match refusal {
-        Refusal::ServiceExists | Refusal::DestinationExists => libc::EEXIST,
-        Refusal::NoService => libc::ESRCH,
-        Refusal::NoDestination | Refusal::NoSchedulerOrEngine => libc::ENOENT,
-        Refusal::OutOfRange => libc::ERANGE,
-        other => panic!("the fake never says {other}"),
-    }
 }
 
 impl Transport for &mut Fake {

@@ -95,6 +95,22 @@ pub(crate) fn destination() -> impl Strategy<Value = Destination> {
     })
 }
 
+/// The same with modules that a kernel has.
+fn known(service: Service) -> Service {
+    let scheduler = if service.one_packet { "mh" } else { "wlc" };
+    let engine = service.engine.map(|_| "sip".parse().unwrap());
+    Service { scheduler: scheduler.parse().unwrap(), engine, ..service }
+}
+
+/// The same as a kernel takes it.
+fn acceptable(destination: Destination) -> Destination {
+    let forward = match destination.forward {
+        Forward::Tunnel(Tunnel::Gue { port: 0, flags }) => Forward::Tunnel(Tunnel::Gue { port: 1, flags }),
+        other => other,
+    };
+    Destination { forward, weight: destination.weight & i32::MAX.unsigned_abs(), ..destination }
+}
+
 pub(crate) fn table() -> impl Strategy<Value = Table> {
     // Four services and four destinations to draw from: two tables have much in common.
     let services = (0..4u16).prop_map(|n| ServiceKey::Address {
@@ -104,8 +120,8 @@ pub(crate) fn table() -> impl Strategy<Value = Table> {
     });
     let destinations = (1..5u8).prop_map(|n| DestinationKey { address: [10, 0, 0, n].into(), port: 80 });
     // Few enough values that equal ones meet.
-    let few_services = prop_oneof![Just(Service::new("rr".parse().unwrap())), service(Family::V4)];
-    let few_destinations = prop_oneof![Just(Destination::masquerade(1)), destination()];
+    let few_services = prop_oneof![Just(Service::new("rr".parse().unwrap())), service(Family::V4).prop_map(known)];
+    let few_destinations = prop_oneof![Just(Destination::masquerade(1)), destination().prop_map(acceptable)];
     let entry = (few_services, btree_map(destinations, few_destinations, 0..5))
         .prop_map(|(service, destinations)| Entry { service, destinations });
     btree_map(services, entry, 0..5).prop_map(|services| Table { services })
