@@ -1,0 +1,275 @@
+//! The options of a line, taken one after the other as ipvsadm does: what came before can matter.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU32;
+
+use ipvs::{DestinationKey, Family, Netmask, Protocol, SchedulerFlags, ServiceKey};
+
+use crate::line::timeout;
+use crate::refuse::Failure;
+use crate::rules;
+use crate::text::{self, Names, Place};
+use crate::words::Flag;
+
+/// Where the service is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ServicePlace {
+    At(Protocol, Place),
+    Mark(NonZeroU32),
+}
+
+/// A scheduler flag by its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SchedulerFlag {
+    pub(crate) name: &'static str,
+    /// The scheduler it is of; `None` is any.
+    pub(crate) of: Option<&'static str>,
+    pub(crate) flag: SchedulerFlags,
+}
+
+const SCHEDULER_FLAGS: [SchedulerFlag; 7] = [
+    SchedulerFlag { name: "flag-1", of: None, flag: SchedulerFlags::FALLBACK },
+    SchedulerFlag { name: "flag-2", of: None, flag: SchedulerFlags::PORT },
+    SchedulerFlag { name: "flag-3", of: None, flag: SchedulerFlags::THREE },
+    SchedulerFlag { name: "sh-fallback", of: Some("sh"), flag: SchedulerFlags::FALLBACK },
+    SchedulerFlag { name: "sh-port", of: Some("sh"), flag: SchedulerFlags::PORT },
+    SchedulerFlag { name: "mh-fallback", of: Some("mh"), flag: SchedulerFlags::FALLBACK },
+    SchedulerFlag { name: "mh-port", of: Some("mh"), flag: SchedulerFlags::PORT },
+];
+
+fn scheduler_flags(text: &str) -> Result<Vec<SchedulerFlag>, Failure> {
+    let names = text.split(',').filter(|name| !name.is_empty());
+    let flag = |name| {
+        let known = SCHEDULER_FLAGS.into_iter().find(|flag| flag.name == name);
+        known.ok_or_else(|| Failure::Wrong(format!("invalid scheduler flag `{name}'")))
+    };
+    names.map(flag).collect()
+}
+
+/// What was given so far.
+pub(crate) struct Draft<'a> {
+    names: &'a Names,
+    /// Options by name.
+    pub(crate) given: BTreeSet<&'static str>,
+    flags: Vec<Flag>,
+    pub(crate) service: Option<ServicePlace>,
+    v6: bool,
+    server: Option<Place>,
+    pub(crate) scheduler: String,
+    pub(crate) scheduler_flags: Vec<SchedulerFlag>,
+    pub(crate) persistent: Option<u32>,
+    pub(crate) netmask: Option<Netmask>,
+    pub(crate) engine: String,
+    pub(crate) tunnel: String,
+    pub(crate) tunnel_port: u16,
+    pub(crate) weight: u32,
+    pub(crate) upper: u32,
+    pub(crate) lower: u32,
+    pub(crate) interface: Option<String>,
+    pub(crate) sync_id: u8,
+    pub(crate) max_length: Option<u16>,
+    pub(crate) group: Option<IpAddr>,
+    pub(crate) port: Option<u16>,
+    pub(crate) ttl: Option<u8>,
+}
+
+/// The most a name holds: ipvsadm cuts what is longer.
+const NAME_MAX: usize = 15;
+const ENGINE_MAX: usize = 16;
+/// UDP payload of the largest IP packet.
+const SYNC_MAXLEN_MAX: i64 = 65535 - 20 - 8;
+
+fn wrong<T>(text: impl Into<String>) -> Result<T, Failure> {
+    Err(Failure::Wrong(text.into()))
+}
+
+/// A number in a range that fits its type, or `illegal NAME specified`.
+fn ranged<T: TryFrom<i64>>(value: &str, min: i64, max: i64, name: &str) -> Result<T, Failure> {
+    let number = text::number(value, min, max).and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| Failure::Wrong(format!("illegal {name} specified")))
+}
+
+fn cut(text: &str, max: usize) -> String {
+    let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text[..end].to_owned()
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new(names: &'a Names) -> Self {
+        Self {
+            names,
+            given: BTreeSet::new(),
+            flags: Vec::new(),
+            service: None,
+            v6: false,
+            server: None,
+            scheduler: String::new(),
+            scheduler_flags: Vec::new(),
+            persistent: None,
+            netmask: None,
+            engine: String::new(),
+            tunnel: "ipip".into(),
+            tunnel_port: 0,
+            weight: 1,
+            upper: 0,
+            lower: 0,
+            interface: None,
+            sync_id: 0,
+            max_length: None,
+            group: None,
+            port: None,
+            ttl: None,
+        }
+    }
+
+    /// Whether a word was given.
+    pub(crate) fn has(&self, flag: Flag) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    /// Takes a word and its value.
+    ///
+    /// # Errors
+    /// When it was given before, or its value cannot be.
+    pub(crate) fn take(&mut self, flag: Flag, value: &str) -> Result<(), Failure> {
+        self.flags.push(flag);
+        if flag == Flag::Sort {
+            return Ok(());
+        }
+        let name = rules::option(flag);
+        if flag != Flag::V6 && !self.given.insert(name) {
+            return wrong(format!("multiple '{name}' options specified"));
+        }
+        match flag {
+            Flag::Tcp => self.take_service(Protocol::Tcp, value)?,
+            Flag::Udp => self.take_service(Protocol::Udp, value)?,
+            Flag::Sctp => self.take_service(Protocol::Sctp, value)?,
+            Flag::Mark => {
+                let mark = text::number(value, 1, u32::MAX.into()).and_then(|n| u32::try_from(n).ok());
+                let Some(mark) = mark.and_then(NonZeroU32::new) else {
+                    return wrong(format!("invalid fwmark value `{value}' specified"));
+                };
+                self.service = Some(ServicePlace::Mark(mark));
+            }
+            Flag::V6 => {
+                if !matches!(self.service, Some(ServicePlace::Mark(_))) {
+                    return wrong("-6 must follow -f\n");
+                }
+                self.v6 = true;
+                // A netmask given before is forgotten.
+                self.netmask = None;
+            }
+            Flag::Scheduler => self.scheduler = cut(value, NAME_MAX),
+            Flag::SchedulerFlags => self.scheduler_flags = scheduler_flags(value)?,
+            Flag::Engine => self.engine = cut(value, ENGINE_MAX),
+            Flag::Persistent => self.persistent = Some(timeout(value, 1)?),
+            Flag::Netmask => self.netmask = Some(self.read_netmask(value)?),
+            Flag::RealServer => {
+                let protocol = match self.service {
+                    Some(ServicePlace::At(protocol, _)) => protocol,
+                    Some(ServicePlace::Mark(_)) | None => Protocol::Tcp,
+                };
+                let Some(place) = self.names.place(value, protocol) else {
+                    return wrong("illegal real server address[:port] specified");
+                };
+                self.server = Some(place);
+            }
+            Flag::TunnelType => {
+                if !["ipip", "gue", "gre"].contains(&value) {
+                    return wrong("illegal tunnel type specified");
+                }
+                self.tunnel = value.into();
+            }
+            Flag::TunnelPort => self.tunnel_port = ranged(value, 1, 65535, "tunnel port")?,
+            Flag::Weight => self.weight = ranged(value, 0, i32::MAX.into(), "weight")?,
+            Flag::Upper => self.upper = ranged(value, 0, i32::MAX.into(), "u_threshold")?,
+            Flag::Lower => self.lower = ranged(value, 0, i32::MAX.into(), "l_threshold")?,
+            Flag::SyncId => self.sync_id = ranged(value, 0, 255, "syncid")?,
+            Flag::SyncMaxlen => self.max_length = Some(ranged(value, 1, SYNC_MAXLEN_MAX, "sync-maxlen")?),
+            Flag::McastInterface => self.interface = Some(cut(value, NAME_MAX)),
+            Flag::McastPort => self.port = Some(ranged(value, 1, 65535, "mcast-port")?),
+            Flag::McastTtl => self.ttl = Some(ranged(value, 1, 255, "mcast-ttl")?),
+            Flag::McastGroup => {
+                let (family, group) = if value.contains(':') {
+                    ("IPv6", value.parse().ok().filter(std::net::Ipv6Addr::is_multicast).map(IpAddr::V6))
+                } else {
+                    ("IPv4", value.parse().ok().filter(Ipv4Addr::is_multicast).map(IpAddr::V4))
+                };
+                if group.is_none() {
+                    return wrong(format!("invalid {family} mcast-group `{value}'"));
+                }
+                self.group = group;
+            }
+            Flag::OnePacket
+            | Flag::Gatewaying
+            | Flag::Ipip
+            | Flag::Masquerading
+            | Flag::TunnelNoChecksum
+            | Flag::TunnelChecksum
+            | Flag::TunnelRemoteChecksum
+            | Flag::Connection
+            | Flag::Timeout
+            | Flag::Daemon
+            | Flag::Stats
+            | Flag::Rate
+            | Flag::Exact
+            | Flag::Thresholds
+            | Flag::PersistentConn
+            | Flag::TunnelInfo
+            | Flag::Sort
+            | Flag::NoSort
+            | Flag::Numeric
+            | Flag::Json
+            | Flag::Full
+            | Flag::Replace
+            | Flag::DryRun => {}
+        }
+        Ok(())
+    }
+
+    fn take_service(&mut self, protocol: Protocol, value: &str) -> Result<(), Failure> {
+        let Some(place) = self.names.place(value, protocol) else {
+            return wrong("illegal virtual server address[:port] specified");
+        };
+        self.service = Some(ServicePlace::At(protocol, place));
+        self.v6 = place.address.is_ipv6();
+        if self.v6 {
+            self.netmask = None;
+        }
+        Ok(())
+    }
+
+    /// The family is that of the service given so far, IPv4 before one is.
+    fn read_netmask(&self, value: &str) -> Result<Netmask, Failure> {
+        if self.v6 {
+            let length = u8::try_from(text::leading_number(value)).ok().filter(|length| (1..=128).contains(length));
+            return length.map(Netmask::V6).ok_or_else(|| Failure::Wrong("illegal ipv6 netmask specified".into()));
+        }
+        let mask = text::ipv4(value).map(Netmask::V4);
+        mask.ok_or_else(|| Failure::Wrong("illegal virtual server persistent mask specified".into()))
+    }
+
+    /// The service.
+    pub(crate) fn key(&self) -> Result<ServiceKey, Failure> {
+        match self.service {
+            Some(ServicePlace::At(protocol, Place { address, port })) => {
+                Ok(ServiceKey::Address { protocol, address, port: port.unwrap_or(0) })
+            }
+            Some(ServicePlace::Mark(mark)) => {
+                Ok(ServiceKey::Mark { mark, family: if self.v6 { Family::V6 } else { Family::V4 } })
+            }
+            None => wrong("a service-address is missing"),
+        }
+    }
+
+    /// The server, on the service's port when it has none.
+    pub(crate) fn server(&self) -> Result<DestinationKey, Failure> {
+        let Some(Place { address, port }) = self.server else { return wrong("a real-server is missing") };
+        let of_service = match self.service {
+            Some(ServicePlace::At(_, place)) => place.port.unwrap_or(0),
+            Some(ServicePlace::Mark(_)) | None => 0,
+        };
+        Ok(DestinationKey { address, port: port.unwrap_or(of_service) })
+    }
+}

@@ -1,0 +1,283 @@
+//! Listings, byte for byte as ipvsadm 1.31 prints them, but for two faults of it: a server's counters do not wrap round at 32 bits, and no name
+//! is asked of the network.
+
+use std::io::{self, Write};
+
+use ipvs::connections::Connection;
+use ipvs::{
+    Daemon, Forward, Info, Netmask, ObservedDestination, ObservedService, Protocol, SchedulerFlags, Service,
+    ServiceKey, Stats, Timeouts, Tunnel, TunnelFlags,
+};
+
+use crate::line::Columns;
+use crate::text::{self, Names};
+
+/// The protocol of a service by mark: ports have no names there.
+pub(crate) const NO_PROTOCOL: Protocol = Protocol::Other(0);
+/// The longest IPv4 name a column shows; IPv6 names push the others along.
+const NAME_MAX: usize = 28;
+
+/// How names and numbers are written.
+pub(crate) struct Style<'a> {
+    pub(crate) names: &'a Names,
+    pub(crate) numeric: bool,
+    /// Large numbers in full.
+    pub(crate) exact: bool,
+}
+
+impl Style<'_> {
+    fn place(&self, at: std::net::IpAddr, port: u16, protocol: Protocol) -> String {
+        if self.numeric { text::numeric(at, port) } else { self.names.named(at, port, protocol) }
+    }
+
+    fn column(&self, at: std::net::IpAddr, port: u16, protocol: Protocol) -> String {
+        let name = self.place(at, port, protocol);
+        if at.is_ipv4() { name.chars().take(NAME_MAX).collect() } else { name }
+    }
+
+    /// ` %8u`, or thousands, millions and so on from a hundred million.
+    fn large(&self, number: u64) -> String {
+        if self.exact {
+            return plain(number);
+        }
+        match number {
+            0..100_000_000 => plain(number),
+            100_000_000..1_000_000_000 => format!("{:>8}K", number / 1_000),
+            1_000_000_000..100_000_000_000 => format!("{:>8}M", number / 1_000_000),
+            100_000_000_000..100_000_000_000_000 => format!("{:>8}G", number / 1_000_000_000),
+            _ => format!("{:>8}T", number / 1_000_000_000_000),
+        }
+    }
+}
+
+fn plain(number: u64) -> String {
+    format!(" {number:>8}")
+}
+
+/// The first line of a listing of the whole table.
+pub(crate) fn title(out: &mut impl Write, info: &Info) -> io::Result<()> {
+    let (major, minor, patch) = info.version;
+    writeln!(out, "IP Virtual Server version {major}.{minor}.{patch} (size={})", info.table_size)
+}
+
+/// The two lines over the columns.
+pub(crate) fn head(out: &mut impl Write, columns: Columns) -> io::Result<()> {
+    const SERVER: &str = "  -> RemoteAddress:Port";
+    let (service, server) = match columns {
+        Columns::Stats => ("              Conns   InPkts  OutPkts  InBytes OutBytes", ""),
+        Columns::Rate => ("                CPS    InPPS   OutPPS    InBPS   OutBPS", ""),
+        Columns::Thresholds => ("           Uthreshold Lthreshold ActiveConn InActConn ", ""),
+        Columns::PersistentConn => ("           Weight    PersistConn ActiveConn InActConn ", ""),
+        Columns::Usual => ("Scheduler Flags", "           Forward Weight ActiveConn InActConn"),
+        Columns::TunnelInfo => ("Scheduler Flags", "           Forward TunnelInfo    Weight ActiveConn InActConn"),
+    };
+    writeln!(out, "Prot LocalAddress:Port {service}\n{SERVER}{server}")
+}
+
+/// A service and its servers.
+pub(crate) fn service(
+    out: &mut impl Write,
+    style: &Style<'_>,
+    columns: Columns,
+    service: &ObservedService,
+    destinations: &[ObservedDestination],
+) -> io::Result<()> {
+    let (protocol, name) = match service.key {
+        ServiceKey::Address { protocol, address, port } => (protocol, style.column(address, port, protocol)),
+        ServiceKey::Mark { mark, family } => (NO_PROTOCOL, mark_name(mark.get(), family)),
+    };
+    let kind = if matches!(service.key, ServiceKey::Mark { .. }) { "FWM" } else { protocol_name(protocol) };
+    let name = format!("{kind:<4} {name}");
+    match columns {
+        Columns::Stats => writeln!(out, "{name:<33}{}", counters(style, &service.stats))?,
+        Columns::Rate => writeln!(out, "{name:<33}{}", rates(style, &service.stats, Style::large))?,
+        Columns::Usual | Columns::Thresholds | Columns::PersistentConn | Columns::TunnelInfo => {
+            writeln!(out, "{name}{}", options(&service.service))?;
+        }
+    }
+    for destination in destinations {
+        let name = style.column(destination.key.address, destination.key.port, protocol);
+        self::destination(out, style, columns, &name, destination)?;
+    }
+    Ok(())
+}
+
+fn destination(
+    out: &mut impl Write,
+    style: &Style<'_>,
+    columns: Columns,
+    name: &str,
+    d: &ObservedDestination,
+) -> io::Result<()> {
+    let ObservedDestination { destination, active, inactive, persistent, stats, .. } = d;
+    let (weight, forward) = (destination.weight, forward_name(destination.forward));
+    let name = format!("  -> {name:<28}");
+    match columns {
+        Columns::Stats => writeln!(out, "{name}{}", counters(style, stats)),
+        // Of a server's rates only bytes are shortened.
+        Columns::Rate => writeln!(out, "{name}{}", rates(style, stats, |_, number| plain(number))),
+        Columns::Thresholds => {
+            let thresholds = destination.thresholds;
+            writeln!(out, "{name} {:<10} {:<10} {active:<10} {inactive:<10}", thresholds.upper, thresholds.lower)
+        }
+        Columns::PersistentConn => {
+            writeln!(out, "{name} {weight:<9} {persistent:<11} {active:<10} {inactive:<10}")
+        }
+        Columns::TunnelInfo => {
+            let tunnel = tunnel_info(destination.forward);
+            writeln!(out, "{name} {forward:<7} {tunnel:<13} {weight:<6} {active:<10} {inactive:<10}")
+        }
+        Columns::Usual => writeln!(out, "{name} {forward:<7} {weight:<6} {active:<10} {inactive:<10}"),
+    }
+}
+
+fn counters(style: &Style<'_>, stats: &Stats) -> String {
+    let Stats { connections, packets_in, packets_out, bytes_in, bytes_out, .. } = *stats;
+    [connections, packets_in, packets_out, bytes_in, bytes_out].map(|number| style.large(number)).concat()
+}
+
+fn rates<'a>(style: &'a Style<'a>, stats: &Stats, count: impl Fn(&'a Style<'a>, u64) -> String) -> String {
+    let rates = stats.rates;
+    let counts = [rates.connections, rates.packets_in, rates.packets_out].map(|number| count(style, number));
+    let bytes = [rates.bytes_in, rates.bytes_out].map(|number| style.large(number));
+    counts.concat() + &bytes.concat()
+}
+
+/// A mark as a signed number, as `%d` has it.
+pub(crate) fn mark_name(mark: u32, family: ipvs::Family) -> String {
+    match family {
+        ipvs::Family::V4 => format!("{}", mark.cast_signed()),
+        ipvs::Family::V6 => format!("{} IPv6", mark.cast_signed()),
+    }
+}
+
+fn protocol_name(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "TCP",
+        Protocol::Udp => "UDP",
+        Protocol::Sctp => "SCTP",
+        Protocol::Other(_) => "IP",
+    }
+}
+
+fn forward_name(forward: Forward) -> &'static str {
+    match forward {
+        Forward::Masquerade => "Masq",
+        Forward::Local => "Local",
+        Forward::Tunnel(_) => "Tunnel",
+        Forward::DirectRoute => "Route",
+        Forward::Bypass => "Bypass",
+        Forward::Other(_) => "Unknown",
+    }
+}
+
+fn tunnel_info(forward: Forward) -> String {
+    let checksum = |flags: TunnelFlags| {
+        if flags.contains(TunnelFlags::CHECKSUM) {
+            "+c"
+        } else if flags.contains(TunnelFlags::REMOTE_CHECKSUM) {
+            "r+c"
+        } else {
+            "-c"
+        }
+    };
+    match forward {
+        Forward::Tunnel(Tunnel::Ipip) => "ipip".into(),
+        Forward::Tunnel(Tunnel::Gue { port, flags }) => format!("gue:{port}:{}", checksum(flags)),
+        Forward::Tunnel(Tunnel::Gre { flags }) => format!("gre:{}", checksum(flags)),
+        Forward::Tunnel(Tunnel::Other { .. })
+        | Forward::Masquerade
+        | Forward::Local
+        | Forward::DirectRoute
+        | Forward::Bypass
+        | Forward::Other(_) => "n/a".into(),
+    }
+}
+
+fn options(service: &Service) -> String {
+    let mut text = format!(" {}", service.scheduler);
+    if service.scheduler_flags != SchedulerFlags::NONE {
+        text += &format!(" ({})", scheduler_flags(service));
+    }
+    if let Some(persistence) = service.persistence {
+        text += &format!(" persistent {}", persistence.timeout);
+        if let Some(mask) = mask(persistence.netmask) {
+            text += &format!(" mask {mask}");
+        }
+        if let Some(engine) = service.engine {
+            text += &format!(" pe {engine}");
+        }
+    }
+    if service.one_packet {
+        text += " ops";
+    }
+    text
+}
+
+/// A netmask that is not that of a host.
+pub(crate) fn mask(netmask: Netmask) -> Option<String> {
+    if netmask == Netmask::host(netmask.family()) {
+        return None;
+    }
+    Some(match netmask {
+        Netmask::V4(mask) => mask.to_string(),
+        Netmask::V6(length) => length.to_string(),
+    })
+}
+
+/// The flags under the names the scheduler gives them; `sh` and `mh` have none for the third.
+pub(crate) fn scheduler_flags(service: &Service) -> String {
+    let names = match &*service.scheduler {
+        "sh" => ["sh-fallback", "sh-port", ""],
+        "mh" => ["mh-fallback", "mh-port", ""],
+        _ => ["flag-1", "flag-2", "flag-3"],
+    };
+    let flags = [SchedulerFlags::FALLBACK, SchedulerFlags::PORT, SchedulerFlags::THREE];
+    let given =
+        names.into_iter().zip(flags).filter(|(name, flag)| !name.is_empty() && service.scheduler_flags.contains(*flag));
+    given.map(|(name, _)| name).collect::<Vec<_>>().join(",")
+}
+
+/// The two lines over the connections.
+pub(crate) fn connections_head(out: &mut impl Write, engine: bool) -> io::Result<()> {
+    let more = if engine { "        pe name          pe_data" } else { "" };
+    let columns = "pro expire state       source             virtual            destination";
+    writeln!(out, "IPVS connection entries\n{columns}{more}")
+}
+
+/// A connection.
+pub(crate) fn connection(
+    out: &mut impl Write,
+    style: &Style<'_>,
+    engine: bool,
+    connection: &Connection<'_>,
+) -> io::Result<()> {
+    let Connection { protocol, client, service, destination, state, expires, .. } = *connection;
+    let place = |at: std::net::SocketAddr| style.place(at.ip(), at.port(), protocol);
+    let expires = format!("{:02}:{:02}", expires / 60, expires % 60);
+    let (kind, client, service, destination) =
+        (protocol_name(protocol), place(client), place(service), place(destination));
+    write!(out, "{kind:<3} {expires:<6} {state:<11} {client:<18} {service:<18} ")?;
+    match connection.engine {
+        Some((name, data)) if engine => writeln!(out, "{destination:<16} {name:<18} {data}"),
+        Some(_) | None => writeln!(out, "{destination}"),
+    }
+}
+
+/// The timeouts.
+pub(crate) fn timeouts(out: &mut impl Write, timeouts: &Timeouts) -> io::Result<()> {
+    let Timeouts { tcp, tcp_fin, udp } = timeouts;
+    writeln!(out, "Timeout (tcp tcpfin udp): {tcp} {tcp_fin} {udp}")
+}
+
+/// A sync daemon.
+pub(crate) fn daemon(out: &mut impl Write, daemon: &Daemon) -> io::Result<()> {
+    let Daemon { role, interface, sync_id, .. } = daemon;
+    let max_length = daemon.max_length.unwrap_or(0);
+    let group = daemon.group.map_or_else(|| "0.0.0.0".into(), text::address);
+    let (port, ttl) = (daemon.port.unwrap_or(0), daemon.ttl.unwrap_or(0));
+    writeln!(
+        out,
+        "{role} sync daemon (mcast={interface}, syncid={sync_id}, maxlen={max_length}, group={group}, port={port}, ttl={ttl})"
+    )
+}

@@ -1,0 +1,90 @@
+//! ipvsadm: the words, listings, refusals and exit statuses of ipvsadm 1.31, on the `ipvs` crate.
+//!
+//! A drop-in: where scripts, init files and people use the original, this can stand in its place. What is the same was found by running the
+//! original in a virtual machine; its output is kept in `tests/ipvsadm` and compared byte by byte.
+//!
+//! What is different, on purpose:
+//! - names come from `/etc/hosts` and `/etc/services`; no resolver is asked, so a listing never waits for a name server;
+//! - `-h` and `-v` answer without a kernel that has IPVS;
+//! - a server's counters do not wrap round at 32 bits in `--stats` and `--rate`;
+//! - `-R` sends many requests at once;
+//! - and what the original lacks: `-L --json`, `-S --full`, `-R --replace [--dry-run]`.
+
+mod draft;
+mod help;
+mod json;
+mod line;
+mod list;
+mod order;
+mod refuse;
+mod restore;
+mod rules;
+mod run;
+mod save;
+mod text;
+mod words;
+
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use ipvs::{Client, Error, Refusal};
+
+use crate::line::Line;
+use crate::refuse::{Failure, failed};
+use crate::run::Io;
+use crate::text::Names;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let names = Names::load();
+    let mut out = BufWriter::new(io::stdout().lock());
+    let mut err = io::stderr().lock();
+    let mut input = io::stdin().lock();
+    let mut io = Io {
+        input: &mut input,
+        out: &mut out,
+        err: &mut err,
+        names: &names,
+        connections: Path::new("/proc/net/ip_vs_conn"),
+    };
+    let done = done(&arguments, &mut io);
+    let flushed = out.flush().map_err(Failure::Io);
+    match done.and(flushed) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Who reads has had enough.
+        Err(Failure::Io(error)) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nobody is left to tell when this fails.
+            let _ = writeln!(err, "{failure}");
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn done(arguments: &[String], io: &mut Io<'_>) -> Result<(), Failure> {
+    let line = line::read(arguments, io.names)?;
+    let mut client = match open() {
+        Ok(client) => client,
+        Err(_) if line == Line::Help => return Ok(write!(io.out, "{}", help::HELP)?),
+        Err(_) if line == Line::Version => return Ok(writeln!(io.out, "{}", help::version(None))?),
+        Err(failure) => return Err(failure),
+    };
+    run::line(&mut client, io, &line)
+}
+
+/// Opens the kernel and asks it something, which tells whether it lets us.
+fn open() -> Result<Client, Failure> {
+    let mut client = Client::open().map_err(|error| failed(&error))?;
+    match client.info() {
+        Ok(_) => Ok(client),
+        Err(error @ Error::Refused { refusal: Refusal::NotPermitted, .. }) => {
+            Err(Failure::NoKernel(failed(&error).to_string()))
+        }
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod tests;

@@ -1,0 +1,169 @@
+//! Lines from standard input.
+//!
+//! Plain, as ipvsadm does it: lines in order; what the kernel refuses is said and gone past; a line that cannot be read ends it, and those
+//! before it are done. Only that requests which follow each other go to the kernel together, many in one send.
+//!
+//! With `--replace` the input is the whole table as it shall be: lines are first read to the end, then compared with the kernel's table, and the
+//! difference is written; what cannot be written is taken back. `--dry-run` says what would be written.
+
+use ipvs::socket::Transport;
+use ipvs::wire::Request;
+use ipvs::{Change, Client, Destination, Entry, Error, Refusal, Table, plan};
+
+use crate::line::{self, Line};
+use crate::refuse::{Failure, failed};
+use crate::run::Io;
+
+/// Words of a line; `ipvsadm` may come first.
+fn words(text: &str) -> Vec<String> {
+    let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    if words.first().is_some_and(|first| first == "ipvsadm") {
+        words.remove(0);
+    }
+    words
+}
+
+/// Reads and does lines.
+///
+/// # Errors
+/// When a line cannot be read.
+pub(crate) fn lines<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>) -> Result<(), Failure> {
+    let mut waiting: Vec<Request> = Vec::new();
+    let mut text = String::new();
+    loop {
+        text.clear();
+        if io.input.read_line(&mut text)? == 0 {
+            return send(client, io, &mut waiting);
+        }
+        let words = words(&text);
+        if words.is_empty() {
+            continue;
+        }
+        let line = match line::read(&words, io.names) {
+            // Restoring within restoring is no command.
+            Ok(Line::Restore { .. }) => Err(Failure::Usage),
+            other => other,
+        };
+        match line {
+            Ok(Line::Ask(request)) => waiting.push(request),
+            Ok(line) => {
+                send(client, io, &mut waiting)?;
+                match crate::run::line(client, io, &line) {
+                    Err(failure @ Failure::Refused(_)) => writeln!(io.err, "{failure}")?,
+                    other => other?,
+                }
+            }
+            Err(failure) => {
+                send(client, io, &mut waiting)?;
+                return Err(failure);
+            }
+        }
+    }
+}
+
+/// Sends what waits. Refusals are said; what comes after them is sent all the same.
+fn send<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>, waiting: &mut Vec<Request>) -> Result<(), Failure> {
+    let mut rest = waiting.as_slice();
+    while let Err(error) = client.execute(rest) {
+        for (_, error) in &error.failed {
+            writeln!(io.err, "{}", failed(error))?;
+        }
+        if !error.failed.iter().all(|(_, error)| matches!(error, Error::Refused { .. })) {
+            return Err(failed(error.first()));
+        }
+        let last = error.failed.iter().map(|(place, _)| *place).chain(error.done.iter().copied()).max();
+        rest = rest.get(last.map_or(0, |last| last + 1)..).unwrap_or(&[]);
+    }
+    waiting.clear();
+    Ok(())
+}
+
+/// Makes the table what the lines say.
+///
+/// # Errors
+/// When a line cannot be read or contradicts those before it; nothing is written then. When the kernel refuses; what was written is taken back.
+pub(crate) fn replace<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>, dry_run: bool) -> Result<(), Failure> {
+    let (table, others) = wanted(io)?;
+    let actual = client.observe().map_err(|error| failed(&error))?;
+    let changes = plan(&actual, &table);
+    if dry_run {
+        for change in &changes {
+            writeln!(io.out, "{change}")?;
+        }
+        for request in &others {
+            writeln!(io.out, "{request}")?;
+        }
+        return Ok(());
+    }
+    if let Err(error) = client.apply(&changes) {
+        writeln!(io.err, "{error}")?;
+        if let Err(error) = client.apply(&error.undo(&changes)) {
+            writeln!(io.err, "and it cannot be taken back: {error}")?;
+        }
+        return Err(failed(error.first()));
+    }
+    for request in &others {
+        match client.request(request) {
+            Err(error) if error.refusal() != Some(Refusal::DaemonRunning) => return Err(failed(&error)),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The table that lines make of an empty one, and what else they ask.
+fn wanted(io: &mut Io<'_>) -> Result<(Table, Vec<Request>), Failure> {
+    let mut table = Table::default();
+    let mut others = Vec::new();
+    let mut text = String::new();
+    for number in 1.. {
+        text.clear();
+        if io.input.read_line(&mut text)? == 0 {
+            break;
+        }
+        let words = words(&text);
+        if words.is_empty() {
+            continue;
+        }
+        let wrong = |problem: &dyn std::fmt::Display| Failure::Wrong(format!("line {number}: {problem}"));
+        match line::read(&words, io.names) {
+            Ok(Line::Ask(request @ (Request::SetTimeouts(_) | Request::NewDaemon(_)))) => others.push(request),
+            Ok(Line::Ask(Request::Flush)) => table = Table::default(),
+            Ok(Line::Ask(request)) => match change(&request) {
+                Some(change) => table.apply(&change).map_err(|refusal| wrong(&refusal))?,
+                None => return Err(wrong(&"only commands that make a table can replace one")),
+            },
+            Ok(_) => return Err(wrong(&"only commands that make a table can replace one")),
+            Err(failure) => return Err(wrong(&failure)),
+        }
+    }
+    Ok((table, others))
+}
+
+/// A request as a change to a table. What a change remembers of before is not looked at.
+fn change(request: &Request) -> Option<Change> {
+    Some(match *request {
+        Request::NewService(key, service) => Change::AddService { key, service },
+        Request::SetService(key, to) => Change::EditService { key, from: to, to },
+        Request::DelService(key) => {
+            let service = ipvs::Service::new("none".parse().ok()?);
+            Change::RemoveService { key, entry: Entry { service, destinations: [].into() } }
+        }
+        Request::NewDestination(service, key, destination) => Change::AddDestination { service, key, destination },
+        Request::SetDestination(service, key, to) => Change::EditDestination { service, key, from: to, to },
+        Request::DelDestination(service, key) => {
+            Change::RemoveDestination { service, key, destination: Destination::masquerade(0) }
+        }
+        Request::GetService(_)
+        | Request::DumpServices
+        | Request::DumpDestinations(_)
+        | Request::NewDaemon(_)
+        | Request::DelDaemon(_)
+        | Request::DumpDaemons
+        | Request::SetTimeouts(_)
+        | Request::GetTimeouts
+        | Request::GetInfo
+        | Request::Zero(_)
+        | Request::Flush => return None,
+    })
+}

@@ -1,0 +1,221 @@
+//! Numbers, addresses and names, as the C library reads and writes them.
+//!
+//! Names come from `/etc/hosts` and `/etc/services` and from nowhere else: no question leaves the machine because a table is listed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipvs::Protocol;
+
+/// A decimal number as `strtol` reads it, with nothing after it, from `min` to `max`.
+pub(crate) fn number(text: &str, min: i64, max: i64) -> Option<i64> {
+    let text = text.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\x0b');
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let value: i64 = text.parse().ok()?;
+    (min..=max).contains(&value).then_some(value)
+}
+
+/// The number a text begins with, as `atoi` reads it; 0 when it begins with none.
+pub(crate) fn leading_number(text: &str) -> i64 {
+    let text = text.trim_start();
+    let sign = text.len() - text.trim_start_matches(['+', '-']).len();
+    let digits = text[sign.min(1)..].bytes().take_while(u8::is_ascii_digit).count();
+    text[..sign.min(1) + digits].parse().unwrap_or(0)
+}
+
+/// An IPv4 address in any form `inet_aton` takes: one to four parts, decimal, octal or hexadecimal, the last filling what is left.
+pub(crate) fn ipv4(text: &str) -> Option<Ipv4Addr> {
+    let parts: Vec<u32> = text.split('.').map(part).collect::<Option<_>>()?;
+    let (&last, first) = parts.split_last()?;
+    let mut bits = 0u32;
+    for (place, &byte) in first.iter().enumerate() {
+        if byte > 255 || place > 2 {
+            return None;
+        }
+        bits |= byte << (24 - 8 * place);
+    }
+    let room = u32::MAX.checked_shr(u32::try_from(8 * first.len()).ok()?).unwrap_or(0);
+    (last <= room).then(|| Ipv4Addr::from_bits(bits | last))
+}
+
+fn part(text: &str) -> Option<u32> {
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => (hex, 16),
+        None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
+        None => (text, 10),
+    };
+    // from_str_radix would take a sign.
+    if !digits.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return None;
+    }
+    u32::from_str_radix(digits, radix).ok()
+}
+
+/// An address as `inet_ntop` writes it. It differs from Rust in one case: `::1.2.3.4`.
+pub(crate) fn address(address: IpAddr) -> String {
+    if let IpAddr::V6(v6) = address {
+        let segments = v6.segments();
+        if segments[..6] == [0; 6] && segments[6] != 0 {
+            let [.., a, b, c, d] = v6.octets();
+            return format!("::{a}.{b}.{c}.{d}");
+        }
+    }
+    address.to_string()
+}
+
+/// Where a service or a server is, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) address: IpAddr,
+    /// `None` when none was typed.
+    pub(crate) port: Option<u16>,
+}
+
+/// Names of hosts and services.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// By address, the first name of the first line that has it.
+    hosts: BTreeMap<IpAddr, String>,
+    /// By name, IPv4 only: ipvsadm resolves no other.
+    addresses: BTreeMap<String, Ipv4Addr>,
+    /// By port and protocol.
+    services: BTreeMap<(u16, String), String>,
+    /// By name or alias, and protocol.
+    ports: BTreeMap<(String, String), u16>,
+}
+
+impl Names {
+    /// Those of this machine. A file that is not there has none.
+    pub(crate) fn load() -> Self {
+        let read = |path| fs::read_to_string(path).unwrap_or_default();
+        Self::parse(&read("/etc/hosts"), &read("/etc/services"))
+    }
+
+    pub(crate) fn parse(hosts: &str, services: &str) -> Self {
+        let mut names = Self::default();
+        for line in hosts.lines() {
+            let mut words = words(line);
+            let Some(address) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else { continue };
+            for (place, name) in words.enumerate() {
+                if place == 0 {
+                    names.hosts.entry(address).or_insert_with(|| name.to_owned());
+                }
+                if let IpAddr::V4(v4) = address {
+                    names.addresses.entry(name.to_owned()).or_insert(v4);
+                }
+            }
+        }
+        for line in services.lines() {
+            let mut words = words(line);
+            let Some(name) = words.next() else { continue };
+            let Some((port, protocol)) = words.next().and_then(|word| word.split_once('/')) else { continue };
+            let Ok(port) = port.parse() else { continue };
+            names.services.entry((port, protocol.to_owned())).or_insert_with(|| name.to_owned());
+            for name in [name].into_iter().chain(words) {
+                names.ports.entry((name.to_owned(), protocol.to_owned())).or_insert(port);
+            }
+        }
+        names
+    }
+
+    /// Reads `host[:port]`, `[v6]:port` or a bare IPv6 address.
+    pub(crate) fn place(&self, text: &str, protocol: Protocol) -> Option<Place> {
+        if let Some(rest) = text.strip_prefix('[') {
+            let (host, port) = rest.split_once("]:")?;
+            let address = IpAddr::V6(host.parse().ok()?);
+            return Some(Place { address, port: Some(self.port(port, protocol)?) });
+        }
+        if let Ok(v6) = text.parse::<Ipv6Addr>() {
+            return Some(Place { address: v6.into(), port: None });
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(self.port(port, protocol)?)),
+            None => (text, None),
+        };
+        let address = ipv4(host).or_else(|| self.addresses.get(host).copied())?;
+        Some(Place { address: address.into(), port })
+    }
+
+    fn port(&self, text: &str, protocol: Protocol) -> Option<u16> {
+        match number(text, 0, u16::MAX.into()) {
+            Some(port) => u16::try_from(port).ok(),
+            None => self.ports.get(&(text.to_owned(), protocol.to_string())).copied(),
+        }
+    }
+
+    /// Writes `host:port` or `[host]:port`, with names where there are any.
+    pub(crate) fn named(&self, at: IpAddr, port: u16, protocol: Protocol) -> String {
+        let host = self.hosts.get(&at).cloned().unwrap_or_else(|| address(at));
+        let service = self.services.get(&(port, protocol.to_string()));
+        let port = service.cloned().unwrap_or_else(|| port.to_string());
+        if at.is_ipv6() { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split('#').next().unwrap_or_default().split_whitespace()
+}
+
+/// Writes `address:port` or `[address]:port` in digits.
+pub(crate) fn numeric(at: IpAddr, port: u16) -> String {
+    if at.is_ipv6() { format!("[{}]:{port}", address(at)) } else { format!("{at}:{port}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_in_every_form_of_inet_aton() {
+        let read = |text| ipv4(text).map(|a| a.to_string());
+        assert_eq!(read("10.0.0.1").as_deref(), Some("10.0.0.1"));
+        assert_eq!(read("10.1").as_deref(), Some("10.0.0.1"));
+        assert_eq!(read("10.1.258").as_deref(), Some("10.1.1.2"));
+        assert_eq!(read("167772162").as_deref(), Some("10.0.0.2"));
+        assert_eq!(read("0x0a000003").as_deref(), Some("10.0.0.3"));
+        assert_eq!(read("010.0.0.4").as_deref(), Some("8.0.0.4"));
+        assert_eq!(read("255.255.255").as_deref(), Some("255.255.0.255"));
+        for bad in ["", "10.0.0.300", "256.1", "1.2.3.4.5", "10.0.0.", "+1.2.3.4", "1.2.65536", "4294967296", "0x"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_as_inet_ntop_writes_them() {
+        for text in ["::1.2.3.4", "::ffff:1.2.3.4", "::1", "::", "1:0:0:2::3", "1:0:2:3:4:5:6:7", "10.0.0.1"] {
+            assert_eq!(address(text.parse().unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn numbers_as_strtol_and_atoi_read_them() {
+        assert_eq!(number(" +5", 0, 9), Some(5));
+        assert_eq!(number("010", 0, 99), Some(10));
+        for bad in ["", "5x", "0x10", "10", "-1", "+-5", "99999999999999999999"] {
+            assert_eq!(number(bad, 0, 9), None, "{bad}");
+        }
+        assert_eq!([" 64", "+64", "64x", "", "-3", "x", "+-3"].map(leading_number), [64, 64, 64, 0, -3, 0, 0]);
+    }
+
+    #[test]
+    fn names_both_ways() {
+        let hosts = "127.0.0.1 localhost\n10.0.0.1 vip.example vip # x\nfd00::1 six\n10.0.0.1 other\n";
+        let names = Names::parse(hosts, "http 80/tcp www\ndomain 53/udp\n# c\n");
+        let (tcp, udp) = (Protocol::Tcp, Protocol::Udp);
+        assert_eq!(names.named([10, 0, 0, 1].into(), 80, tcp), "vip.example:http");
+        assert_eq!(names.named([10, 0, 0, 1].into(), 80, udp), "vip.example:80");
+        assert_eq!(names.named("fd00::1".parse().unwrap(), 53, udp), "[six]:domain");
+        assert_eq!(names.place("vip:www", tcp).map(|p| p.port), Some(Some(80)));
+        assert_eq!(names.place("vip:www", udp), None);
+        assert_eq!(names.place("six:80", tcp), None);
+        assert_eq!(names.place("[six]:80", tcp), None);
+        assert_eq!(names.place("[fd00::2]", tcp), None);
+        assert_eq!(names.place("fd00::1:80", tcp).map(|p| p.port), Some(None));
+        assert_eq!(names.place(":80", tcp), None);
+        assert_eq!(names.place("10.0.0.8:", tcp), None);
+    }
+}
