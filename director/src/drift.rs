@@ -41,7 +41,7 @@ impl Drift {
         }
         let times = if self.times == 1 { "once".to_owned() } else { format!("{} times", self.times) };
         vec![format!(
-            "ipvs: another program changed the kernel's table ({times} in the last hour), {} differences were put right",
+            "ipvs: another program changed the kernel's table ({times} in the last hour), put right: {}",
             self.changes
         )]
     }
@@ -61,10 +61,7 @@ pub(crate) fn resync(director: &Director) {
                 let ours = !state.notes.of(Source::Kernel).is_empty();
                 state.refused = outcome.refused;
                 if outcome.changes > 0 && !ours && state.drift.seen(outcome.changes, now) {
-                    log::warn!(
-                        "ipvs: another program changed the kernel's table, {} differences put right",
-                        outcome.changes
-                    );
+                    log::warn!("ipvs: another program changed the kernel's table, put right: {}", outcome.changes);
                 }
                 state.refused.values().cloned().collect()
             }
@@ -90,7 +87,7 @@ mod tests {
         assert!(drift.sentences(start).is_empty());
         assert!(drift.seen(3, start));
         assert!(!drift.seen(2, start + EPISODE));
-        assert!(drift.sentences(start)[0].contains("(2 times in the last hour), 2 differences"));
+        assert!(drift.sentences(start)[0].contains("(2 times in the last hour), put right: 2"));
         assert!(drift.seen(1, start + EPISODE * 3));
         assert!(drift.sentences(start + REMEMBERED * 2).is_empty());
         assert_eq!(drift, Drift::default());

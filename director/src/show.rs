@@ -10,6 +10,7 @@ pub(crate) mod system;
 
 use std::rc::Rc;
 
+use yoke_config::model::Config;
 use yoke_director::status::{Data, LogRow, RefusalKind, Reply, Show};
 
 use crate::director::{Director, State};
@@ -108,7 +109,7 @@ fn version(director: &Director) -> yoke_director::status::Version {
         version.ipvs = format!("{major}.{minor}.{patch}");
     }
     let hostname = state.running.config.hostname.as_ref();
-    version.hostname = hostname.map_or(yoke_config::model::Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned();
+    version.hostname = hostname.map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned();
     version.revision = state.running.revision;
     version.saved = saved;
     version
@@ -125,11 +126,27 @@ async fn warnings(director: &Director) -> Vec<String> {
     if real_servers && !said {
         sentences.push(format!("health checks: this release has no monitors, {HEALTHY}"));
     }
+    // Asked now, not remembered: cables come and go without a change of the configuration.
+    match interfaces::without_carrier(&director.state().running.config, &director.paths.sys) {
+        Ok(dark) => sentences.extend(dark),
+        Err(e) => sentences.push(format!("interfaces: {e}")),
+    }
     match director.init.status().await {
-        Ok((_, warnings)) => sentences.extend(warnings),
+        Ok((_, warnings)) => {
+            let idle = servers_without_interface(&director.state().running.config);
+            sentences.extend(warnings.into_iter().filter(|said| !idle.iter().any(|name| said.starts_with(name))));
+        }
         Err(e) => sentences.push(e.to_string()),
     }
     sentences
+}
+
+/// How init begins a sentence about an SSH server whose interface is missing: `init setup` has said so, and the server starts when a late
+/// card turns up.
+fn servers_without_interface(config: &Config) -> Vec<String> {
+    let Ok(names) = interfaces::names() else { return Vec::new() };
+    let absent = config.interfaces.iter().filter(|(name, _)| !names.values().any(|there| there == name.as_str()));
+    absent.flat_map(|(_, it)| it.addresses.iter().map(|net| format!("service ssh-{}:", net.addr))).collect()
 }
 
 /// `clear statistics`.

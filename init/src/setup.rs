@@ -11,7 +11,7 @@ pub mod plan;
 pub mod table;
 pub mod wanted;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 
@@ -70,8 +70,6 @@ async fn converge(wanted: &Wanted) -> anyhow::Result<Vec<String>> {
     let (connection, handle, _) = rtnetlink::new_connection_with_strict_check().context("netlink")?;
     tokio::spawn(connection);
     let mut failures: Vec<String> = Vec::new();
-    // Cards that had no carrier before anything was done. One that was just put up needs seconds to find its own.
-    let mut dark: Option<BTreeSet<String>> = None;
     for _ in 0..ROUNDS {
         let network = observe::observe(&handle).await?;
         let plan = plan::plan(&network, wanted, &driver_mtu(&network));
@@ -81,14 +79,10 @@ async fn converge(wanted: &Wanted) -> anyhow::Result<Vec<String>> {
             let _ = writeln!(io::stdout(), "{change}");
         }
         failures = plan.problems.into_iter().chain(round.failures).collect();
-        let still = dark.get_or_insert_with(|| plan.dark.clone());
-        still.retain(|name| plan.dark.contains(name));
         if round.done.is_empty() {
             break;
         }
     }
-    let no_carrier = |name: String| format!("interface {name}: no carrier, is the cable plugged in?");
-    failures.extend(dark.into_iter().flatten().map(no_carrier));
     Ok(failures)
 }
 

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use nom::branch::alt;
-use nom::bytes::complete::{tag, take_while_m_n, take_while1};
+use nom::bytes::complete::{tag, take_while1};
 use nom::character::complete::{char, u16 as number16};
 use nom::combinator::{all_consuming, map_opt, opt, recognize, value, verify};
 use nom::multi::separated_list1;

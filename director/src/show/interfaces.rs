@@ -1,6 +1,6 @@
 //! `show interfaces`: the kernel's links joined with the configuration's interfaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -30,6 +30,20 @@ pub(crate) fn rows(config: &Config, sys: &Path, only: Option<&str>) -> io::Resul
         row.description = interface.description.clone().unwrap_or_default();
     }
     Ok(found.into_values().filter(|row| only.is_none_or(|only| row.name == only)).collect())
+}
+
+/// Sentences about the interfaces of the configuration, and the cards under them, that are up and have no carrier at this moment.
+pub(crate) fn without_carrier(config: &Config, sys: &Path) -> io::Result<Vec<String>> {
+    let mut used = BTreeSet::new();
+    for (name, interface) in config.interfaces.iter().filter(|(_, interface)| !interface.shutdown) {
+        used.insert(name.vlan().map_or_else(|| name.clone(), |(parent, _)| parent));
+        used.extend(interface.members.iter().cloned());
+    }
+    let dark = links()?
+        .into_iter()
+        .filter_map(|link| row(&link, sys))
+        .filter(|(name, row)| used.contains(name) && row.state == "down");
+    Ok(dark.map(|(name, _)| format!("interface {name}: no carrier, is the cable plugged in?")).collect())
 }
 
 fn links() -> io::Result<Vec<LinkMessage>> {

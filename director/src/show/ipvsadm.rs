@@ -1,10 +1,15 @@
-//! `ipvsadm -Ln` for people who know it: the kernel's table as ipvsadm(8) lists it. Listing options only; the table has one writer.
+//! `ipvsadm -Ln` and `-S` for people who know them: the kernel's table as ipvsadm(8) lists and saves it. Nothing is changed; the table has
+//! one writer.
 //!
 //! Numbers only (`-n` is implied): nothing here resolves names.
 
+mod save;
+
 use std::fmt::Write as _;
 
-use ipvs::{Forward, Netmask, ObservedDestination, ObservedService, Protocol, SchedulerFlags, ServiceKey, Stats};
+use ipvs::{
+    Forward, Netmask, ObservedDestination, ObservedService, Protocol, SchedulerFlags, Service, ServiceKey, Stats,
+};
 
 use crate::director::State;
 use crate::kernel::Observed;
@@ -27,6 +32,8 @@ struct Options {
     exact: bool,
     /// Only the timeouts.
     timeout: bool,
+    /// As commands that make the table anew.
+    save: bool,
 }
 
 /// The lines of the listing.
@@ -36,6 +43,9 @@ pub(crate) fn lines(state: &mut State, arguments: &[String]) -> Result<Vec<Strin
     if options.timeout {
         let timeouts = state.kernel.timeouts().map_err(why)?;
         return Ok(vec![format!("Timeout (tcp tcpfin udp): {} {} {}", timeouts.tcp, timeouts.tcp_fin, timeouts.udp)]);
+    }
+    if options.save {
+        return Ok(state.kernel.statistics().map_err(why)?.iter().flat_map(save::commands).collect());
     }
     let info = state.kernel.info().map_err(why)?;
     let (major, minor, patch) = info.version;
@@ -48,10 +58,11 @@ pub(crate) fn lines(state: &mut State, arguments: &[String]) -> Result<Vec<Strin
 }
 
 fn parse(arguments: &[String]) -> Result<Options, String> {
-    let mut options = Options { view: View::Connections, exact: false, timeout: false };
+    let mut options = Options { view: View::Connections, exact: false, timeout: false, save: false };
     for word in arguments {
         match word.as_str() {
             "-L" | "-l" | "--list" | "-n" | "--numeric" | "-Ln" | "-ln" | "-nL" | "--sort" | "--nosort" => {}
+            "-S" | "--save" | "-Sn" | "-nS" => options.save = true,
             "--stats" => options.view = View::Stats,
             "--rate" => options.view = View::Rate,
             "--thresholds" => options.view = View::Thresholds,
@@ -61,7 +72,7 @@ fn parse(arguments: &[String]) -> Result<Options, String> {
             "-c" | "--connection" | "-Lc" | "-Lnc" | "-Lcn" => return Err("ipvsadm: use show connections".to_owned()),
             other => {
                 return Err(format!(
-                    "ipvsadm: {other}: only listing is done here, changes are made in the configuration"
+                    "ipvsadm: {other}: only listing and -S are done here, changes are made in the configuration"
                 ));
             }
         }
@@ -143,14 +154,7 @@ fn scheduling(found: &ObservedService) -> String {
     let mut text = service.scheduler.to_string();
     let flags = service.scheduler_flags;
     if flags != SchedulerFlags::NONE {
-        let names = [
-            (SchedulerFlags::FALLBACK, format!("{}-fallback", service.scheduler)),
-            (SchedulerFlags::PORT, format!("{}-port", service.scheduler)),
-            (SchedulerFlags::THREE, "flag-3".to_owned()),
-        ];
-        let set: Vec<String> =
-            names.into_iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| name).collect();
-        let _ = write!(text, " ({})", set.join(","));
+        let _ = write!(text, " ({})", flag_names(service));
     }
     if let Some(persistence) = &service.persistence {
         let _ = write!(text, " persistent {}", persistence.timeout);
@@ -167,6 +171,17 @@ fn scheduling(found: &ObservedService) -> String {
         text.push_str(" ops");
     }
     text
+}
+
+/// The flags of a scheduler, joined by commas.
+fn flag_names(service: &Service) -> String {
+    let names = [
+        (SchedulerFlags::FALLBACK, format!("{}-fallback", service.scheduler)),
+        (SchedulerFlags::PORT, format!("{}-port", service.scheduler)),
+        (SchedulerFlags::THREE, "flag-3".to_owned()),
+    ];
+    let set = names.into_iter().filter(|(flag, _)| service.scheduler_flags.contains(*flag)).map(|(_, name)| name);
+    set.collect::<Vec<_>>().join(",")
 }
 
 fn forward(forward: Forward) -> &'static str {
@@ -217,6 +232,7 @@ mod tests {
     #[test]
     fn only_listing_is_taken() {
         assert!(parse(&words("-L -n")).is_ok());
+        assert!(parse(&words("-S -n")).unwrap().save);
         assert_eq!(parse(&words("-Ln --stats --exact")).unwrap().view, View::Stats);
         for change in ["-C", "-A -t 1.2.3.4:80", "-Z", "--set 1 2 3", "-R", "-Ln -C"] {
             assert!(parse(&words(change)).unwrap_err().contains("only listing"), "{change}");
@@ -226,10 +242,10 @@ mod tests {
     #[test]
     fn a_service_reads_as_ipvsadm_writes_it() {
         let key = ServiceKey::tcp("192.0.2.1:80".parse().unwrap());
-        let service = ipvs::Service {
+        let service = Service {
             scheduler_flags: SchedulerFlags::PORT,
             persistence: Some(ipvs::Persistence { timeout: 600, netmask: Netmask::V4([255, 255, 255, 0].into()) }),
-            ..ipvs::Service::new("sh".parse().unwrap())
+            ..Service::new("sh".parse().unwrap())
         };
         let destination = ObservedDestination {
             key: ipvs::DestinationKey::new("10.0.0.11:8080".parse().unwrap()),
@@ -241,10 +257,17 @@ mod tests {
         };
         let observed = (ObservedService { key, service, stats: Stats::default() }, vec![destination]);
         let mut lines = Vec::new();
-        list(&mut lines, Options { view: View::Connections, exact: false, timeout: false }, &observed);
+        list(&mut lines, Options { view: View::Connections, exact: false, timeout: false, save: false }, &observed);
         assert_eq!(lines[0], "TCP  192.0.2.1:80 sh (sh-port) persistent 600 mask 255.255.255.0");
         assert_eq!(lines[1].trim_end(), "  -> 10.0.0.11:8080               Masq    3      5          7");
-        list(&mut lines, Options { view: View::Stats, exact: false, timeout: false }, &observed);
+        list(&mut lines, Options { view: View::Stats, exact: false, timeout: false, save: false }, &observed);
         assert!(lines[3].ends_with("        0        0        0  123456K        0"), "{:?}", lines[3]);
+        assert_eq!(
+            save::commands(&observed),
+            [
+                "-A -t 192.0.2.1:80 -s sh -p 600 -M 255.255.255.0 -b sh-port",
+                "-a -t 192.0.2.1:80 -r 10.0.0.11:8080 -m -w 3"
+            ]
+        );
     }
 }

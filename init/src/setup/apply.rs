@@ -24,6 +24,9 @@ use crate::sysctl;
 /// Milliseconds between two looks at the carrier of a bond's members. Without it a bond never notices a pulled cable.
 const BOND_MIIMON_MS: u32 = 100;
 
+/// [`reason`] of `EOPNOTSUPP`.
+const NOT_SUPPORTED: &str = "operation not supported on transport endpoint";
+
 /// What came of a list of changes.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -37,10 +40,26 @@ pub struct Outcome {
 pub async fn apply(handle: &Handle, changes: &[Change]) -> Outcome {
     let mut outcome = Outcome::default();
     let mut indices = Indices::default();
+    let mut unmade = BTreeSet::new();
     for change in changes {
+        // That the link is not there has been said; what needs it would only say it again.
+        if change.link().is_some_and(|link| unmade.contains(link)) {
+            unmade.extend(change.makes().map(|(link, _)| link.to_owned()));
+            continue;
+        }
         match apply_one(handle, &mut indices, change).await {
             Ok(()) => outcome.done.push(change.to_string()),
-            Err(why) => outcome.failures.push(format!("{change}: {why}")),
+            Err(why) => {
+                let why = match change.makes() {
+                    Some((link, module)) => {
+                        unmade.insert(link.to_owned());
+                        // The kernel asks modprobe for the kind of link, and knows only that it did not get it.
+                        if why == NOT_SUPPORTED { format!("module {module} does not load") } else { why }
+                    }
+                    None => why,
+                };
+                outcome.failures.push(format!("{change}: {why}"));
+            }
         }
     }
     outcome

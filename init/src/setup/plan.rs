@@ -6,7 +6,7 @@
 mod links;
 mod reach;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use yoke_config::value::IfName;
 
@@ -20,8 +20,6 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// For the operator.
     pub problems: Vec<String>,
-    /// Cards in use that are up and have no carrier. A problem only if they had time to find one, which is not ours to know.
-    pub dark: BTreeSet<String>,
 }
 
 /// Plans. `driver_mtu` is what a card has when nobody says otherwise.
@@ -39,7 +37,6 @@ pub fn plan(network: &Network, wanted: &Wanted, driver_mtu: &BTreeMap<String, u3
     planner.up_and_down();
     planner.add_routes();
     planner.add_neighbours();
-    planner.look_for_carriers();
     planner.plan
 }
 

@@ -154,6 +154,30 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The link it makes, and the module that makes such links.
+    pub fn makes(&self) -> Option<(&str, &'static str)> {
+        match self {
+            Self::AddBond { link, .. } => Some((link, "bonding")),
+            Self::AddVlan { link, .. } => Some((link, "8021q")),
+            _ => None,
+        }
+    }
+
+    /// The link it is about, for changes that cannot succeed without it.
+    pub fn link(&self) -> Option<&str> {
+        match self {
+            Self::Enslave { bond: link, .. }
+            | Self::Mtu { link, .. }
+            | Self::AddAddress { link, .. }
+            | Self::Up { link }
+            | Self::Neighbour { link, .. }
+            | Self::AddVlan { parent: link, .. } => Some(link),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,11 +1,9 @@
 //! Interfaces: which go, which are made, who is a member of whom, MTUs, up and down.
 
-use std::collections::BTreeSet;
-
 use yoke_config::model::BondMode;
 use yoke_config::value::IfName;
 
-use super::super::table::{Change, Kind, Link};
+use super::super::table::{Change, Kind};
 use super::super::wanted::WantedKind;
 use super::{Planner, is_ours};
 
@@ -168,17 +166,6 @@ impl Planner<'_> {
                 }
                 (false, true) => self.change(Change::Down { link: name }),
                 (true, _) | (false, false) => {}
-            }
-        }
-    }
-
-    pub(super) fn look_for_carriers(&mut self) {
-        let parents = self.wanted.links.values().filter_map(|link| link.parent.as_ref());
-        let used: BTreeSet<&String> = self.wanted.links.keys().chain(parents).collect();
-        for name in used {
-            let dark = |link: &Link| link.kind == Kind::Card && link.up && !link.carrier;
-            if self.actual(name).is_some_and(dark) {
-                self.plan.dark.insert(name.clone());
             }
         }
     }
