@@ -1,6 +1,6 @@
 //! Stage 1: PID 1 of the initramfs. Finds the slot the boot loader chose, mounts it read-only and becomes its `/sbin/init`.
 //!
-//! No services, no shell, no network. When it fails it says so on every console and restarts the box after [`READ`], so
+//! No services, no shell, no network. When it fails it says so on every console and restarts the box after `READ`, so
 //! that the loader can count and choose the other slot.
 
 use std::fs;

@@ -9,7 +9,7 @@
 //! | [`disk`], [`writelog`], [`vm`], [`qmp`] | a machine, its disk, its power and its cables |
 //! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`] | typing at it, and reading what it says |
 //! | [`runner`], [`scenario`], [`wait`] | what is checked, and the one way to wait |
-//! | [`demo`], [`bench`], [`grammar_bench`] | the same network for a person; figures |
+//! | [`demo`], [`mod@bench`], [`grammar_bench`] | the same network for a person; figures |
 
 pub mod bench;
 pub mod console;

@@ -1,6 +1,6 @@
 //! The lab's one reader of the clock, and its only way to wait: for a condition, with a deadline.
 //!
-//! There is deliberately no `sleep` here. A poll between two looks at a condition parks the thread for [`POLL`].
+//! There is deliberately no `sleep` here. A poll between two looks at a condition parks the thread for `POLL`.
 
 use std::time::{Duration, Instant};
 
