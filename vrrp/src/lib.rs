@@ -17,6 +17,33 @@
 //! 2. Hand in every advertisement that waits in the sockets *before* `handle_timeout`, each with the instant of its
 //!    reception. Otherwise a process that was held up mistakes its own lateness for the death of the active router.
 //! 3. Instants come from one monotonic clock. An instant older than an earlier one is harmless.
+//!
+//! ```
+//! use std::net::IpAddr;
+//! use vrrp::{AddressList, AdvertInterval, AdvertPriority, Config, Effect, Family, Identity, Instant, Protocol, Router, Vrid};
+//!
+//! let identity = Identity { protocol: Protocol::V3(Family::V4), vrid: Vrid::new(51).ok_or("vrid 0")? };
+//! let group = [IpAddr::from([203, 0, 113, 10])];
+//! let advertised = AddressList::select(&group, Family::V4)?.advertised;
+//! let mut router = Router::new(identity, Config::new(advertised, AdvertInterval::centis(10)?))?;
+//!
+//! // What the daemon observes of the interface, then the start.
+//! let now = Instant::from_nanos(5_000_000_000);
+//! router.handle_source(Some(IpAddr::from([203, 0, 113, 2])), now);
+//! router.handle_link(true, now);
+//! router.start(false, now);
+//! assert_eq!(router.poll_effect(), Some(Effect::DropAddresses));
+//! while router.poll_effect().is_some() {}
+//!
+//! // Nobody speaks: three intervals and the skew of priority 253 later the group is ours.
+//! let deadline = router.poll_timeout().ok_or("a backup has a deadline")?;
+//! assert_eq!(deadline.since(now).as_micros(), 301_171);
+//! router.handle_timeout(deadline);
+//! assert_eq!(router.poll_effect(), Some(Effect::Advertise(AdvertPriority::from(253))));
+//! assert_eq!(router.poll_effect(), Some(Effect::TakeAddresses));
+//! assert_eq!(router.poll_effect(), Some(Effect::Announce));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![warn(missing_docs)]
 
 pub mod address;

@@ -229,12 +229,13 @@ impl Router {
                     *interval = self.config.interval;
                 }
             }
-            State::Active { .. } => {
+            State::Active { standing, .. } => {
+                let speaks = *standing == Standing::Firm;
                 if other_addresses {
                     self.push(Effect::TakeAddresses);
                     self.announce(now);
                 }
-                if other_addresses || other_interval {
+                if speaks && (other_addresses || other_interval) {
                     self.assert_active(now);
                 }
                 self.tell_priority(now);
@@ -262,20 +263,17 @@ impl Router {
     /// [`Refused`]; nothing is changed then.
     pub fn hand_back(&mut self, now: Instant) -> Result<(), Refused> {
         self.may_hand_back(now)?;
-        self.yielded = false;
-        self.take_over(Why::HandBack, now);
+        self.become_active(Why::HandBack, now);
         Ok(())
     }
 
-    /// Announces now, as after a conflict: for addresses that the group owns and does not advertise, and by command.
+    /// Announces now, as after a conflict: for addresses that the group owns and does not advertise, and by command. A
+    /// router in doubt announces when the doubt ends.
     pub fn announce(&mut self, now: Instant) {
-        match &mut self.state {
-            State::Initialize | State::Backup { .. } => {}
-            State::Active { announcements, .. } => {
-                if announcements.renew(now) {
-                    self.push(Effect::Announce);
-                }
-            }
+        if let State::Active { announcements, standing: Standing::Firm, .. } = &mut self.state
+            && announcements.renew(now)
+        {
+            self.push(Effect::Announce);
         }
     }
 

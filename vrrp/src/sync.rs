@@ -11,7 +11,7 @@
 //! 5. *One tie-break.* With equal priorities the address decides, and it may decide differently on each network: both boxes
 //!    would then resign to each other. So the first member decides at once, and the others stay: for an interval and a
 //!    half, in which the other box must be heard on the first network if it can be, and for `Active_Down_Interval` once it
-//!    was. Then the network is cut on the first member's side only, and they decide by themselves after all.
+//!    was. Whoever is still in conflict then cannot rely on the first network, and decides by itself after all.
 //!
 //! Members should have the same priority on a box; nothing can couple boxes of which each is the better one somewhere.
 
@@ -204,7 +204,7 @@ impl SyncGroup {
         if self.members.iter().all(|member| member.role() == Role::Active || member.ready().is_some()) {
             for member in &mut self.members {
                 if let Some(why) = member.ready() {
-                    member.take_over(why, now);
+                    member.become_active(why, now);
                 }
             }
         }

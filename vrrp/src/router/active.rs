@@ -6,7 +6,7 @@ use crate::{AdvertInterval, AdvertPriority, Heard, Instant};
 impl Router {
     /// "Send an ADVERTISEMENT", then the addresses, then their announcement: others stop their timers before we spend
     /// time on netlink.
-    pub(super) fn become_active(&mut self, why: Why, now: Instant) {
+    pub(crate) fn become_active(&mut self, why: Why, now: Instant) {
         self.stats.became_active += 1;
         self.yielded = false;
         self.advertise(AdvertPriority::Claim(self.priority()), now);

@@ -67,7 +67,7 @@ impl Router {
         if self.coupled {
             self.set_wait(Wait::Ready);
         } else {
-            self.take_over(because, now);
+            self.become_active(because, now);
         }
     }
 
@@ -83,11 +83,6 @@ impl Router {
             State::Backup { wait: Wait::Ready, because, .. } => Some(because),
             State::Initialize | State::Backup { .. } | State::Active { .. } => None,
         }
-    }
-
-    /// Backup to Active.
-    pub(crate) fn take_over(&mut self, why: Why, now: Instant) {
-        self.become_active(why, now);
     }
 
     /// Whether [`hand_back`](Self::hand_back) would be obeyed.

@@ -104,4 +104,11 @@ mod tests {
         assert_eq!(announced, 1);
         assert_eq!(run(&mut schedule, 20_000), [10_100, 11_000]);
     }
+    #[test]
+    fn a_postponed_announcement_is_repeated_too() {
+        let mut schedule = Schedule::begin(at(0));
+        assert!(schedule.poll(at(100), REFRESH));
+        assert!(!schedule.renew(at(150)));
+        assert_eq!(run(&mut schedule, 10_000), [200, 1100]);
+    }
 }

@@ -69,7 +69,7 @@ impl Router {
         &self.stats
     }
 
-    /// The advertisement that [`Effect::Advertise`] asks for.
+    /// The advertisement that `Effect::Advertise`(super::Effect::Advertise) asks for.
     #[must_use]
     pub fn advertisement(&self, priority: AdvertPriority) -> Advertisement {
         let addresses = self.config.addresses.clone();

@@ -93,6 +93,32 @@ fn an_advertisement_ends_the_readiness() {
     assert_eq!(roles(&group), [Role::Active; 2]);
 }
 
+/// Rule 1: who waits already does not begin to wait for its skew.
+#[test]
+fn a_resignation_does_not_end_the_readiness() {
+    let mut group = started(&config());
+    group.handle_advert(1, heard(210), epoch() + INTERVAL);
+    group.handle_timeout(epoch() + DOWN);
+    group.handle_advert(0, heard(0), epoch() + INTERVAL + DOWN);
+    group.handle_timeout(epoch() + INTERVAL + DOWN);
+    assert_eq!(roles(&group), [Role::Active; 2]);
+    let [first, second] = group.members() else { panic!("two members") };
+    assert_eq!(first.last_transition().unwrap().why, Why::Resigned(PEER));
+    assert_eq!(second.last_transition().unwrap().why, Why::Silence);
+}
+
+/// Rule 4, and its end.
+#[test]
+fn a_dissolved_group_shares_no_tracking() {
+    let mut group = active(&config());
+    group.handle_tracking(0, Tracking { failed: false, penalty: 20 }, epoch() + DOWN + INTERVAL);
+    drain(&mut group);
+    assert!(group.members().iter().all(|member| member.priority().get() == 180));
+    let mut members = group.dissolve(epoch() + DOWN + INTERVAL * 2);
+    assert_eq!(members.iter().map(|member| member.priority().get()).collect::<Vec<_>>(), [180, 200]);
+    assert_eq!(members[1].poll_effect(), Some(Effect::Advertise(AdvertPriority::from(200))));
+}
+
 /// Rule 2: the loser says its priority, the others resign.
 #[test]
 fn all_step_down_when_one_loses() {

@@ -155,6 +155,17 @@ fn an_overslept_router_resigns_to_whoever_took_over() {
     assert_eq!(router.last_transition().unwrap().why, Why::Overslept(LOWER));
 }
 
+/// Priority 0 takes nothing over.
+#[test]
+fn an_overslept_router_stays_when_another_resigns() {
+    let (mut router, now) = active(config());
+    let woke = now + Duration::from_secs(1);
+    router.handle_timeout(woke);
+    drain(&mut router);
+    router.handle_advert(heard(LOWER, AdvertPriority::Resign), woke);
+    assert_eq!(drain(&mut router), [Effect::Advertise(claim(200)), Effect::Announce]);
+}
+
 #[test]
 fn an_overslept_router_that_preempts_asserts_itself() {
     let (mut router, now) = active(Config { preempt: Preempt::On { delay: Duration::ZERO }, ..config() });
@@ -257,6 +268,39 @@ fn handed_over_to_nobody_it_returns() {
     assert_eq!(adverts(&seen), [now + DOWN]);
 }
 
+/// The memory of a command ends when the box is active again, whyever, and when it is stopped.
+#[test]
+fn a_hand_over_is_forgotten_when_it_is_over() {
+    let preempts = Config { preempt: Preempt::On { delay: Duration::ZERO }, ..config() };
+    let (mut router, now) = active(preempts.clone());
+    router.hand_over(now).unwrap();
+    drain(&mut router);
+    let now = now + DOWN;
+    run(&mut router, now);
+    router.handle_advert(heard(HIGHER, claim(210)), now);
+    drain(&mut router);
+    assert!(hear_until(&mut router, LOWER, 100, now + INTERVAL, now + DELAY).is_some());
+
+    let (mut router, now) = active(preempts);
+    router.hand_over(now).unwrap();
+    router.shutdown(now);
+    router.start(false, now);
+    drain(&mut router);
+    assert!(hear_until(&mut router, LOWER, 100, now, now + DELAY).is_some());
+}
+
+/// The owner starts as active router, but not over the head of a command.
+#[test]
+fn an_owner_that_handed_over_stays_backup_after_a_fault() {
+    let (mut router, now) = active(Config { priority: Priority::OWNER, ..config() });
+    router.hand_over(now).unwrap();
+    router.handle_link(false, now);
+    router.handle_link(true, now);
+    drain(&mut router);
+    assert_eq!(router.role(), Role::Backup);
+    assert_eq!(hear_until(&mut router, LOWER, 100, now, now + DELAY), None);
+}
+
 #[test]
 fn handing_back_against_a_higher_router_is_refused_while_it_lives() {
     let mut router = backup(config());
@@ -284,6 +328,17 @@ fn a_changed_configuration_keeps_the_state() {
     let effects = [Effect::TakeAddresses, Effect::Announce, Effect::Advertise(claim(150))];
     assert_eq!(drain(&mut router), effects);
     assert_eq!(router.advertisement(claim(150)).addresses().len(), 2);
+}
+
+/// Version 3: the interval that counts is that of the active router, whatever changes here.
+#[test]
+fn a_changed_configuration_keeps_the_learned_interval() {
+    let mut router = backup(config());
+    let slow = AdvertInterval::centis(100).unwrap();
+    router.handle_advert(Heard { interval: slow, ..heard(HIGHER, claim(210)) }, epoch());
+    router.set_config(Config { interval: AdvertInterval::centis(1).unwrap(), ..config() }, epoch()).unwrap();
+    router.handle_advert(Heard { interval: slow, ..heard(HIGHER, AdvertPriority::Resign) }, epoch());
+    assert_eq!(router.poll_timeout(), Some(epoch() + SKEW * 10));
 }
 
 #[test]

@@ -68,17 +68,26 @@ struct Owner {
     now: Instant,
     holds: bool,
     role: Role,
+    /// Before the input.
+    in_doubt: bool,
     effects_max: usize,
+}
+
+/// Active, and not sure of it.
+fn in_doubt(router: &Router) -> bool {
+    matches!(router.state(), State::Active { standing: Standing::Restarted | Standing::Overslept, .. })
 }
 
 impl Owner {
     fn apply(&mut self, op: &Op) {
         let now = self.now;
+        self.in_doubt = in_doubt(&self.router);
         match *op {
             Op::Run(nanos) => {
                 let end = now + Duration::from_nanos(nanos);
                 while let Some(at) = self.router.poll_timeout().filter(|at| *at <= end) {
                     self.now = self.now.max(at);
+                    self.in_doubt = in_doubt(&self.router);
                     self.router.handle_timeout(self.now);
                     self.drain();
                 }
@@ -118,6 +127,10 @@ impl Owner {
         let effects = drain(&mut self.router);
         self.effects_max = self.effects_max.max(effects.len());
         let ends_active = self.router.role() == Role::Active;
+        if self.in_doubt && in_doubt(&self.router) {
+            let silent = |effect: &Effect| !matches!(effect, Effect::Advertise(_) | Effect::Announce);
+            assert!(effects.iter().all(silent), "a router in doubt speaks: {effects:?}");
+        }
         for (index, effect) in effects.iter().enumerate() {
             match effect {
                 Effect::Advertise(AdvertPriority::Resign) => {
@@ -169,7 +182,7 @@ proptest! {
     #[test]
     fn invariants_hold_after_every_input(ops in proptest::collection::vec(op(), 1..60)) {
         let router = Router::new(identity(), config()).unwrap();
-        let mut owner = Owner { router, now: epoch(), holds: false, role: Role::Initialize, effects_max: 0 };
+        let mut owner = Owner { router, now: epoch(), holds: false, role: Role::Initialize, in_doubt: false, effects_max: 0 };
         for op in [Op::Link(true), Op::Source(true)].iter().chain(&ops) {
             owner.apply(op);
         }
