@@ -38,7 +38,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::track::Tracking;
-use crate::{AdvertPriority, Heard, Identity, Instant, Priority, Version};
+use crate::{AdvertInterval, AdvertPriority, Heard, Identity, Instant, Priority, Version};
 
 /// Most effects of one step. Six is the worst: a member of a sync group is started as the owner and its group is ready
 /// (drop, transition; advertise, take, announce, transition). A power of two above; the tests count.
@@ -49,6 +49,13 @@ pub const EFFECTS_PER_STEP_MAX: usize = 8;
 /// RFC 9568 §6.4.3 answers every losing advertisement at once. A second answer within this time says nothing that the
 /// first, still on its way, does not say; without the limit a flood is reflected one to one.
 pub const ASSERT_GAP: Duration = Duration::from_millis(10);
+
+/// How long a router in doubt listens for an active router of the interval `every`: its next advertisement, and an eighth of
+/// the interval for the way and for its timer. Short enough that a restarted router speaks before the others give it up,
+/// which is after three intervals.
+fn listening(every: AdvertInterval) -> Duration {
+    every.duration() * 9 / 8
+}
 
 /// One virtual router on one interface.
 #[derive(Debug)]
@@ -133,7 +140,7 @@ impl Router {
     // Inputs.
 
     /// The Startup event of §6.4.1. With `resume` the group's addresses are still there from an earlier life of the
-    /// process: it goes on holding them, listens for one interval, and goes on advertising unless it heard a higher
+    /// process: it goes on holding them, listens for an interval, and goes on advertising unless it heard a higher
     /// advertisement. Without, addresses that were left over are dropped.
     pub fn start(&mut self, resume: bool, now: Instant) {
         if self.started {

@@ -1,6 +1,6 @@
 //! The Active state (RFC 9568 §6.4.3), and the ways in and out of it.
 
-use super::{ASSERT_GAP, Conflict, Effect, Peer, Preempt, Router, Schedule, Standing, State, Wait, Why};
+use super::{ASSERT_GAP, Conflict, Effect, Peer, Preempt, Router, Schedule, Standing, State, Wait, Why, listening};
 use crate::{AdvertInterval, AdvertPriority, Heard, Instant};
 
 impl Router {
@@ -21,7 +21,7 @@ impl Router {
     pub(super) fn resume(&mut self, now: Instant) {
         self.stats.became_active += 1;
         self.push(Effect::TakeAddresses);
-        let advertise_at = now + self.config.interval.duration();
+        let advertise_at = now + listening(self.config.interval);
         let announcements = Schedule::begin(now);
         self.enter(State::Active { advertise_at, standing: Standing::Restarted, announcements }, Why::Resumed, now);
     }
@@ -70,7 +70,7 @@ impl Router {
             let every = self.config.interval.duration();
             match standing {
                 Standing::Firm if self.last_sent.is_some_and(|sent| now.since(sent) >= every * 3) => {
-                    self.set_standing(Standing::Overslept, now + every);
+                    self.set_standing(Standing::Overslept, now + listening(self.config.interval));
                     return;
                 }
                 Standing::Firm => {

@@ -1,6 +1,6 @@
 //! The Backup state (RFC 9568 §6.4.2).
 
-use super::{Preempt, Refused, Router, State, Ties, Wait, Why};
+use super::{Preempt, Refused, Router, State, Ties, Wait, Why, listening};
 use crate::{AdvertInterval, AdvertPriority, Heard, Instant};
 
 impl Router {
@@ -50,7 +50,7 @@ impl Router {
             Wait::Ready => {}
             Wait::Until(at) if now >= at => {
                 if self.note_lateness(at, now) > every.duration() {
-                    self.set_wait(Wait::Again(now + every.duration()));
+                    self.set_wait(Wait::Again(now + listening(every)));
                 } else {
                     self.expire(because, now);
                 }

@@ -38,7 +38,8 @@ pub enum State {
 pub enum Wait {
     /// Takes over at this instant.
     Until(Instant),
-    /// The timer ran out, but we looked much too late: one more interval to listen (see [`Router::handle_timeout`](crate::Router::handle_timeout)).
+    /// The timer ran out, but we looked much too late: one more interval to listen
+    /// (see [`Router::handle_timeout`](crate::Router::handle_timeout)).
     Again(Instant),
     /// The timer ran out, and the sync group is not ready.
     Ready,

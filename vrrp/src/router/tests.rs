@@ -23,6 +23,8 @@ pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 pub(super) const SKEW: Duration = Duration::from_nanos(21_875_000);
 /// Of priority 200 at 100 ms.
 pub(super) const DOWN: Duration = Duration::from_nanos(321_875_000);
+/// Of a router in doubt.
+pub(super) const LISTENING: Duration = Duration::from_micros(112_500);
 pub(super) const TICK: Duration = Duration::from_nanos(1);
 
 pub(super) fn priority(number: u8) -> Priority {

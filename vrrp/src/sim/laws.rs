@@ -114,7 +114,7 @@ fn one_active_once_the_link_is_whole() {
         // Packets of the bad time are still on their way for 40 ms. After that every active router has spoken within an
         // interval (two if it was restarted just now), and the others have heard it.
         let whole = sim.now;
-        let told = whole + Duration::from_millis(40) + INTERVAL * 2 + DELAY + ASSERT_GAP;
+        let told = whole + Duration::from_millis(40) + INTERVAL * 9 / 8 + INTERVAL + DELAY + ASSERT_GAP;
         let mut since: Option<Instant> = None;
         let mut look = |sim: &Sim| {
             let holders = sim.holders(0);
@@ -260,7 +260,8 @@ fn the_box_that_returns_stays_backup() {
     }
 }
 
-/// settled.md 2: killed and started again within two intervals, nobody else moves and the addresses never leave.
+/// settled.md 2: killed at any phase and started again within 85 ms, nobody else moves and the addresses never leave:
+/// 100 ms since the last advertisement, 85, and 112.5 of listening are less than the 301.2 that the other waits.
 #[test]
 fn a_killed_process_resumes_unnoticed() {
     for seed in SEEDS {
@@ -269,7 +270,7 @@ fn a_killed_process_resumes_unnoticed() {
         let pause = Duration::from_micros(sim.rng.between(0, 100_000));
         sim.run(pause, |_| {});
         sim.kill(active);
-        let restart = Duration::from_micros(sim.rng.between(1_000, 100_000));
+        let restart = Duration::from_micros(sim.rng.between(1_000, 85_000));
         sim.run(restart, |_| {});
         sim.start(active);
         sim.run(Duration::from_secs(3), |sim| assert_eq!(sim.holders(0), [active], "seed {seed}"));
@@ -278,7 +279,7 @@ fn a_killed_process_resumes_unnoticed() {
     }
 }
 
-/// settled.md 2: "... unless it hears a higher advert first": it never speaks then.
+/// settled.md 2: "... unless it hears a higher advert first": it says nothing but goodbye then, whatever the phase.
 #[test]
 fn a_killed_process_finds_a_higher_successor() {
     for seed in SEEDS {
@@ -293,11 +294,13 @@ fn a_killed_process_finds_a_higher_successor() {
         sim.kill(0);
         sim.run(Duration::from_secs(1), |_| {});
         assert_eq!(sim.holders(0), [0, 1], "the kernel of the killed one keeps the addresses");
+        let pause = Duration::from_micros(sim.rng.between(0, 100_000));
+        sim.run(pause, |_| {});
         sim.start(0);
         sim.run(INTERVAL + DELAY, |_| {});
-        assert_eq!(sim.holders(0), [1]);
-        sim.run(DELAY * 2, |_| {});
-        assert_eq!(sim.arp[0], [Some(1); 2]);
+        assert_eq!(sim.holders(0), [1], "seed {seed}");
+        assert_eq!(sim.nodes[0].group.members()[0].stats().sent, 1, "seed {seed}");
+        assert_eq!(sim.arp[0], [Some(1); 2], "seed {seed}");
     }
 }
 

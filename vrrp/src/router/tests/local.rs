@@ -90,16 +90,16 @@ fn it_takes_part_when_the_last_fault_is_gone() {
 
 /// settled.md 2: a restarted vrrpd resumes each group it still holds.
 #[test]
-fn a_restarted_router_resumes_in_silence_and_advertises_after_one_interval() {
+fn a_restarted_router_resumes_in_silence_and_advertises_after_listening() {
     let mut router = initialize(config());
     router.start(true, epoch());
     drain(&mut router);
-    assert_eq!(router.poll_timeout(), Some(epoch() + INTERVAL));
-    router.handle_timeout(Instant::from_nanos((epoch() + INTERVAL).as_nanos() - 1));
+    assert_eq!(router.poll_timeout(), Some(epoch() + LISTENING));
+    router.handle_timeout(Instant::from_nanos((epoch() + LISTENING).as_nanos() - 1));
     assert_eq!(drain(&mut router), []);
-    router.handle_timeout(epoch() + INTERVAL);
+    router.handle_timeout(epoch() + LISTENING);
     assert_eq!(drain(&mut router), [Effect::Advertise(claim(200)), Effect::Announce]);
-    assert_eq!(router.poll_timeout(), Some(epoch() + INTERVAL * 2));
+    assert_eq!(router.poll_timeout(), Some(epoch() + LISTENING + INTERVAL));
 }
 
 /// settled.md 2: "... unless it hears a higher advert first".
@@ -136,8 +136,8 @@ fn an_overslept_router_listens_for_an_interval_and_announces_after_it() {
     let woke = now + Duration::from_secs(231);
     router.handle_timeout(woke);
     assert_eq!(drain(&mut router), []);
-    assert_eq!(router.poll_timeout(), Some(woke + INTERVAL));
-    router.handle_timeout(woke + INTERVAL);
+    assert_eq!(router.poll_timeout(), Some(woke + LISTENING));
+    router.handle_timeout(woke + LISTENING);
     assert_eq!(drain(&mut router), [Effect::Advertise(claim(200)), Effect::Announce]);
     assert_eq!(router.stats().late_max, woke.since(now + INTERVAL / 2));
 }
@@ -187,7 +187,7 @@ fn a_late_backup_listens_once_more() {
     }
     let mut router = backup(config());
     router.handle_timeout(limit + TICK);
-    assert_eq!(router.poll_timeout(), Some(limit + TICK + INTERVAL));
+    assert_eq!(router.poll_timeout(), Some(limit + TICK + LISTENING));
     router.handle_timeout(limit + Duration::from_secs(60));
     assert_eq!(router.role(), Role::Active, "but only once, however late it is then");
 }

@@ -169,7 +169,7 @@ impl Owner {
             State::Initialize => return assert_eq!(router.poll_timeout(), None),
             // Set when the priority may have been another: 1 waits longest.
             State::Backup { .. } => self.now + AdvertInterval::centis(30).unwrap().active_down(Priority::LOWEST),
-            State::Active { .. } => self.now + Duration::from_millis(300),
+            State::Active { .. } => self.now + listening(AdvertInterval::centis(30).unwrap()),
         };
         let deadline = router.poll_timeout().expect("a state that waits has a deadline");
         assert!(deadline <= latest, "{:?} in {:?}", deadline.since(self.now), router.state());

@@ -69,7 +69,7 @@ const TABLE: &[Row] = &[
     row(From::Initialize, 255, OFF, Event::Start { resume: false },
         &[Does::Advertise(P255), Does::Take, Does::Announce, Does::To(Role::Active, Why::Owner)], Next::After(INTERVAL)),
     row(From::Initialize, 200, OFF, Event::Start { resume: true },
-        &[Does::Take, Does::To(Role::Active, Why::Resumed)], Next::After(INTERVAL)),
+        &[Does::Take, Does::To(Role::Active, Why::Resumed)], Next::After(LISTENING)),
     row(From::Initialize, 200, OFF, Event::Shutdown, &[], Next::None),
     row(From::Initialize, 200, OFF, Event::Timer, &[], Next::None),
     row(From::Initialize, 200, NOW, Event::Advert(LOWER, P199), &[], Next::None),
