@@ -164,6 +164,11 @@ fn plain_number(text: &str) -> Option<u32> {
     (canonical && text.bytes().all(|c| c.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
+/// Whether `text` is a number of rounds that crypt(3) takes and a login can wait for: a million take a second.
+fn is_rounds(text: &str) -> bool {
+    plain_number(text).is_some_and(|n| (1_000..=1_000_000).contains(&n))
+}
+
 /// crypt(3) text of the sha512 scheme, `$6$[rounds=N$]SALT$HASH`.
 ///
 /// It goes into a shadow file, so the alphabet is checked here: no colon, no line end.
@@ -192,7 +197,7 @@ impl FromStr for SecretHash {
         let parts: Vec<&str> = text.split('$').collect();
         let alphabet = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '=');
         let good = text.len() <= 255
-            && (parts.len() == 4 || (parts.len() == 5 && parts[2].starts_with("rounds=")))
+            && (parts.len() == 4 || (parts.len() == 5 && parts[2].strip_prefix("rounds=").is_some_and(is_rounds)))
             && parts[0].is_empty()
             && parts[1] == "6"
             && parts[2..].iter().all(|part| !part.is_empty() && part.chars().all(alphabet));

@@ -64,7 +64,10 @@ fn what_each_type_refuses() {
         (Ty::Host, "10.0.0.256 1.2.3 -a.b a..b a_b-.c"),
         (Ty::Codes, "99 600 200-100 200, ,200 200-299-304"),
         (Ty::Url, "run ftp:// ://x scp://user:secret@host/x"),
-        (Ty::Hash, "$5$a$b $6$a $6$a$b$c $6$$b $6$a$b:0 $6$rounds=1$a$ plain"),
+        (
+            Ty::Hash,
+            "$5$a$b $6$a $6$a$b$c $6$$b $6$a$b:0 $6$rounds=1$a$ $6$rounds=999$a$b $6$rounds=1000001$a$b $6$rounds=abc$a$b plain",
+        ),
         (Ty::Base64, "a:b a,b"),
         (Ty::Zone, "Europe/Ma:drid ../"),
     ];
