@@ -81,7 +81,7 @@ pub(crate) async fn erase(director: &Director, caller: &Caller) -> Reply {
 
 /// `factory-reset`: erases, forgets host keys and user ids, and has the box restarted.
 pub(crate) async fn factory_reset(director: &Director, caller: &Caller) -> Reply {
-    let _turn = director.turn().await;
+    let turn = director.turn().await;
     log::warn!("factory reset by {} ({})", caller.name(), caller.place());
     let (store, paths) = (Store::new(&director.paths.flash), director.paths.clone());
     let erased = blocking(move || {
@@ -93,7 +93,11 @@ pub(crate) async fn factory_reset(director: &Director, caller: &Caller) -> Reply
         return refused(RefusalKind::Failed, why);
     }
     match director.init.stop(false).await {
-        Ok(()) => Reply::Done { warnings: Vec::new() },
+        Ok(()) => {
+            // Never given back: until the box is down nobody may save or change anything onto the erased flash.
+            std::mem::forget(turn);
+            Reply::Done { warnings: Vec::new() }
+        }
         Err(e) => refused(RefusalKind::Failed, format!("the flash is erased, but the box does not restart: {e}")),
     }
 }
