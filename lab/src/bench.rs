@@ -83,7 +83,7 @@ fn measure(scene: &mut Scene<'_>) -> Result<()> {
         figures.push(Figure { what: "memory in use at idle", measured: used / 1024.0, goal: 80.0, unit: "MiB" });
         world.cut_power()
     })?;
-    scene.must("ipvs_against_ipvsadm", |world| {
+    let compared = scene.must("ipvs_against_ipvsadm", |world| {
         let program = ipvs_bench()?;
         world.machine.firmware = Firmware::Direct { append: String::new() };
         world.machine.lab_files = vec![program];
@@ -91,8 +91,9 @@ fn measure(scene: &mut Scene<'_>) -> Result<()> {
         world.shell()?.wait_ready()?;
         // The box has finished its own work, and is idle, when the console asks for a login.
         world.console()?.wait_login(BOOT_LIMIT)?;
-        // A network namespace of its own: the director would heal its table.
-        let said = world.shell()?.ok_within("unshare -n /bench", IPVS_LIMIT)?;
+        // A network namespace of its own: the director would heal its table. Without an address there it has no table of local routes, and
+        // then the kernel takes no address for unicast.
+        let said = world.shell()?.ok_within("unshare -n sh -c 'ip link set lo up && exec /bench'", IPVS_LIMIT)?;
         say(&said);
         for (row, what, goal) in [
             ("program ", "1,000 x 10 programmed, of ipvsadm -R", 0.25),
@@ -104,9 +105,9 @@ fn measure(scene: &mut Scene<'_>) -> Result<()> {
             figures.push(Figure { what, measured: 1.0 / ratio, goal, unit: "" });
         }
         Ok(())
-    })?;
+    });
     print(&figures);
-    Ok(())
+    compared
 }
 
 fn print(figures: &[Figure]) {
