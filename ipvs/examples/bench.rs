@@ -1,7 +1,7 @@
 //! 1,000 services of 10 destinations: how long this crate and ipvsadm take for the same table, on the same machine, in one run.
 //!
-//! For a virtual machine: it owns the table while it runs and leaves it empty. `ipvsadm` is looked for in the path; its input is written
-//! beforehand, so that only reading and programming are timed. Each figure is the median of [`ROUNDS`] rounds, taken in turns so that what slows
+//! `bench [OURS]`, in a virtual machine: it owns the table while it runs and leaves it empty. The original `ipvsadm` is looked for in the path;
+//! its input is written beforehand, so that only reading and programming are timed. OURS is the path of this crate's `ipvsadm`, measured too. Each figure is the median of [`ROUNDS`] rounds, taken in turns so that what slows
 //! the machine slows both.
 #![expect(clippy::print_stdout, reason = "a program that reports")]
 #![expect(clippy::disallowed_methods, reason = "a clock is what it is about")]
@@ -46,13 +46,13 @@ fn rules(table: &Table) -> String {
     out
 }
 
-fn ipvsadm(arguments: &[&str], input: Option<&str>) {
-    let mut command = Command::new("ipvsadm");
+fn run(program: &str, arguments: &[&str], input: Option<&str>) {
+    let mut command = Command::new(program);
     command.args(arguments).stdout(Stdio::null());
     if let Some(input) = input {
         command.stdin(File::open(input).unwrap());
     }
-    assert!(command.status().expect("ipvsadm is in the path").success(), "ipvsadm {arguments:?}");
+    assert!(command.status().expect("the program is there").success(), "{program} {arguments:?}");
 }
 
 fn timed(times: &mut Vec<Duration>, run: impl FnOnce()) {
@@ -70,14 +70,22 @@ fn main() {
     let wanted = table();
     std::fs::write(RULES, rules(&wanted)).unwrap();
     let mut client = Client::open().expect("a kernel with IPVS, and root");
+    let ours = std::env::args().nth(1);
     let [mut restore, mut list, mut program, mut reconcile, mut read, mut weight] = [const { Vec::new() }; 6];
+    let [mut our_restore, mut our_list] = [const { Vec::new() }; 2];
     for _ in 0..ROUNDS {
         client.flush().unwrap();
-        timed(&mut restore, || ipvsadm(&["-R"], Some(RULES)));
+        timed(&mut restore, || run("ipvsadm", &["-R"], Some(RULES)));
         assert_eq!(client.observe().unwrap(), wanted, "both mean the same table");
-        timed(&mut list, || ipvsadm(&["-L", "-n", "--stats"], None));
+        timed(&mut list, || run("ipvsadm", &["-L", "-n", "--stats"], None));
         timed(&mut read, || assert_eq!(client.statistics().unwrap().len(), usize::from(SERVICES)));
         client.flush().unwrap();
+        if let Some(ours) = &ours {
+            timed(&mut our_restore, || run(ours, &["-R"], Some(RULES)));
+            assert_eq!(client.observe().unwrap(), wanted, "both mean the same table");
+            timed(&mut our_list, || run(ours, &["-L", "-n", "--stats"], None));
+            client.flush().unwrap();
+        }
         timed(&mut program, || client.apply(&plan(&Table::default(), &wanted)).unwrap());
         timed(&mut reconcile, || assert!(plan(&client.observe().unwrap(), &wanted).is_empty()));
         let mut drained = wanted.clone();
@@ -91,17 +99,16 @@ fn main() {
     let restore = median(restore);
     let list = median(list);
     println!("{SERVICES} services x {DESTINATIONS} destinations, median of {ROUNDS}");
+    println!("{:26} {restore:8.4} s\n{:26} {list:8.4} s", "ipvsadm -R", "ipvsadm -Ln --stats");
     for (what, times, against, base) in [
-        ("ipvsadm -R", vec![], "", restore),
+        ("our ipvsadm -R", our_restore, "ipvsadm -R", restore),
         ("program", program, "ipvsadm -R", restore),
         ("observe and plan nothing", reconcile, "ipvsadm -R", restore),
         ("plan and apply one weight", weight, "ipvsadm -R", restore),
-        ("ipvsadm -Ln --stats", vec![], "", list),
+        ("our ipvsadm -Ln --stats", our_list, "ipvsadm -Ln --stats", list),
         ("read with counters", read, "ipvsadm -Ln --stats", list),
     ] {
-        if times.is_empty() {
-            println!("{what:26} {base:8.4} s");
-        } else {
+        if !times.is_empty() {
             let time = median(times);
             println!("{what:26} {time:8.4} s  1/{:.1} of {against}", base / time);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use clap_lex::RawArgs;
 use ipvs::wire::Request;
 use ipvs::{
     Daemon, Destination, DestinationKey, Family, Forward, Netmask, Persistence, Protocol, SchedulerFlags, Service,
@@ -12,7 +13,7 @@ use crate::draft::{Draft, SchedulerFlag};
 use crate::refuse::Failure;
 use crate::rules;
 use crate::text::Names;
-use crate::words::{self, Flag, Means, Typed, Verb};
+use crate::words::{Flag, Means, Token, Typed, Verb, Words};
 
 /// Seconds in 31 days: the most ipvsadm takes for a timeout.
 pub(crate) const TIMEOUT_MAX: i64 = 86400 * 31;
@@ -80,29 +81,39 @@ pub(crate) enum Columns {
 ///
 /// # Errors
 /// As ipvsadm, in what it says and in the order it looks.
-pub(crate) fn read(arguments: &[String], names: &Names) -> Result<Line, Failure> {
+pub(crate) fn read(arguments: &[&str], names: &Names) -> Result<Line, Failure> {
     if arguments.is_empty() {
         return Ok(Line::List(List::default()));
     }
-    let words = words::read(arguments)?;
-    let mut typed = words.typed.into_iter();
-    let Some(Typed { means: Means::Do(verb), values, .. }) = typed.next() else { return Err(Failure::Usage) };
-    match verb {
-        Verb::Help => return Ok(Line::Help),
-        Verb::Version => return Ok(Line::Version),
-        _ => {}
-    }
-    let timeouts = if verb == Verb::Set { Some(set(&values)?) } else { None };
-    let role = role(verb, values.first().map_or("", String::as_str))?;
-
+    let raw = RawArgs::new(arguments.iter().copied());
+    let mut words = Words::new(&raw);
+    let mut alone = Vec::new();
+    let mut first = None;
     let mut draft = Draft::new(names);
-    for word in typed {
-        match word.means {
-            Means::Do(_) => return Err(Failure::Wrong(format!("invalid option `{}'", word.name))),
-            Means::With(flag) => draft.take(flag, word.values.first().map_or("", String::as_str))?,
+    while let Some(token) = words.next()? {
+        match token {
+            Token::Alone(word) => alone.push(word),
+            Token::Word(Typed { means: Means::With(flag), value, .. }) => draft.take(flag, &value)?,
+            Token::Word(Typed { means: Means::Do(verb), value, name }) => match first {
+                Some(_) => return Err(Failure::Wrong(format!("invalid option `{name}'"))),
+                None => {
+                    match verb {
+                        Verb::Help => return Ok(Line::Help),
+                        Verb::Version => return Ok(Line::Version),
+                        _ => {}
+                    }
+                    first = Some((verb, role(verb, &value)?));
+                }
+            },
         }
     }
-    if let Some(extra) = words.rest.first() {
+    let Some((verb, role)) = first else { return Err(Failure::Usage) };
+    let mut timeouts = Timeouts::default();
+    if verb == Verb::Set {
+        timeouts = set(&alone)?;
+        alone.drain(..3);
+    }
+    if let Some(extra) = alone.first() {
         return Err(Failure::Wrong(format!("unexpected argument {extra}")));
     }
     rules::judge(verb, &draft.given)?;
@@ -116,7 +127,7 @@ pub(crate) fn read(arguments: &[String], names: &Names) -> Result<Line, Failure>
         Verb::DeleteServer => ask(Request::DelDestination(draft.key()?, draft.server()?)),
         Verb::Flush => ask(Request::Flush),
         Verb::Zero => ask(Request::Zero(draft.service.map(|_| draft.key()).transpose()?)),
-        Verb::Set => ask(Request::SetTimeouts(timeouts.unwrap_or_default())),
+        Verb::Set => ask(Request::SetTimeouts(timeouts)),
         Verb::StartDaemon => daemon(&draft, role),
         Verb::StopDaemon => ask(Request::DelDaemon(role)),
         Verb::Save => Ok(Line::Save { numeric: draft.has(Flag::Numeric), full: draft.has(Flag::Full) }),
@@ -128,7 +139,7 @@ pub(crate) fn read(arguments: &[String], names: &Names) -> Result<Line, Failure>
 }
 
 fn set(values: &[String]) -> Result<Timeouts, Failure> {
-    let [tcp, tcp_fin, udp] = values else {
+    let [tcp, tcp_fin, udp, ..] = values else {
         return Err(Failure::Wrong("--set option requires 3 timeout values".into()));
     };
     Ok(Timeouts { tcp: timeout(tcp, 0)?, tcp_fin: timeout(tcp_fin, 0)?, udp: timeout(udp, 0)? })

@@ -1,11 +1,12 @@
 //! Listings, byte for byte as ipvsadm 1.31 prints them, but for two faults of it: a server's counters do not wrap round at 32 bits, and no name
 //! is asked of the network.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use ipvs::connections::Connection;
 use ipvs::{
-    Daemon, Forward, Info, Netmask, ObservedDestination, ObservedService, Protocol, SchedulerFlags, Service,
+    Daemon, Forward, Info, Netmask, ObservedDestination, ObservedService, Protocol, Rates, SchedulerFlags, Service,
     ServiceKey, Stats, Timeouts, Tunnel, TunnelFlags,
 };
 
@@ -31,27 +32,41 @@ impl Style<'_> {
     }
 
     fn column(&self, at: std::net::IpAddr, port: u16, protocol: Protocol) -> String {
-        let name = self.place(at, port, protocol);
-        if at.is_ipv4() { name.chars().take(NAME_MAX).collect() } else { name }
+        let mut name = self.place(at, port, protocol);
+        // A number never is that long.
+        if at.is_ipv4()
+            && name.len() > NAME_MAX
+            && let Some((end, _)) = name.char_indices().nth(NAME_MAX)
+        {
+            name.truncate(end);
+        }
+        name
     }
 
-    /// ` %8u`, or thousands, millions and so on from a hundred million.
-    fn large(&self, number: u64) -> String {
-        if self.exact {
-            return plain(number);
-        }
-        match number {
-            0..100_000_000 => plain(number),
-            100_000_000..1_000_000_000 => format!("{:>8}K", number / 1_000),
-            1_000_000_000..100_000_000_000 => format!("{:>8}M", number / 1_000_000),
-            100_000_000_000..100_000_000_000_000 => format!("{:>8}G", number / 1_000_000_000),
-            _ => format!("{:>8}T", number / 1_000_000_000_000),
-        }
+    fn large(&self, number: u64) -> Number {
+        Number { number, exact: self.exact }
     }
 }
 
-fn plain(number: u64) -> String {
-    format!(" {number:>8}")
+/// A counter in its column: ` %8u`, or thousands, millions and so on from a hundred million.
+struct Number {
+    number: u64,
+    /// In full, whatever it is.
+    exact: bool,
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, exact } = *self;
+        match number {
+            _ if exact => write!(f, " {number:>8}"),
+            0..100_000_000 => write!(f, " {number:>8}"),
+            100_000_000..1_000_000_000 => write!(f, "{:>8}K", number / 1_000),
+            1_000_000_000..100_000_000_000 => write!(f, "{:>8}M", number / 1_000_000),
+            100_000_000_000..100_000_000_000_000 => write!(f, "{:>8}G", number / 1_000_000_000),
+            _ => write!(f, "{:>8}T", number / 1_000_000_000_000),
+        }
+    }
 }
 
 /// The first line of a listing of the whole table.
@@ -89,8 +104,8 @@ pub(crate) fn service(
     let kind = if matches!(service.key, ServiceKey::Mark { .. }) { "FWM" } else { protocol_name(protocol) };
     let name = format!("{kind:<4} {name}");
     match columns {
-        Columns::Stats => writeln!(out, "{name:<33}{}", counters(style, &service.stats))?,
-        Columns::Rate => writeln!(out, "{name:<33}{}", rates(style, &service.stats, Style::large))?,
+        Columns::Stats => numbers(out, format_args!("{name:<33}"), counters(style, &service.stats))?,
+        Columns::Rate => numbers(out, format_args!("{name:<33}"), rates(style, &service.stats))?,
         Columns::Usual | Columns::Thresholds | Columns::PersistentConn | Columns::TunnelInfo => {
             writeln!(out, "{name}{}", options(&service.service))?;
         }
@@ -111,11 +126,16 @@ fn destination(
 ) -> io::Result<()> {
     let ObservedDestination { destination, active, inactive, persistent, stats, .. } = d;
     let (weight, forward) = (destination.weight, forward_name(destination.forward));
-    let name = format!("  -> {name:<28}");
+    let name = format_args!("  -> {name:<28}");
     match columns {
-        Columns::Stats => writeln!(out, "{name}{}", counters(style, stats)),
-        // Of a server's rates only bytes are shortened.
-        Columns::Rate => writeln!(out, "{name}{}", rates(style, stats, |_, number| plain(number))),
+        Columns::Stats => numbers(out, name, counters(style, stats)),
+        Columns::Rate => {
+            let [connections, packets_in, packets_out, bytes_in, bytes_out] = rates(style, stats);
+            // Of a server's rates only bytes are shortened.
+            let [connections, packets_in, packets_out] =
+                [connections, packets_in, packets_out].map(|rate| Number { exact: true, ..rate });
+            numbers(out, name, [connections, packets_in, packets_out, bytes_in, bytes_out])
+        }
         Columns::Thresholds => {
             let thresholds = destination.thresholds;
             writeln!(out, "{name} {:<10} {:<10} {active:<10} {inactive:<10}", thresholds.upper, thresholds.lower)
@@ -131,16 +151,18 @@ fn destination(
     }
 }
 
-fn counters(style: &Style<'_>, stats: &Stats) -> String {
-    let Stats { connections, packets_in, packets_out, bytes_in, bytes_out, .. } = *stats;
-    [connections, packets_in, packets_out, bytes_in, bytes_out].map(|number| style.large(number)).concat()
+fn numbers(out: &mut impl Write, name: fmt::Arguments<'_>, [a, b, c, d, e]: [Number; 5]) -> io::Result<()> {
+    writeln!(out, "{name}{a}{b}{c}{d}{e}")
 }
 
-fn rates<'a>(style: &'a Style<'a>, stats: &Stats, count: impl Fn(&'a Style<'a>, u64) -> String) -> String {
-    let rates = stats.rates;
-    let counts = [rates.connections, rates.packets_in, rates.packets_out].map(|number| count(style, number));
-    let bytes = [rates.bytes_in, rates.bytes_out].map(|number| style.large(number));
-    counts.concat() + &bytes.concat()
+fn counters(style: &Style<'_>, stats: &Stats) -> [Number; 5] {
+    let Stats { connections, packets_in, packets_out, bytes_in, bytes_out, .. } = *stats;
+    [connections, packets_in, packets_out, bytes_in, bytes_out].map(|number| style.large(number))
+}
+
+fn rates(style: &Style<'_>, stats: &Stats) -> [Number; 5] {
+    let Rates { connections, packets_in, packets_out, bytes_in, bytes_out } = stats.rates;
+    [connections, packets_in, packets_out, bytes_in, bytes_out].map(|number| style.large(number))
 }
 
 /// A mark as a signed number, as `%d` has it.

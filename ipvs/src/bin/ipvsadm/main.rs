@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         names: &names,
         connections: Path::new("/proc/net/ip_vs_conn"),
     };
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = done(&arguments, &mut io);
     let flushed = out.flush().map_err(Failure::Io);
     match done.and(flushed) {
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn done(arguments: &[String], io: &mut Io<'_>) -> Result<(), Failure> {
+fn done(arguments: &[&str], io: &mut Io<'_>) -> Result<(), Failure> {
     let line = line::read(arguments, io.names)?;
     let mut client = match open() {
         Ok(client) => client,

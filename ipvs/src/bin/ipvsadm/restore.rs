@@ -15,12 +15,9 @@ use crate::refuse::{Failure, failed};
 use crate::run::Io;
 
 /// Words of a line; `ipvsadm` may come first.
-fn words(text: &str) -> Vec<String> {
-    let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-    if words.first().is_some_and(|first| first == "ipvsadm") {
-        words.remove(0);
-    }
-    words
+fn words(text: &str) -> Vec<&str> {
+    let words = text.split_whitespace();
+    words.enumerate().filter(|(place, word)| *place > 0 || *word != "ipvsadm").map(|(_, word)| word).collect()
 }
 
 /// Reads and does lines.

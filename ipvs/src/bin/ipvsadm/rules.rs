@@ -167,6 +167,10 @@ fn takes(verb: Verb) -> (&'static [&'static str], &'static [&'static str]) {
 /// The first that is missing or does not belong.
 pub(crate) fn judge(verb: Verb, given: &BTreeSet<&'static str>) -> Result<(), Failure> {
     let (needed, allowed) = takes(verb);
+    let belongs = |name: &&str| needed.contains(name) || allowed.contains(name);
+    if needed.iter().all(|name| given.contains(name)) && given.iter().all(belongs) {
+        return if verb == Verb::List { judge_list(given) } else { Ok(()) };
+    }
     let command = command(verb);
     for name in ORDER.iter().chain(&ORDER_OURS) {
         if needed.contains(name) {
@@ -174,11 +178,11 @@ pub(crate) fn judge(verb: Verb, given: &BTreeSet<&'static str>) -> Result<(), Fa
                 let text = format!("You need to supply the '{name}' option for the '{command}' command");
                 return Err(Failure::Wrong(text));
             }
-        } else if given.contains(name) && !allowed.contains(name) {
+        } else if given.contains(name) && !belongs(name) {
             return Err(Failure::Wrong(format!("Illegal '{name}' option with the '{command}' command")));
         }
     }
-    if verb == Verb::List { judge_list(given) } else { Ok(()) }
+    Ok(())
 }
 
 fn judge_list(given: &BTreeSet<&'static str>) -> Result<(), Failure> {

@@ -144,8 +144,12 @@ fn table<T: Transport>(
         list::title(&mut io.out, &info)?;
     }
     list::head(&mut io.out, columns)?;
+    // A service at a time: a table has many short words, and each would be a call.
+    let mut text = Vec::new();
     for (service, destinations) in &services {
-        list::service(&mut io.out, &style, columns, service, destinations)?;
+        text.clear();
+        list::service(&mut text, &style, columns, service, destinations)?;
+        io.out.write_all(&text)?;
     }
     Ok(())
 }

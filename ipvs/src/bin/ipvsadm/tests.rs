@@ -58,6 +58,7 @@ fn run_line(kernel: &mut Fake, names: &Names, connections: &Path, line: &str) ->
     let mut input = input.as_bytes();
     let mut io = Io { input: &mut input, out: &mut out, err: &mut err, names, connections };
     let mut client = Client::with_transport(kernel).unwrap();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = line::read(&words, names).and_then(|line| run::line(&mut client, &mut io, &line));
     let status = match done {
         Ok(()) => 0,

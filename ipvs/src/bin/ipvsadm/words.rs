@@ -1,10 +1,10 @@
-//! The words of the command line: a table, read by clap, and the typed line it makes of arguments.
+//! The words of the command line: a table, and what reads a line by it.
 //!
-//! What they mean together is in [`crate::line`]. clap finds the words and their values; it knows no rule between words, because the rules and
-//! their messages are ipvsadm's, and it neither prints nor exits. Words come out in the order they were typed: ipvsadm judges them so.
+//! Of clap this uses the lexer, `clap_lex`, and not the parser. ipvsadm judges words in the order they are typed and stops at the first that is
+//! wrong, a rule clap's parser does not know; and `-R` reads ten thousand lines, of which clap's parser takes 12 us each and this a tenth.
+//! What words mean together is in [`crate::line`].
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, Command};
+use clap_lex::{ArgCursor, RawArgs, ShortFlags};
 
 use crate::refuse::Failure;
 
@@ -94,210 +94,220 @@ enum Takes {
     One,
     /// One that may be left out, and then is this.
     Maybe(&'static str),
-    /// Three; how many there are is counted later.
-    Three,
 }
-use Takes::{Maybe, Nothing, One, Three};
+use Takes::{Maybe, Nothing, One};
 
 /// ipvsadm's default of `--persistent`, in seconds (its manual says 300; it is 360).
 const PERSISTENT_DEFAULT: &str = "360";
 
+/// `-l` is `-L`.
+const LIST_ALIAS: char = 'l';
+
+/// A word of the table.
+#[derive(Debug)]
+struct Word {
+    long: &'static str,
+    short: Option<char>,
+    takes: Takes,
+    means: Means,
+}
+
+const fn word(long: &'static str, short: Option<char>, takes: Takes, means: Means) -> Word {
+    Word { long, short, takes, means }
+}
+
 #[rustfmt::skip]
-const WORDS: &[(&str, Option<char>, Takes, Means)] = &[
-    ("add-service", Some('A'), Nothing, Do(Verb::AddService)),
-    ("edit-service", Some('E'), Nothing, Do(Verb::EditService)),
-    ("delete-service", Some('D'), Nothing, Do(Verb::DeleteService)),
-    ("clear", Some('C'), Nothing, Do(Verb::Flush)),
-    ("restore", Some('R'), Nothing, Do(Verb::Restore)),
-    ("save", Some('S'), Nothing, Do(Verb::Save)),
-    ("add-server", Some('a'), Nothing, Do(Verb::AddServer)),
-    ("edit-server", Some('e'), Nothing, Do(Verb::EditServer)),
-    ("delete-server", Some('d'), Nothing, Do(Verb::DeleteServer)),
-    ("list", Some('L'), Nothing, Do(Verb::List)),
-    ("zero", Some('Z'), Nothing, Do(Verb::Zero)),
-    ("set", None, Three, Do(Verb::Set)),
-    ("start-daemon", None, One, Do(Verb::StartDaemon)),
-    ("stop-daemon", None, One, Do(Verb::StopDaemon)),
-    ("help", Some('h'), Nothing, Do(Verb::Help)),
-    ("version", Some('v'), Nothing, Do(Verb::Version)),
-    ("tcp-service", Some('t'), One, With(Flag::Tcp)),
-    ("udp-service", Some('u'), One, With(Flag::Udp)),
-    ("sctp-service", None, One, With(Flag::Sctp)),
-    ("fwmark-service", Some('f'), One, With(Flag::Mark)),
-    ("ipv6", Some('6'), Nothing, With(Flag::V6)),
-    ("scheduler", Some('s'), One, With(Flag::Scheduler)),
-    ("persistent", Some('p'), Maybe(PERSISTENT_DEFAULT), With(Flag::Persistent)),
-    ("netmask", Some('M'), One, With(Flag::Netmask)),
-    ("pe", None, One, With(Flag::Engine)),
-    ("sched-flags", Some('b'), One, With(Flag::SchedulerFlags)),
-    ("ops", Some('o'), Nothing, With(Flag::OnePacket)),
-    ("real-server", Some('r'), One, With(Flag::RealServer)),
-    ("gatewaying", Some('g'), Nothing, With(Flag::Gatewaying)),
-    ("ipip", Some('i'), Nothing, With(Flag::Ipip)),
-    ("masquerading", Some('m'), Nothing, With(Flag::Masquerading)),
-    ("tun-type", None, One, With(Flag::TunnelType)),
-    ("tun-port", None, One, With(Flag::TunnelPort)),
-    ("tun-nocsum", None, Nothing, With(Flag::TunnelNoChecksum)),
-    ("tun-csum", None, Nothing, With(Flag::TunnelChecksum)),
-    ("tun-remcsum", None, Nothing, With(Flag::TunnelRemoteChecksum)),
-    ("weight", Some('w'), One, With(Flag::Weight)),
-    ("u-threshold", Some('x'), One, With(Flag::Upper)),
-    ("l-threshold", Some('y'), One, With(Flag::Lower)),
-    ("connection", Some('c'), Nothing, With(Flag::Connection)),
-    ("timeout", None, Nothing, With(Flag::Timeout)),
-    ("daemon", None, Nothing, With(Flag::Daemon)),
-    ("stats", None, Nothing, With(Flag::Stats)),
-    ("rate", None, Nothing, With(Flag::Rate)),
-    ("exact", None, Nothing, With(Flag::Exact)),
-    ("thresholds", None, Nothing, With(Flag::Thresholds)),
-    ("persistent-conn", None, Nothing, With(Flag::PersistentConn)),
-    ("tun-info", None, Nothing, With(Flag::TunnelInfo)),
-    ("sort", None, Nothing, With(Flag::Sort)),
-    ("nosort", None, Nothing, With(Flag::NoSort)),
-    ("numeric", Some('n'), Nothing, With(Flag::Numeric)),
-    ("syncid", None, One, With(Flag::SyncId)),
-    ("sync-maxlen", None, One, With(Flag::SyncMaxlen)),
-    ("mcast-interface", None, One, With(Flag::McastInterface)),
-    ("mcast-group", None, One, With(Flag::McastGroup)),
-    ("mcast-port", None, One, With(Flag::McastPort)),
-    ("mcast-ttl", None, One, With(Flag::McastTtl)),
-    ("json", None, Nothing, With(Flag::Json)),
-    ("full", None, Nothing, With(Flag::Full)),
-    ("replace", None, Nothing, With(Flag::Replace)),
-    ("dry-run", None, Nothing, With(Flag::DryRun)),
+static WORDS: &[Word] = &[
+    word("add-service", Some('A'), Nothing, Do(Verb::AddService)),
+    word("edit-service", Some('E'), Nothing, Do(Verb::EditService)),
+    word("delete-service", Some('D'), Nothing, Do(Verb::DeleteService)),
+    word("clear", Some('C'), Nothing, Do(Verb::Flush)),
+    word("restore", Some('R'), Nothing, Do(Verb::Restore)),
+    word("save", Some('S'), Nothing, Do(Verb::Save)),
+    word("add-server", Some('a'), Nothing, Do(Verb::AddServer)),
+    word("edit-server", Some('e'), Nothing, Do(Verb::EditServer)),
+    word("delete-server", Some('d'), Nothing, Do(Verb::DeleteServer)),
+    word("list", Some('L'), Nothing, Do(Verb::List)),
+    word("zero", Some('Z'), Nothing, Do(Verb::Zero)),
+    word("set", None, Nothing, Do(Verb::Set)),
+    word("start-daemon", None, One, Do(Verb::StartDaemon)),
+    word("stop-daemon", None, One, Do(Verb::StopDaemon)),
+    word("help", Some('h'), Nothing, Do(Verb::Help)),
+    word("version", Some('v'), Nothing, Do(Verb::Version)),
+    word("tcp-service", Some('t'), One, With(Flag::Tcp)),
+    word("udp-service", Some('u'), One, With(Flag::Udp)),
+    word("sctp-service", None, One, With(Flag::Sctp)),
+    word("fwmark-service", Some('f'), One, With(Flag::Mark)),
+    word("ipv6", Some('6'), Nothing, With(Flag::V6)),
+    word("scheduler", Some('s'), One, With(Flag::Scheduler)),
+    word("persistent", Some('p'), Maybe(PERSISTENT_DEFAULT), With(Flag::Persistent)),
+    word("netmask", Some('M'), One, With(Flag::Netmask)),
+    word("pe", None, One, With(Flag::Engine)),
+    word("sched-flags", Some('b'), One, With(Flag::SchedulerFlags)),
+    word("ops", Some('o'), Nothing, With(Flag::OnePacket)),
+    word("real-server", Some('r'), One, With(Flag::RealServer)),
+    word("gatewaying", Some('g'), Nothing, With(Flag::Gatewaying)),
+    word("ipip", Some('i'), Nothing, With(Flag::Ipip)),
+    word("masquerading", Some('m'), Nothing, With(Flag::Masquerading)),
+    word("tun-type", None, One, With(Flag::TunnelType)),
+    word("tun-port", None, One, With(Flag::TunnelPort)),
+    word("tun-nocsum", None, Nothing, With(Flag::TunnelNoChecksum)),
+    word("tun-csum", None, Nothing, With(Flag::TunnelChecksum)),
+    word("tun-remcsum", None, Nothing, With(Flag::TunnelRemoteChecksum)),
+    word("weight", Some('w'), One, With(Flag::Weight)),
+    word("u-threshold", Some('x'), One, With(Flag::Upper)),
+    word("l-threshold", Some('y'), One, With(Flag::Lower)),
+    word("connection", Some('c'), Nothing, With(Flag::Connection)),
+    word("timeout", None, Nothing, With(Flag::Timeout)),
+    word("daemon", None, Nothing, With(Flag::Daemon)),
+    word("stats", None, Nothing, With(Flag::Stats)),
+    word("rate", None, Nothing, With(Flag::Rate)),
+    word("exact", None, Nothing, With(Flag::Exact)),
+    word("thresholds", None, Nothing, With(Flag::Thresholds)),
+    word("persistent-conn", None, Nothing, With(Flag::PersistentConn)),
+    word("tun-info", None, Nothing, With(Flag::TunnelInfo)),
+    word("sort", None, Nothing, With(Flag::Sort)),
+    word("nosort", None, Nothing, With(Flag::NoSort)),
+    word("numeric", Some('n'), Nothing, With(Flag::Numeric)),
+    word("syncid", None, One, With(Flag::SyncId)),
+    word("sync-maxlen", None, One, With(Flag::SyncMaxlen)),
+    word("mcast-interface", None, One, With(Flag::McastInterface)),
+    word("mcast-group", None, One, With(Flag::McastGroup)),
+    word("mcast-port", None, One, With(Flag::McastPort)),
+    word("mcast-ttl", None, One, With(Flag::McastTtl)),
+    word("json", None, Nothing, With(Flag::Json)),
+    word("full", None, Nothing, With(Flag::Full)),
+    word("replace", None, Nothing, With(Flag::Replace)),
+    word("dry-run", None, Nothing, With(Flag::DryRun)),
 ];
 
-/// Words that stand alone.
-const REST: &str = "";
-
-/// A word as it was typed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A word of the table as it was typed.
+#[derive(Debug)]
 pub(crate) struct Typed {
     pub(crate) means: Means,
-    /// Its values; one empty one when it takes none.
-    pub(crate) values: Vec<String>,
-    /// How it is named in an error.
+    /// Empty when it takes none.
+    pub(crate) value: String,
+    /// How a second command is named in an error: its value, or what it stands in.
     pub(crate) name: String,
 }
 
-/// The words of a line, in order, and what stands alone.
-pub(crate) struct Words {
-    pub(crate) typed: Vec<Typed>,
-    pub(crate) rest: Vec<String>,
+/// A piece of a line.
+#[derive(Debug)]
+pub(crate) enum Token {
+    Word(Typed),
+    /// What is no option.
+    Alone(String),
 }
 
-fn grammar() -> Command {
-    let mut grammar = Command::new("ipvsadm")
-        .no_binary_name(true)
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .arg(Arg::new(REST).num_args(0..).action(ArgAction::Append));
-    for &(long, short, takes, means) in WORDS {
-        let arg = Arg::new(long).long(long).short(short).action(ArgAction::Append);
-        let arg = if means == Do(Verb::List) { arg.short_alias('l') } else { arg };
-        grammar = grammar.arg(match takes {
-            Nothing => arg.num_args(0).default_missing_value(""),
-            // Also a value that begins with a dash.
-            One => arg.num_args(1).allow_hyphen_values(true),
-            Maybe(value) => arg.num_args(0..=1).default_missing_value(value),
-            Three => arg.num_args(0..=3),
-        });
-    }
-    grammar
+/// Reads a line, word by word.
+pub(crate) struct Words<'a> {
+    raw: &'a RawArgs,
+    cursor: ArgCursor,
+    /// What is left of a cluster such as `-Ln`, and all of it.
+    cluster: Option<(ShortFlags<'a>, String)>,
+    /// Behind `--`.
+    options_end: bool,
+    /// The first option, which must be what the line does, was seen.
+    begun: bool,
 }
 
-/// Whether the first option is what the line does, which it must be.
-fn begins_with_verb(first: &str) -> bool {
-    let is_verb = |&(_, _, _, means): &&(&str, Option<char>, Takes, Means)| matches!(means, Do(_));
-    let mut verbs = WORDS.iter().filter(is_verb);
-    match first.strip_prefix("--") {
-        Some(long) => verbs.any(|&(word, _, takes, _)| match long.split_once('=') {
-            None => word == long,
-            Some((long, _)) => word == long && matches!(takes, One),
-        }),
-        None => first
-            .strip_prefix('-')
-            .and_then(|shorts| shorts.chars().next())
-            .is_some_and(|first| first == 'l' || verbs.any(|&(_, short, ..)| short == Some(first))),
+impl<'a> Words<'a> {
+    pub(crate) fn new(raw: &'a RawArgs) -> Self {
+        Self { raw, cursor: raw.cursor(), cluster: None, options_end: false, begun: false }
     }
-}
 
-/// Finds the words of a line that is not empty.
-///
-/// # Errors
-/// [`Failure::Usage`] when it does not begin with a verb; [`Failure::Word`] for an unknown word, or one whose value is missing or too much.
-/// A line with two mistakes may be told another one first than ipvsadm tells.
-pub(crate) fn read(arguments: &[String]) -> Result<Words, Failure> {
-    let first = arguments.iter().find(|word| word.len() > 1 && word.starts_with('-'));
-    if !first.is_some_and(|first| begins_with_verb(first)) {
-        return Err(Failure::Usage);
-    }
-    let matches = grammar().try_get_matches_from(arguments).map_err(|error| lexical(&error, arguments))?;
-    let mut typed = Vec::new();
-    for &(long, short, takes, means) in WORDS {
-        let (Some(indices), Some(occurrences)) = (matches.indices_of(long), matches.get_occurrences::<String>(long))
-        else {
-            continue;
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] when the first option is not what the line does, or is itself wrong; [`Failure::Word`] for an unknown word, or one
+    /// whose value is missing or too much.
+    pub(crate) fn next(&mut self) -> Result<Option<Token>, Failure> {
+        let token = match self.cluster.take() {
+            Some((shorts, all)) => self.short(shorts, all),
+            None => self.argument(),
         };
-        // An occurrence has an index for each of its values.
-        let mut indices = indices;
-        for values in occurrences {
-            let values: Vec<String> = values.cloned().collect();
-            let place = indices.next().unwrap_or_default();
-            for _ in 1..values.len() {
-                indices.next();
+        if self.begun || matches!(token, Ok(Some(Token::Alone(_)))) {
+            return token;
+        }
+        self.begun = true;
+        match token {
+            Ok(Some(Token::Word(Typed { means: Do(_), .. }))) => token,
+            _ => Err(Failure::Usage),
+        }
+    }
+
+    fn argument(&mut self) -> Result<Option<Token>, Failure> {
+        let Some(argument) = self.raw.next(&mut self.cursor) else { return Ok(None) };
+        let all = argument.to_value_os().to_string_lossy().into_owned();
+        if self.options_end {
+            return Ok(Some(Token::Alone(all)));
+        }
+        if argument.is_escape() {
+            self.options_end = true;
+            return if self.begun { self.argument() } else { Err(Failure::Usage) };
+        }
+        if let Some((long, value)) = argument.to_long() {
+            let Some(word) = WORDS.iter().find(|word| Ok(word.long) == long) else { return Err(unknown(all)) };
+            let value = value.map(|value| value.to_string_lossy().into_owned());
+            return self.word(word, value, all).map(Some);
+        }
+        match argument.to_short() {
+            Some(shorts) => self.short(shorts, all),
+            None => Ok(Some(Token::Alone(all))),
+        }
+    }
+
+    /// The next letter of a cluster.
+    fn short(&mut self, mut shorts: ShortFlags<'a>, all: String) -> Result<Option<Token>, Failure> {
+        let Some(letter) = shorts.next_flag() else { return self.argument() };
+        let letter = letter.map_err(|_| unknown(all.clone()))?;
+        let letter = if letter == LIST_ALIAS { 'L' } else { letter };
+        let Some(word) = WORDS.iter().find(|word| word.short == Some(letter)) else { return Err(unknown(all)) };
+        if matches!(word.takes, Nothing) {
+            self.cluster = Some((shorts, all.clone()));
+            return self.word(word, None, all).map(Some);
+        }
+        let attached = shorts.next_value_os().map(|value| {
+            let value = value.to_string_lossy();
+            value.strip_prefix('=').unwrap_or(&value).to_owned()
+        });
+        self.word(word, attached, all).map(Some)
+    }
+
+    /// A word with its value: what is attached, or what follows.
+    fn word(&mut self, word: &'static Word, attached: Option<String>, all: String) -> Result<Token, Failure> {
+        let value = match (word.takes, attached) {
+            (Nothing, None) => String::new(),
+            (Nothing, Some(_)) => {
+                return Err(Failure::Word { word: all, problem: "option does not take an argument" });
             }
-            let name = match takes {
-                One => values.first().cloned().unwrap_or_default(),
-                Nothing | Maybe(_) | Three => typed_name(arguments, long, short),
-            };
-            typed.push((place, Typed { means, values, name }));
-        }
+            (One | Maybe(_), Some(value)) => value,
+            // Also one that begins with a dash.
+            (One, None) => match self.raw.next_os(&mut self.cursor) {
+                Some(value) => value.to_string_lossy().into_owned(),
+                None => return Err(Failure::Word { word: all, problem: "missing argument" }),
+            },
+            (Maybe(default), None) => self.value().unwrap_or_else(|| default.to_owned()),
+        };
+        let name = match (word.means, word.takes) {
+            (With(_), _) => String::new(),
+            (Do(_), Nothing) => all,
+            (Do(_), One | Maybe(_)) => value.clone(),
+        };
+        Ok(Token::Word(Typed { means: word.means, value, name }))
     }
-    typed.sort_by_key(|(place, _)| *place);
-    let rest = matches.get_many::<String>(REST).into_iter().flatten().cloned().collect();
-    Ok(Words { typed: typed.into_iter().map(|(_, typed)| typed).collect(), rest })
+
+    /// What follows, if it is no option.
+    fn value(&mut self) -> Option<String> {
+        let value = self.raw.peek_os(&self.cursor)?.to_string_lossy();
+        if value.starts_with('-') {
+            return None;
+        }
+        self.raw.next_os(&mut self.cursor);
+        Some(value.into_owned())
+    }
 }
 
-/// A word without a value as it stands in a line: alone, or the cluster it is in.
-fn typed_name(arguments: &[String], long: &str, short: Option<char>) -> String {
-    let cluster =
-        |word: &&String| word.starts_with('-') && !word.starts_with("--") && short.is_some_and(|c| word.contains(c));
-    let spelt_out = format!("--{long}");
-    if arguments.contains(&spelt_out) {
-        return spelt_out;
-    }
-    arguments.iter().rev().find(cluster).cloned().unwrap_or(spelt_out)
-}
-
-/// clap's refusals in ipvsadm's (popt's) words.
-fn lexical(error: &clap::Error, arguments: &[String]) -> Failure {
-    let invalid = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(text)) => text.clone(),
-        Some(ContextValue::Strings(texts)) => texts.first().cloned().unwrap_or_default(),
-        _ => String::new(),
-    };
-    match error.kind() {
-        ErrorKind::UnknownArgument => {
-            // The whole of a cluster is named.
-            let short = invalid.strip_prefix('-').and_then(|rest| rest.chars().next());
-            let typed = arguments.iter().find(|typed| **typed == invalid).or_else(|| {
-                arguments.iter().find(|typed| {
-                    typed.starts_with('-') && !typed.starts_with("--") && short.is_some_and(|c| typed.contains(c))
-                })
-            });
-            Failure::Word { word: typed.cloned().unwrap_or(invalid), problem: "unknown option" }
-        }
-        ErrorKind::TooManyValues => {
-            let name = invalid.split([' ', '=']).next().unwrap_or_default();
-            let typed = arguments.iter().find(|typed| typed.starts_with(name) && typed.contains('='));
-            Failure::Word { word: typed.cloned().unwrap_or(invalid), problem: "option does not take an argument" }
-        }
-        // Also a command's.
-        _ if arguments.len() == 1 => Failure::Usage,
-        _ => {
-            let last = arguments.last().cloned().unwrap_or_default();
-            Failure::Word { word: last, problem: "missing argument" }
-        }
-    }
+fn unknown(word: String) -> Failure {
+    Failure::Word { word, problem: "unknown option" }
 }
