@@ -30,6 +30,8 @@
 //! | [`socket`] | the netlink socket, behind a trait so that a test can be the kernel | all |
 //! | [`Client`] | exchanges over that trait: requests, dumps, many messages in one send, replies that are lost | through the trait |
 //!
+//! The program `ipvsadm` (feature `ipvsadm`, on by default) is built on it.
+//!
 //! # What it does not do
 //! It sets no sysctl, adds no address and loads no module itself (the kernel loads IPVS and its schedulers when asked for them, where a
 //! `modprobe` is there). It never resolves a name. It is synchronous: the kernel answers a netlink request before the send returns, so there
