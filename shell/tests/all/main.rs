@@ -7,6 +7,7 @@
 
 mod console;
 mod fake;
+mod files;
 mod scripts;
 mod terminal;
 mod transcripts;

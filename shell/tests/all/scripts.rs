@@ -15,14 +15,10 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::fake::Director;
-
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
-}
+use crate::files::{assert_all_known, folder};
 
 /// Splits `-c "show version"` as a shell would, without escapes.
 fn words(text: &str) -> Vec<String> {
@@ -140,14 +136,7 @@ macro_rules! scripts {
 
         #[test]
         fn every_script_is_run() {
-            let mut files: Vec<String> = std::fs::read_dir(folder("scripts"))
-                .unwrap()
-                .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
-                .collect();
-            files.sort();
-            let mut known = vec![$(stringify!($name).to_owned()),*];
-            known.sort();
-            assert_eq!(files, known);
+            assert_all_known("scripts", &[$(stringify!($name)),*]);
         }
     };
 }

@@ -19,18 +19,14 @@
 //! ```
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::fake::Director;
+use crate::files::{assert_all_known, folder};
 use crate::terminal::{DEADLINE, Terminal};
 
 /// When updating, this long without output is taken as the end of an answer.
 const QUIET: Duration = Duration::from_millis(700);
-
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
-}
 
 /// A line of the file with the rows below it.
 struct Step {
@@ -209,14 +205,7 @@ macro_rules! transcripts {
 
         #[test]
         fn every_transcript_is_played() {
-            let mut files: Vec<String> = std::fs::read_dir(folder("transcripts"))
-                .unwrap()
-                .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
-                .collect();
-            files.sort();
-            let mut known = vec![$(stringify!($name).to_owned()),*];
-            known.sort();
-            assert_eq!(files, known);
+            assert_all_known("transcripts", &[$(stringify!($name)),*]);
         }
     };
 }
