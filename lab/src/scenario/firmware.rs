@@ -1,11 +1,17 @@
 //! Other machines than the usual one: UEFI, other disks, other network cards. Each boots to its prompt, finds its disk,
 //! and reaches the router through its card.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use super::PASSWORD;
 use crate::runner::Scene;
 use crate::vm::{Bus, Firmware, Machine};
+use crate::wait;
+
+/// From an address on a card until its link carries packets; e1000e takes two seconds, with one core three.
+const LINK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Tells it.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
@@ -26,8 +32,12 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
             console.configure(&["interface eth0", "ip address 203.0.113.2/24"])?;
             let row = console.json("show interfaces eth0")?.to_string();
             ensure!(row.contains(&format!("\"driver\":\"{driver}\"")), "{row}");
-            let said = console.ok("ping 203.0.113.1 count 2")?.text();
-            ensure!(said.contains("2 received"), "{said}");
+            // A card that negotiates with the other end has a link only seconds after it was brought up.
+            wait::until("two answers through the card", LINK_LIMIT, || {
+                let said = console.ok("ping 203.0.113.1 count 2")?.text();
+                ensure!(said.contains("2 received"), "{said}");
+                Ok(())
+            })?;
             let said = console.ok("write memory")?.text();
             ensure!(said.contains("[OK]"), "{said}");
             world.cut_power()
