@@ -10,6 +10,7 @@ mod later;
 #[cfg(test)]
 mod tests;
 mod virtual_server;
+mod vrrp;
 
 use std::fmt;
 

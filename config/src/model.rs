@@ -3,10 +3,14 @@
 //! It is made from a [`crate::tree::Tree`] by `TryFrom` (`crate::convert`) and never printed back: text comes from the tree.
 //! Nothing here talks to a kernel; the rooms that do read these types.
 
+mod vrrp;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::value::{IfName, IpNet, MacAddr, Name, Ports, SecretHash};
+
+pub use vrrp::{VrrpAddress, VrrpAuth, VrrpChecksum, VrrpGroup, VrrpRollout, VrrpSyncGroup};
 
 /// Everything an operator has said.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -55,8 +59,10 @@ pub struct Config {
     pub monitors: BTreeMap<Name, Monitor>,
     /// `virtual-server NAME`.
     pub virtual_servers: BTreeMap<Name, VirtualServer>,
-    /// `vrrp group NAME`: what the checks need of it until vrrpd exists.
+    /// `vrrp group NAME`.
     pub vrrp_groups: BTreeMap<Name, VrrpGroup>,
+    /// `vrrp sync-group NAME`.
+    pub vrrp_sync_groups: BTreeMap<Name, VrrpSyncGroup>,
     /// Lines that were accepted though their function, or the object they name, does not exist (yet): one sentence each,
     /// beginning with the object. `show warnings` prints them.
     pub warnings: Vec<String>,
@@ -286,15 +292,6 @@ pub enum BondMode {
 pub struct Monitor {
     /// `port`; needed where the real server's port is `any`.
     pub port: Option<u16>,
-}
-
-/// `vrrp group NAME`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct VrrpGroup {
-    /// `vrid N interface IFNAME`.
-    pub vrid: Option<(u8, IfName)>,
-    /// `address ADDR/M [interface IFNAME]`: addresses the group owns; nobody else may add them.
-    pub addresses: Vec<IpNet>,
 }
 
 /// `virtual-server NAME`.

@@ -8,7 +8,7 @@ use crate::tree::Tree;
 use crate::value::{IfName, IpNet, Name, Value};
 
 use super::virtual_server::is_unicast;
-use super::{Findings, Line};
+use super::{Findings, Line, vrrp};
 
 pub(super) fn check(config: &Config, tree: &Tree, out: &mut Findings) {
     people(config, out);
@@ -18,7 +18,7 @@ pub(super) fn check(config: &Config, tree: &Tree, out: &mut Findings) {
     marks_and_pools(config, out);
     services(config, out);
     vips(config, out);
-    vrrp(config, out);
+    vrrp::check(config, out);
     names(config, tree, out);
 }
 
@@ -221,7 +221,7 @@ fn vips(config: &Config, out: &mut Findings) {
     let own: BTreeSet<IpAddr> =
         config.interfaces.values().flat_map(|interface| &interface.addresses).map(|net| net.addr).collect();
     let of_groups: BTreeSet<IpAddr> =
-        config.vrrp_groups.values().flat_map(|group| &group.addresses).map(|net| net.addr).collect();
+        config.vrrp_groups.values().flat_map(|group| &group.addresses).map(|a| a.net.addr).collect();
     let mut told = BTreeSet::new();
     for (name, server) in &config.virtual_servers {
         let Virtual::Address(address, protocol, port) = server.virtual_ else { continue };
@@ -235,23 +235,6 @@ fn vips(config: &Config, out: &mut Findings) {
             out.warning(format!(
                 "{object}: {address} is in no interface prefix, nobody answers ARP for it: it is routed to this box, or lost"
             ));
-        }
-    }
-}
-
-fn vrrp(config: &Config, out: &mut Findings) {
-    let mut seen: BTreeMap<&(u8, IfName), &Name> = BTreeMap::new();
-    for (name, group) in &config.vrrp_groups {
-        let object = format!("vrrp group {name}");
-        let Some(id) = &group.vrid else {
-            out.problem(format!("{object}: there is no vrid, use: vrid NUMBER interface IFNAME"));
-            continue;
-        };
-        if let Some(other) = seen.insert(id, name) {
-            out.problem(format!("{object}: vrrp group {other} has vrid {} on {} too, use another", id.0, id.1));
-        }
-        if !config.interfaces.contains_key(&id.1) {
-            out.warning(format!("{object}: interface {} is not configured", id.1));
         }
     }
 }

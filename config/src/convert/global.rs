@@ -1,10 +1,10 @@
 //! Lines outside of blocks, and the headers that lead to them.
 
-use crate::model::{Config, FirewallMark, Line as Terminal, Monitor, Privilege, Route, Severity, Transport, VrrpGroup};
+use crate::model::{Config, FirewallMark, Line as Terminal, Monitor, Privilege, Route, Severity, Transport};
 use crate::tree::Tree;
 use crate::value::{Name, Value};
 
-use super::{Findings, Line, interface, virtual_server};
+use super::{Findings, Line, interface, virtual_server, vrrp};
 
 /// Puts one line into its field.
 pub(super) fn read(config: &mut Config, line: &Line<'_>, out: &mut Findings) {
@@ -49,7 +49,6 @@ pub(super) fn read(config: &mut Config, line: &Line<'_>, out: &mut Findings) {
         // No field: nothing acts on these in this release, and `later` says so.
         ("snmp-server community" | "metrics port" | "metrics access-class" | "archive path", _) => {}
         (kind, _) if kind.starts_with("connection-sync ") => {}
-        ("vrrp sync-group", _) => {}
         (kind, words) if kind.starts_with("ipvs ") => ipvs(config, kind, words, line, out),
         (kind, [V::Int(mark), V::Net(prefix), V::Ports(ports)]) if kind.starts_with("firewall-mark ") => {
             let protocol = transport(&kind["firewall-mark ".len()..]);
@@ -64,7 +63,12 @@ pub(super) fn read(config: &mut Config, line: &Line<'_>, out: &mut Findings) {
                 config.virtual_servers.insert(name.clone(), server);
             }
         }
-        ("vrrp group", [V::Name(name)]) => drop(config.vrrp_groups.insert(name.clone(), group(&line.entry.below))),
+        ("vrrp group", [V::Name(name)]) => {
+            config.vrrp_groups.insert(name.clone(), vrrp::read_group(&line.entry.below, out));
+        }
+        ("vrrp sync-group", [V::Name(name)]) => {
+            config.vrrp_sync_groups.insert(name.clone(), vrrp::read_sync_group(&line.entry.below, out));
+        }
         _ => out.unread(line),
     }
 }
@@ -125,21 +129,6 @@ fn ipvs(config: &mut Config, kind: &str, words: &[&Value], line: &Line<'_>, out:
 fn monitor(below: &Tree) -> Monitor {
     let port = below.lines().find(|(key, _)| key.kind() == "port").and_then(|(_, entry)| entry.values().first());
     Monitor { port: if let Some(Value::Int(port)) = port { Some(port16(*port)) } else { None } }
-}
-
-fn group(below: &Tree) -> VrrpGroup {
-    let mut group = VrrpGroup::default();
-    for (key, entry) in below.lines() {
-        let line = Line::new(key, entry);
-        match (line.kind.as_str(), line.words.as_slice()) {
-            ("vrid", [Value::Int(vrid), Value::Kw("interface"), Value::If(name)]) => {
-                group.vrid = Some((small(*vrid), name.clone()));
-            }
-            ("address", [Value::Net(net), ..]) => group.addresses.push(*net),
-            _ => {}
-        }
-    }
-    group
 }
 
 fn severity(word: &str) -> Severity {

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use super::*;
-use crate::model::{Checksum, Mode, Persistence, Privilege, Scheduler, Transport, Tunnel, Virtual};
+use crate::model::{
+    Checksum, Mode, Persistence, Privilege, Scheduler, Transport, Tunnel, Virtual, VrrpChecksum, VrrpRollout,
+};
 use crate::tree::load;
 use crate::value::{IfName, Name};
 
@@ -42,7 +44,11 @@ fn the_nat_example() {
     let real = |last: &str| &www.real_servers[&(address(&format!("10.0.20.{last}")), 8080)];
     assert_eq!((real("11").weight, real("11").threshold), (3, (5000, Some(4000))));
     assert!(real("13").drain && real("13").weight == 1 && real("13").mode == Mode::Nat);
-    assert_eq!(config.vrrp_groups.len(), 2);
+    let outside = &config.vrrp_groups[&name("outside")];
+    assert_eq!((outside.version, outside.priority, outside.advertise_ms()), (3, 150, 100));
+    assert_eq!((outside.preempt, outside.vrid.as_ref().map(|(vrid, _)| *vrid)), (Some(30), Some(51)));
+    assert_eq!(outside.track_interfaces.values().collect::<Vec<_>>(), [&None]);
+    assert_eq!(config.vrrp_sync_groups[&name("pair")].members, [name("inside"), name("outside")]);
 }
 
 #[test]
@@ -72,4 +78,25 @@ fn the_other_examples() {
 fn nothing_is_all_defaults() {
     assert_eq!(convert(""), Config::default());
     assert_eq!(convert(crate::store::FACTORY).users[&name("admin")].privilege, Privilege::Admin);
+}
+
+#[test]
+fn the_lines_of_a_vrrp_group() {
+    let config = convert(
+        "vrrp group a\n vrid 7 interface eth0\n version 2\n address 10.0.0.1/24 interface eth1\n address 2001:db8::1/64\n \
+         authentication text 1111\n track director weight 9\n track virtual-server web\n preempt\nvrrp group b\n \
+         vrid 7 interface eth0\n address fe80::7/64\n authentication hmac key 3 0123456789abcdef0123456789abcdef\n \
+         authentication hmac rollout permissive\n checksum heard\n",
+    );
+    let (a, b) = (&config.vrrp_groups[&name("a")], &config.vrrp_groups[&name("b")]);
+    assert_eq!((a.version, a.priority, a.advertise_ms(), a.preempt), (2, 253, 1000, Some(0)));
+    assert_eq!(a.addresses[0].interface, Some("eth1".parse().expect("a name")));
+    assert_eq!((a.is_ipv6(), b.is_ipv6()), (false, true), "both families: it speaks IPv4");
+    assert_eq!((a.track_director, a.track_servers[&name("web")]), (Some(Some(9)), None));
+    assert_eq!(
+        (a.auth.text.as_deref(), b.auth.hmac_keys.len(), b.auth.rollout),
+        (Some("1111"), 1, VrrpRollout::Permissive)
+    );
+    assert_eq!(b.checksum, VrrpChecksum::Heard);
+    assert!(!format!("{a:?}{b:?}").contains("1111"), "no log line holds a secret");
 }

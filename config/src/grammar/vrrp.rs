@@ -1,4 +1,4 @@
-//! Lines of `vrrp group NAME` and `vrrp sync-group NAME`. Accepted, checked and kept until vrrpd exists.
+//! Lines of `vrrp group NAME` and `vrrp sync-group NAME`: what vrrpd does. Accept mode has no line: IPVS balances only what the box accepts.
 
 use super::{Block, DESCRIPTION, Family, Kind, Node, Ty, arg, choice, flag, kw, value};
 
@@ -10,14 +10,13 @@ pub(super) static GROUP: Block = Block {
             .val()
             .then(&[kw("interface", "Where it is advertised").val().then(&[value("IFNAME", Ty::If, "Interface")])])]),
         kw("version", "Protocol version")
-            .then(&[choice("2", "RFC 3768, whole seconds"), choice("3", "RFC 9568").default("3")]),
+            .then(&[choice("2", "RFC 3768, IPv4, whole seconds"), choice("3", "RFC 9568").default("3")]),
         kw("priority", "Who becomes active").then(&[value("<1-255>", Ty::Int(1, 255), "Higher wins").default("253")]),
         kw("timers", "Timers").then(&[kw("advertise", "Time between advertisements").then(&[value(
             "<10-40950>",
             Ty::Int(10, 40_950),
-            "Milliseconds",
-        )
-        .default("100")])]),
+            "Milliseconds, 100; 1000 in version 2",
+        )])]),
         kw("address", "Address of the active router").then(&[arg(
             "ADDR/M",
             Ty::IfAddr(Family::Any),
@@ -34,7 +33,35 @@ pub(super) static GROUP: Block = Block {
             Ty::Addr(Family::Any),
             "Address of the interface",
         )]),
+        kw("authentication", "Who is believed").then(&[
+            kw("text", "Simple text of version 2, readable on the wire").then(&[value(
+                "WORD",
+                Ty::Word,
+                "At most 8 characters",
+            )
+            .secret()]),
+            kw("hmac", "Signed advertisements, as keepalived 2.4.2").then(&[
+                kw("key", "A shared key").then(&[arg("<0-255>", Ty::Int(0, 255), "Its number").then(&[value(
+                    "WORD",
+                    Ty::Word,
+                    "32 to 64 characters",
+                )
+                .secret()])]),
+                kw("use", "The key to sign with").then(&[value("<0-255>", Ty::Int(0, 255), "Lowest, if not said")]),
+                kw("rollout", "Step of a change to signed advertisements").then(&[
+                    choice("receive-only", "Sign nothing, check what is signed"),
+                    choice("permissive", "Sign, accept what is not signed"),
+                    choice("enforce", "Sign, accept only what is signed").default("enforce"),
+                ]),
+            ]),
+        ]),
+        kw("checksum", "Form of version 3 over IPv4").then(&[
+            choice("pseudo-header", "As keepalived and FRR").default("pseudo-header"),
+            choice("rfc9568", "The message alone"),
+            choice("heard", "As the peer does"),
+        ]),
         kw("track", "Lower the priority on a fault").then(&[
+            kw("director", "When the control plane is dead or deaf").line().then(WEIGHT),
             kw("interface", "When an interface is down")
                 .then(&[arg("IFNAME", Ty::If, "Interface").line().then(WEIGHT)]),
             kw("virtual-server", "When one loses its quorum").then(&[arg(

@@ -62,7 +62,7 @@ impl From<&Config> for Wanted {
         let mut wanted = Self {
             hostname: config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned(),
             neighbours: config.neighbours.clone(),
-            foreign: config.vrrp_groups.values().flat_map(|group| &group.addresses).map(|net| net.addr).collect(),
+            foreign: config.vrrp_groups.values().flat_map(|group| &group.addresses).map(|a| a.net.addr).collect(),
             ..Self::default()
         };
         for (name, interface) in &config.interfaces {
