@@ -8,14 +8,14 @@
 //! | [`net`], [`servers`], [`traffic`] | the network, what answers in it, who asks |
 //! | [`disk`], [`writelog`], [`vm`], [`qmp`] | a machine, its disk, its power and its cables |
 //! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`] | typing at it, and reading what it says |
-//! | [`runner`], [`scenario`], [`wait`] | what is checked, and the one way to wait |
-//! | [`demo`], [`mod@bench`], [`grammar_bench`] | the same network for a person; figures |
+//! | [`runner`], [`scenario`], [`figure`], [`wait`] | what is checked and measured, and the one way to wait |
+//! | [`demo`], [`mod@bench`] | the same network for a person; figures |
 
 pub mod bench;
 pub mod console;
 pub mod demo;
 pub mod disk;
-pub mod grammar_bench;
+pub mod figure;
 pub mod labshell;
 pub mod net;
 pub mod qmp;

@@ -1,5 +1,5 @@
 //! `yoke-lab [--vm [--all]] [FILTER...]` runs checks, `yoke-lab demo` makes the network for a
-//! person to play with, `yoke-lab bench` measures.
+//! person to play with, `yoke-lab bench [FILTER...]` measures.
 //!
 //! Without `--vm` it uses namespaces on this machine's kernel; with it, the real image in QEMU between real nginx and
 //! curl. Needs root and says so; nothing is skipped. `cargo xtask lab` calls it.
@@ -10,7 +10,8 @@ use anyhow::{Context, Result, ensure};
 use yoke_lab::runner::{self, Report, Rung, Scenario};
 use yoke_lab::{bench, demo, scenario, target, wait};
 
-const USAGE: &str = "usage: yoke-lab [--vm [--all]] [--list] [FILTER...] | yoke-lab demo [--uefi] | yoke-lab bench";
+const USAGE: &str =
+    "usage: yoke-lab [--vm [--all]] [--list] [FILTER...] | yoke-lab demo [--uefi] | yoke-lab bench [FILTER...]";
 
 fn main() -> ExitCode {
     match lab() {
@@ -39,7 +40,7 @@ fn lab() -> Result<()> {
     let lock = std::fs::File::create(target().join("lab/lock"))?;
     lock.try_lock().context("another run of the lab is under way")?;
     match names.as_slice() {
-        ["bench"] => bench::run(),
+        ["bench", filters @ ..] => bench::run(filters),
         ["demo"] => demo::run(options.contains(&"--uefi")),
         _ => {
             let start = wait::now();

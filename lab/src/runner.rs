@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::console::Console;
 use crate::disk;
+use crate::figure::Figure;
 use crate::labshell::LabShell;
 use crate::net::{Net, Ns, SERVERS};
 use crate::servers::Server;
@@ -194,19 +195,24 @@ impl Scene<'_> {
     ///
     /// # Errors
     /// When it fails; the scenario passes that on.
-    pub fn must(&mut self, name: &str, check: impl FnOnce(&mut World) -> Result<()>) -> Result<()> {
+    pub fn must<T>(&mut self, name: &str, check: impl FnOnce(&mut World) -> Result<T>) -> Result<T> {
         let full = format!("{}::{name}", self.name);
         let start = wait::now();
         let result = check(&mut self.world);
         let took = wait::now() - start;
         match &result {
-            Ok(()) => self.report.passed(&full, took),
+            Ok(_) => self.report.passed(&full, took),
             Err(error) => {
                 let found = self.world.gather();
                 self.report.failed(&full, took, error, &self.world.dir, &found);
             }
         }
         result
+    }
+
+    /// Adds figures to the report, in the order they shall be printed.
+    pub fn figures(&mut self, figures: impl IntoIterator<Item = Figure>) {
+        self.report.figures.extend(figures);
     }
 }
 
@@ -215,6 +221,8 @@ impl Scene<'_> {
 pub struct Report {
     passed: usize,
     failures: Vec<String>,
+    /// What was measured.
+    pub figures: Vec<Figure>,
 }
 
 impl Report {

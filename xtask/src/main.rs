@@ -18,7 +18,7 @@ const HELP: &str = "cargo xtask COMMAND
   check                  format, lints, documentation, dependencies and unit tests only
   image                  the disk image: target/yoke/yoke-x86_64.img
   lab [--vm] [FILTER]    tests on real networks: namespaces, or QEMU with the real image
-  bench                  figures, side by side with what one would use instead
+  bench [FILTER]         figures, side by side with what one would use instead
   docs                   write docs/cli.md from the grammar
 ";
 

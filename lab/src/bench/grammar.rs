@@ -8,6 +8,8 @@ use yoke_config::model::Config;
 use yoke_config::tree::{self, Tree};
 use yoke_config::walk::{Position, interpret};
 
+use crate::figure::{Figure, Goal};
+use crate::runner::Scene;
 use crate::wait;
 
 /// Lines of the configuration that is loaded.
@@ -15,14 +17,15 @@ const LINES: usize = 10_000;
 /// Repetitions of what takes microseconds.
 const ROUNDS: u32 = 2_000;
 
-/// What was measured, the milliseconds it took, and those it may take.
-pub type Measured = (&'static str, f64, f64);
-
 /// Measures.
-///
-/// # Errors
-/// When the grammar refuses what it should accept.
-pub fn measure() -> Result<[Measured; 4]> {
+pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
+    let figures = scene.must("grammar", |_| measure())?;
+    scene.figures(figures);
+    Ok(())
+}
+
+/// Fails when the grammar refuses what it should accept.
+fn measure() -> Result<[Figure; 4]> {
     let start = wait::now();
     for _ in 0..ROUNDS {
         black_box(interpret(&Position::CONFIG, black_box("ip route 10.20.30.0/24 203.0.113.1")).is_ok());
@@ -46,11 +49,12 @@ pub fn measure() -> Result<[Measured; 4]> {
     let differences = Tree::diff(&tree, &tree::load(&printed).0);
     let diff = (wait::now() - start).as_secs_f64() * 1e3;
     ensure!(differences.is_empty(), "{}", differences[0]);
+    let figure = |what: &str, measured, goal| Figure::plain(what, measured, "ms", Goal::AtMost(goal));
     Ok([
-        ("one line interpreted", line, 1.0),
-        ("10,000 lines loaded", load, 1000.0),
-        ("10,000 lines made a configuration and checked", convert, 1000.0),
-        ("10,000 lines printed, loaded, compared", diff, 2000.0),
+        figure("one line interpreted", line, 1.0),
+        figure("10,000 lines loaded", load, 1000.0),
+        figure("10,000 lines made a configuration and checked", convert, 1000.0),
+        figure("10,000 lines printed, loaded, compared", diff, 2000.0),
     ])
 }
 

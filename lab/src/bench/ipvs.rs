@@ -1,0 +1,73 @@
+//! How fast the kernel's table is programmed and read: by the room `ipvs`, against Debian's ipvsadm, in the same VM.
+//!
+//! The measuring program is the room's own example; this file builds it, carries it into the machine and reads its rows.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::console::BOOT_LIMIT;
+use crate::figure::{Figure, Goal};
+use crate::runner::{Scene, say};
+use crate::vm::{Firmware, Machine};
+use crate::{disk, target};
+
+/// `ipvsadm -R` of 11,000 rows takes seconds under emulation, and it is run five times.
+const LIMIT: Duration = Duration::from_secs(400);
+
+/// A row of the program, what it means, and its goal.
+const ROWS: [(&str, &str, f64); 2] = [
+    ("program ", "1,000 x 10 programmed, of ipvsadm -R", 0.25),
+    ("observe and plan nothing", "1,000 x 10 reconciled to nothing, of ipvsadm -R", 0.1),
+];
+
+/// Measures.
+pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
+    let program = built()?;
+    scene.network()?;
+    let firmware = Firmware::Direct { append: String::new() };
+    scene.boot(Machine { firmware, lab_files: vec![program], ..Machine::default() })?;
+    let figures = scene.must("against_ipvsadm", |world| {
+        world.shell()?.wait_ready()?;
+        // The box has finished its own work, and is idle, when the console asks for the first password.
+        world.console()?.serial.wait_text(0, "Password for user admin (new):", BOOT_LIMIT)?;
+        // A network namespace of its own: the director would heal its table. Without an address there it has no table of local routes, and
+        // then the kernel takes no address for unicast.
+        let said = world.shell()?.ok_within("unshare -n sh -c 'ip link set lo up && exec /bench'", LIMIT)?;
+        say(&said);
+        let figure = |&(row, what, goal)| {
+            let line = said.lines().find(|line| line.starts_with(row)).with_context(|| format!("no row `{row}`"))?;
+            let (_, ratio) = line.split_once("1/").with_context(|| format!("no ratio in `{line}`"))?;
+            let ratio: f64 = ratio.split_whitespace().next().unwrap_or_default().parse()?;
+            Ok(Figure::plain(what, 1.0 / ratio, "", Goal::AtMost(goal)))
+        };
+        ROWS.iter().map(figure).collect::<Result<Vec<_>>>()
+    })?;
+    scene.figures(figures);
+    Ok(())
+}
+
+/// Builds the measuring program of the room `ipvs`, static, as the image's own programs are.
+fn built() -> Result<PathBuf> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the lab is in a workspace")?;
+    let triple = "x86_64-unknown-linux-gnu";
+    let mut cargo = Command::new("cargo");
+    cargo.args([
+        "build",
+        "--quiet",
+        "--profile",
+        "image",
+        "--target",
+        triple,
+        "--package",
+        "ipvs",
+        "--example",
+        "bench",
+    ]);
+    disk::run(cargo.current_dir(workspace).env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
+    let built = target().with_file_name(triple).join("image/examples/bench");
+    ensure!(built.exists(), "{} was not built", built.display());
+    Ok(built)
+}
