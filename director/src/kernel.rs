@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use ipvs::{
-    ApplyError, Change, Client, Error, Info, ObservedDestination, ObservedService, ServiceKey, Table, Timeouts, plan,
+    ApplyError, Change, Client, Daemon, Error, Info, ObservedDestination, ObservedService, ServiceKey, Table, Timeouts,
+    plan,
 };
 
 use crate::commit::port_word;
@@ -23,6 +24,8 @@ pub(crate) trait Kernel {
     fn timeouts(&mut self) -> Result<Timeouts, Error>;
     /// Sets them.
     fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), Error>;
+    /// Sync daemons that run.
+    fn daemons(&mut self) -> Result<Vec<Daemon>, Error>;
     /// Version and table size.
     fn info(&mut self) -> Result<Info, Error>;
     /// Zeroes counters, of one service or of all.
@@ -146,6 +149,10 @@ impl Kernel for Netlink {
 
     fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), Error> {
         self.client()?.set_timeouts(timeouts)
+    }
+
+    fn daemons(&mut self) -> Result<Vec<Daemon>, Error> {
+        self.client()?.daemons()
     }
 
     fn info(&mut self) -> Result<Info, Error> {

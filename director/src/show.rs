@@ -80,7 +80,7 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
         }
         Show::Memory => Data::Memory(system::memory(&director.paths.proc)),
         Show::Flash => Data::Flash(system::flash(&director.paths).map_err(|e| format!("flash: {e}"))?),
-        Show::Ipvsadm { arguments } => Data::Lines(ipvsadm::lines(&mut director.state_mut(), &arguments)?),
+        Show::Ipvsadm { arguments } => Data::Lines(ipvsadm::lines(director, &arguments).await?),
     })
 }
 

@@ -158,7 +158,7 @@ pub enum Show {
     Memory,
     /// `show flash:`.
     Flash,
-    /// `ipvsadm -Ln` style text of the kernel's table, for privilege 15.
+    /// What `ipvsadm` prints of the kernel's table, for privilege 15. Commands of it that write are refused.
     Ipvsadm {
         /// Words after `ipvsadm`.
         arguments: Vec<String>,

@@ -29,8 +29,9 @@
 //! | [`connections`] | lines of `/proc/net/ip_vs_conn` | none |
 //! | [`socket`] | the netlink socket, behind a trait so that a test can be the kernel | all |
 //! | [`Client`] | exchanges over that trait: requests, dumps, many messages in one send, replies that are lost | through the trait |
+//! | `ipvsadm` | the words and listings of the program of that name (feature `ipvsadm`, on by default) | through [`Client`] |
 //!
-//! The program `ipvsadm` (feature `ipvsadm`, on by default) is built on it.
+//! The program `ipvsadm` of the same feature is built on it.
 //!
 //! # What it does not do
 //! It sets no sysctl, adds no address and loads no module itself (the kernel loads IPVS and its schedulers when asked for them, where a
@@ -45,6 +46,8 @@ pub mod connections;
 mod daemon;
 mod destination;
 mod error;
+#[cfg(feature = "ipvsadm")]
+pub mod ipvsadm;
 mod name;
 mod service;
 pub mod socket;

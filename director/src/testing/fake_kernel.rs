@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ipvs::{
-    ApplyError, Change, Error, Info, ObservedDestination, ObservedService, Refusal, ServiceKey, Stats, Table, Timeouts,
+    ApplyError, Change, Daemon, Error, Info, ObservedDestination, ObservedService, Refusal, ServiceKey, Stats, Table,
+    Timeouts,
 };
 
 use crate::kernel::{Kernel, Observed};
@@ -17,6 +18,7 @@ pub(crate) struct FakeKernel(Arc<Mutex<Inside>>);
 pub(crate) struct Inside {
     pub(crate) table: Table,
     pub(crate) timeouts: Timeouts,
+    pub(crate) daemons: Vec<Daemon>,
     /// The change with this number, counted from 0 over the kernel's life, is refused, once.
     pub(crate) refuse_change: Option<usize>,
     /// Schedulers it does not have.
@@ -110,6 +112,12 @@ impl Kernel for FakeKernel {
     fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), Error> {
         self.inside().timeouts = timeouts;
         Ok(())
+    }
+
+    fn daemons(&mut self) -> Result<Vec<Daemon>, Error> {
+        let inside = self.inside();
+        inside.answer()?;
+        Ok(inside.daemons.clone())
     }
 
     fn info(&mut self) -> Result<Info, Error> {

@@ -142,15 +142,95 @@ fn counters_are_cleared_of_one_or_all() {
 }
 
 #[test]
-fn ipvsadm_lists_and_does_nothing_else() {
+fn ipvsadm_lists_as_the_program_does() {
     let box_ = Box_::fresh();
     let mut admin = admin(&box_);
-    let list = |words: &[&str]| Show::Ipvsadm { arguments: words.iter().map(|&w| w.into()).collect() };
-    let Data::Lines(lines) = admin.show(list(&["-Ln"])) else { panic!() };
-    assert_eq!(lines[0], "IP Virtual Server version 1.2.1 (size=4096)");
-    assert!(lines.iter().any(|l| l == "TCP  192.0.2.10:80 sh (sh-port)"), "{lines:#?}");
-    let said = problems(RefusalKind::Failed, admin.call(&Request::Show(list(&["-C"]))));
-    assert!(said[0].contains("only listing"), "{said:?}");
+    let mut lines = |words: &str| {
+        let arguments = words.split_whitespace().map(str::to_owned).collect();
+        let Data::Lines(lines) = admin.show(Show::Ipvsadm { arguments }) else { panic!() };
+        lines
+    };
+    let table = lines("-L -n");
+    assert_eq!(
+        table[..5],
+        [
+            "IP Virtual Server version 1.2.1 (size=4096)",
+            "Prot LocalAddress:Port Scheduler Flags",
+            "  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn",
+            "TCP  192.0.2.10:0 wlc persistent 60",
+            "TCP  192.0.2.10:80 sh (sh-port)",
+        ]
+    );
+    assert_eq!(lines(""), table, "numbers alone, with or without -n");
+    assert_eq!(table[5], "  -> 10.0.0.1:8080                Masq    1      1          2         ");
+    let one = lines("--list --numeric --stats --exact -t 192.0.2.10:80");
+    assert_eq!(one[2], "TCP  192.0.2.10:80                       7        0        0        0        0");
+    assert_eq!(lines("-Ln --tun-info -t 192.0.2.10:0").len(), 3);
+    assert_eq!(lines("-Sn").first().map(String::as_str), Some("-A -t 192.0.2.10:0 -s wlc -p 60"));
+    assert_eq!(lines("-S --full -n")[0], "--set 900 120 300");
+    assert_eq!(lines("-L --timeout"), ["Timeout (tcp tcpfin udp): 900 120 300"]);
+    assert_eq!(lines("-L --daemon"), [""; 0]);
+    assert!(lines("-L --json")[0].starts_with(r#"{"services":[{"address":"192.0.2.10","#));
+    assert_eq!(lines("-v"), [ipvs::ipvsadm::version(Some(&ipvs::Info { version: (1, 2, 1), table_size: 4096 }))]);
+    assert!(lines("-h")[0].contains("only reads"));
+
+    fs::create_dir_all(box_.paths.proc.join("net")).unwrap();
+    let line = "TCP C6336401 C001 C000020A 0050 0A000001 1F90 ESTABLISHED     899\n";
+    fs::write(box_.paths.proc.join("net/ip_vs_conn"), line).unwrap();
+    let mut lines = |words: &[&str]| {
+        let arguments = words.iter().map(|&word| word.into()).collect();
+        let Data::Lines(lines) = admin.show(Show::Ipvsadm { arguments }) else { panic!() };
+        lines
+    };
+    assert_eq!(lines(&["-Lnc"])[2], "TCP 14:59  ESTABLISHED 198.51.100.1:49153 192.0.2.10:80      10.0.0.1:8080");
+}
+
+#[test]
+fn ipvsadm_says_what_to_type_instead_of_a_change() {
+    let box_ = Box_::fresh();
+    let mut admin = admin(&box_);
+    let before = box_.kernel.table();
+    let mut said = |words: &str| {
+        let arguments = words.split_whitespace().map(str::to_owned).collect();
+        problems(RefusalKind::Failed, admin.call(&Request::Show(Show::Ipvsadm { arguments }))).join("\n")
+    };
+    for (words, instead) in [
+        ("-A -t 192.0.2.99:80 -s sh -b sh-port", "virtual-server NAME, virtual 192.0.2.99 tcp 80, scheduler sh port"),
+        (
+            "-E -t 192.0.2.10:80 -s rr -p 60 -M 255.255.255.0",
+            "virtual-server www, scheduler rr, persistence timeout 60, persistence netmask 255.255.255.0",
+        ),
+        ("-A -f 9 -6 -p", "virtual-server NAME, virtual fwmark 9 ipv6, scheduler wlc, persistence timeout 360"),
+        ("-D -t 192.0.2.10:80", "configure terminal, no virtual-server www"),
+        (
+            "-a -t 192.0.2.10:80 -r 10.0.0.9:81 -m -w 3 -x 9 -y 5",
+            "virtual-server www, real-server 10.0.0.9 81, mode nat, weight 3, threshold 9 5",
+        ),
+        (
+            "-a -t 192.0.2.10:80 -r 10.0.0.9 -i --tun-type gue --tun-port 5555",
+            "real-server 10.0.0.9 80, mode tun, weight 1, exit, tunnel gue 5555 nocsum",
+        ),
+        ("-d -t 192.0.2.10:80 -r 10.0.0.1:8080", "virtual-server www, no real-server 10.0.0.1 8080"),
+        ("-C", "no virtual-server full, no virtual-server marked"),
+        ("-Z", "use: clear statistics"),
+        ("-Z -t 192.0.2.10:80", "use: clear statistics virtual-server www"),
+        ("--set 28800 0 60", "ipvs timeout tcp 28800, ipvs timeout udp 60"),
+        (
+            "--start-daemon master --mcast-interface eth1 --syncid 7",
+            "connection-sync interface eth1, connection-sync syncid 7",
+        ),
+        ("--stop-daemon backup", "no connection-sync"),
+        ("-R", "virtual-server NAME"),
+        ("-R --replace", "virtual-server NAME"),
+        // What is wrong with a line is said as ipvsadm says it.
+        ("-L -t 192.0.2.99:80", "ipvsadm: No such service"),
+        ("-L --stats --daemon", "ipvsadm: options conflicts in the list command"),
+        ("-L -t localhost:http", "ipvsadm: illegal virtual server address[:port] specified"),
+    ] {
+        let said = said(words);
+        assert!(said.contains(instead), "{words}: {said}");
+    }
+    assert_eq!((box_.kernel.table(), box_.kernel.inside().zeroed.len()), (before, 0), "nothing was done");
 }
 
 #[test]

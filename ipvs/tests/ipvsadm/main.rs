@@ -3,7 +3,9 @@
 //!
 //! Its recorder is `record.sh` there. `### line` is a command line, `rc=` its exit status, `o|` and `e|` what it printed. ` @` in a line begins its standard input.
 
-#[path = "../../../tests/support/mod.rs"]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -11,8 +13,12 @@ use std::path::{Path, PathBuf};
 mod counters;
 mod ours;
 
+use std::io::Write as _;
+
+use ipvs::Client;
+use ipvs::ipvsadm::{self, Io, Names};
+
 use self::support::fake::Fake;
-use super::*;
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ipvsadm")
@@ -59,7 +65,7 @@ fn run_line(kernel: &mut Fake, names: &Names, connections: &Path, line: &str) ->
     let mut io = Io { input: &mut input, out: &mut out, err: &mut err, names, connections };
     let mut client = Client::with_transport(kernel).unwrap();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let done = line::read(&words, names).and_then(|line| run::line(&mut client, &mut io, &line));
+    let done = ipvsadm::read(&words, names).and_then(|line| ipvsadm::run(&mut client, &mut io, &line));
     let status = match done {
         Ok(()) => 0,
         Err(failure) => {

@@ -4,28 +4,28 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 
-use ipvs::{DestinationKey, Family, Netmask, Protocol, SchedulerFlags, ServiceKey};
+use crate::{DestinationKey, Family, Netmask, Protocol, SchedulerFlags, ServiceKey};
 
-use crate::line::timeout;
-use crate::refuse::Failure;
-use crate::rules;
-use crate::text::{self, Names, Place};
-use crate::words::Flag;
+use super::line::timeout;
+use super::refuse::Failure;
+use super::rules;
+use super::text::{self, Names, Place};
+use super::words::Flag;
 
 /// Where the service is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum ServicePlace {
+pub(super) enum ServicePlace {
     At(Protocol, Place),
     Mark(NonZeroU32),
 }
 
 /// A scheduler flag by its name.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SchedulerFlag {
-    pub(crate) name: &'static str,
+pub(super) struct SchedulerFlag {
+    pub(super) name: &'static str,
     /// The scheduler it is of; `None` is any.
-    pub(crate) of: Option<&'static str>,
-    pub(crate) flag: SchedulerFlags,
+    pub(super) of: Option<&'static str>,
+    pub(super) flag: SchedulerFlags,
 }
 
 const SCHEDULER_FLAGS: [SchedulerFlag; 7] = [
@@ -48,30 +48,30 @@ fn scheduler_flags(text: &str) -> Result<Vec<SchedulerFlag>, Failure> {
 }
 
 /// What was given so far.
-pub(crate) struct Draft<'a> {
+pub(super) struct Draft<'a> {
     names: &'a Names,
     /// Options by name.
-    pub(crate) given: BTreeSet<&'static str>,
+    pub(super) given: BTreeSet<&'static str>,
     flags: Vec<Flag>,
-    pub(crate) service: Option<ServicePlace>,
+    pub(super) service: Option<ServicePlace>,
     v6: bool,
     server: Option<Place>,
-    pub(crate) scheduler: String,
-    pub(crate) scheduler_flags: Vec<SchedulerFlag>,
-    pub(crate) persistent: Option<u32>,
-    pub(crate) netmask: Option<Netmask>,
-    pub(crate) engine: String,
-    pub(crate) tunnel: String,
-    pub(crate) tunnel_port: u16,
-    pub(crate) weight: u32,
-    pub(crate) upper: u32,
-    pub(crate) lower: u32,
-    pub(crate) interface: Option<String>,
-    pub(crate) sync_id: u8,
-    pub(crate) max_length: Option<u16>,
-    pub(crate) group: Option<IpAddr>,
-    pub(crate) port: Option<u16>,
-    pub(crate) ttl: Option<u8>,
+    pub(super) scheduler: String,
+    pub(super) scheduler_flags: Vec<SchedulerFlag>,
+    pub(super) persistent: Option<u32>,
+    pub(super) netmask: Option<Netmask>,
+    pub(super) engine: String,
+    pub(super) tunnel: String,
+    pub(super) tunnel_port: u16,
+    pub(super) weight: u32,
+    pub(super) upper: u32,
+    pub(super) lower: u32,
+    pub(super) interface: Option<String>,
+    pub(super) sync_id: u8,
+    pub(super) max_length: Option<u16>,
+    pub(super) group: Option<IpAddr>,
+    pub(super) port: Option<u16>,
+    pub(super) ttl: Option<u8>,
 }
 
 /// The most a name holds: ipvsadm cuts what is longer.
@@ -96,7 +96,7 @@ fn cut(text: &str, max: usize) -> String {
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(names: &'a Names) -> Self {
+    pub(super) fn new(names: &'a Names) -> Self {
         Self {
             names,
             given: BTreeSet::new(),
@@ -124,7 +124,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether a word was given.
-    pub(crate) fn has(&self, flag: Flag) -> bool {
+    pub(super) fn has(&self, flag: Flag) -> bool {
         self.flags.contains(&flag)
     }
 
@@ -132,7 +132,7 @@ impl<'a> Draft<'a> {
     ///
     /// # Errors
     /// When it was given before, or its value cannot be.
-    pub(crate) fn take(&mut self, flag: Flag, value: &str) -> Result<(), Failure> {
+    pub(super) fn take(&mut self, flag: Flag, value: &str) -> Result<(), Failure> {
         self.flags.push(flag);
         if flag == Flag::Sort {
             return Ok(());
@@ -251,7 +251,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The service.
-    pub(crate) fn key(&self) -> Result<ServiceKey, Failure> {
+    pub(super) fn key(&self) -> Result<ServiceKey, Failure> {
         match self.service {
             Some(ServicePlace::At(protocol, Place { address, port })) => {
                 Ok(ServiceKey::Address { protocol, address, port: port.unwrap_or(0) })
@@ -264,7 +264,7 @@ impl<'a> Draft<'a> {
     }
 
     /// The server, on the service's port when it has none.
-    pub(crate) fn server(&self) -> Result<DestinationKey, Failure> {
+    pub(super) fn server(&self) -> Result<DestinationKey, Failure> {
         let Some(Place { address, port }) = self.server else { return wrong("a real-server is missing") };
         let of_service = match self.service {
             Some(ServicePlace::At(_, place)) => place.port.unwrap_or(0),

@@ -2,35 +2,46 @@
 
 use std::collections::BTreeSet;
 
-use clap_lex::RawArgs;
-use ipvs::wire::Request;
-use ipvs::{
+use crate::wire::Request;
+use crate::{
     Daemon, Destination, DestinationKey, Family, Forward, Netmask, Persistence, Protocol, SchedulerFlags, Service,
     ServiceKey, SyncRole, Thresholds, Timeouts, Tunnel, TunnelFlags,
 };
+use clap_lex::RawArgs;
 
-use crate::draft::{Draft, SchedulerFlag};
-use crate::refuse::Failure;
-use crate::rules;
-use crate::text::Names;
-use crate::words::{Flag, Means, Token, Typed, Verb, Words};
+use super::draft::{Draft, SchedulerFlag};
+use super::refuse::Failure;
+use super::rules;
+use super::text::Names;
+use super::words::{Flag, Means, Token, Typed, Verb, Words};
 
 /// Seconds in 31 days: the most ipvsadm takes for a timeout.
-pub(crate) const TIMEOUT_MAX: i64 = 86400 * 31;
+pub(super) const TIMEOUT_MAX: i64 = 86400 * 31;
 
 /// What a line asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Line {
+#[non_exhaustive]
+pub enum Line {
     /// Of the kernel.
     Ask(Request),
     /// A daemon on an interface whose name cannot be one.
     NoInterface,
     /// A list.
     List(List),
-    /// The table as command lines; with all that ipvsadm forgets when `full`.
-    Save { numeric: bool, full: bool },
+    /// The table as command lines.
+    Save {
+        /// No names.
+        numeric: bool,
+        /// With all that ipvsadm forgets.
+        full: bool,
+    },
     /// Lines from standard input.
-    Restore { replace: bool, dry_run: bool },
+    Restore {
+        /// The lines are the whole table.
+        replace: bool,
+        /// Only say what would be done.
+        dry_run: bool,
+    },
     /// The help text.
     Help,
     /// The version.
@@ -39,23 +50,32 @@ pub(crate) enum Line {
 
 /// What a list shows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct List {
-    pub(crate) what: What,
-    pub(crate) numeric: bool,
-    pub(crate) exact: bool,
-    pub(crate) unsorted: bool,
-    pub(crate) json: bool,
+pub struct List {
+    /// What.
+    pub what: What,
+    /// No names.
+    pub numeric: bool,
+    /// Large numbers in full.
+    pub exact: bool,
+    /// In the order of the kernel.
+    pub unsorted: bool,
+    /// As JSON, with everything there is to know.
+    pub json: bool,
 }
 
 /// What is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum What {
+pub enum What {
     /// The table, or one service of it, with those columns.
     Services(Option<ServiceKey>, Columns),
+    /// The connections.
     Connections {
+        /// With what a persistence engine knows of them.
         engine: bool,
     },
+    /// The idle timeouts.
     Timeouts,
+    /// The sync daemons.
     Daemons,
 }
 
@@ -67,13 +87,19 @@ impl Default for What {
 
 /// Which columns a table has. The first that is asked for wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Columns {
+pub enum Columns {
+    /// Forwarding, weight, connections.
     #[default]
     Usual,
+    /// `--stats`.
     Stats,
+    /// `--rate`.
     Rate,
+    /// `--thresholds`.
     Thresholds,
+    /// `--persistent-conn`.
     PersistentConn,
+    /// `--tun-info`.
     TunnelInfo,
 }
 
@@ -81,7 +107,7 @@ pub(crate) enum Columns {
 ///
 /// # Errors
 /// As ipvsadm, in what it says and in the order it looks.
-pub(crate) fn read(arguments: &[&str], names: &Names) -> Result<Line, Failure> {
+pub fn read(arguments: &[&str], names: &Names) -> Result<Line, Failure> {
     if arguments.is_empty() {
         return Ok(Line::List(List::default()));
     }
@@ -146,8 +172,8 @@ fn set(values: &[String]) -> Result<Timeouts, Failure> {
 }
 
 /// A timeout of at least `min` seconds.
-pub(crate) fn timeout(text: &str, min: i64) -> Result<u32, Failure> {
-    let value = crate::text::number(text, min, TIMEOUT_MAX).and_then(|value| u32::try_from(value).ok());
+pub(super) fn timeout(text: &str, min: i64) -> Result<u32, Failure> {
+    let value = super::text::number(text, min, TIMEOUT_MAX).and_then(|value| u32::try_from(value).ok());
     value.ok_or_else(|| Failure::Wrong(format!("invalid timeout value `{text}' specified")))
 }
 

@@ -3,16 +3,22 @@
 use std::fmt;
 use std::io;
 
-use ipvs::wire::Request;
-use ipvs::{Error, Refusal};
+use crate::wire::Request;
+use crate::{Error, Refusal};
 
 /// Why a line was not done.
 #[derive(Debug)]
-pub(crate) enum Failure {
+#[non_exhaustive]
+pub enum Failure {
     /// It does not begin with a command.
     Usage,
     /// A word that is none.
-    Word { word: String, problem: &'static str },
+    Word {
+        /// As it was typed.
+        word: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// Words that do not go together, or a value that cannot be.
     Wrong(String),
     /// The kernel refused.
@@ -27,7 +33,8 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// The exit status. ipvsadm returns -1 where 255 stands.
-    pub(crate) fn status(&self) -> u8 {
+    #[must_use]
+    pub fn status(&self) -> u8 {
         match self {
             Self::Usage | Self::Word { .. } | Self::Refused(_) => 255,
             Self::Wrong(_) | Self::NoKernel(_) => 2,
@@ -35,6 +42,8 @@ impl Failure {
         }
     }
 }
+
+impl std::error::Error for Failure {}
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
@@ -58,7 +67,8 @@ impl fmt::Display for Failure {
 }
 
 /// A failed request in ipvsadm's words.
-pub(crate) fn failed(error: &Error) -> Failure {
+#[must_use]
+pub fn failed(error: &Error) -> Failure {
     match error {
         Error::Refused { request, refusal } => Failure::Refused(refused(request, *refusal)),
         Error::NoIpvs => Failure::NoKernel("Protocol not available".into()),

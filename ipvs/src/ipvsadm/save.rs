@@ -4,19 +4,19 @@
 
 use std::io::{self, Write};
 
-use ipvs::{
+use crate::{
     Daemon, Forward, ObservedDestination, ObservedService, Protocol, SchedulerFlags, Service, ServiceKey, Timeouts,
     Tunnel, TunnelFlags,
 };
 
-use crate::list::{NO_PROTOCOL, mask, scheduler_flags};
-use crate::text::{self, Names};
+use super::list::{NO_PROTOCOL, mask, scheduler_flags};
+use super::text::{self, Names};
 
 /// How lines are written.
-pub(crate) struct Style<'a> {
-    pub(crate) names: &'a Names,
-    pub(crate) numeric: bool,
-    pub(crate) full: bool,
+pub(super) struct Style<'a> {
+    pub(super) names: &'a Names,
+    pub(super) numeric: bool,
+    pub(super) full: bool,
 }
 
 impl Style<'_> {
@@ -26,11 +26,11 @@ impl Style<'_> {
 }
 
 /// A service and its servers.
-pub(crate) fn service(
+pub(super) fn service(
     out: &mut impl Write,
     style: &Style<'_>,
     service: &ObservedService,
-    destinations: &[ObservedDestination],
+    destinations: &[&ObservedDestination],
 ) -> io::Result<()> {
     let (protocol, at) = match service.key {
         ServiceKey::Address { protocol, address, port } => {
@@ -44,7 +44,7 @@ pub(crate) fn service(
         ServiceKey::Mark { mark, family } => {
             // The mark is written signed, as ipvsadm does, though neither reads it back so: in full it is written as it is.
             let number = if style.full { mark.to_string() } else { mark.get().cast_signed().to_string() };
-            let v6 = if family == ipvs::Family::V6 { " -6" } else { "" };
+            let v6 = if family == crate::Family::V6 { " -6" } else { "" };
             (NO_PROTOCOL, format!("-f {number}{v6}"))
         }
     };
@@ -111,7 +111,7 @@ fn tunnel_options(tunnel: Tunnel) -> String {
 }
 
 /// What is not of the table, for `--full`.
-pub(crate) fn settings(out: &mut impl Write, timeouts: &Timeouts, daemons: &[Daemon]) -> io::Result<()> {
+pub(super) fn settings(out: &mut impl Write, timeouts: &Timeouts, daemons: &[Daemon]) -> io::Result<()> {
     let Timeouts { tcp, tcp_fin, udp } = timeouts;
     writeln!(out, "--set {tcp} {tcp_fin} {udp}")?;
     for daemon in daemons {

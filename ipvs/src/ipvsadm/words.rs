@@ -2,15 +2,15 @@
 //!
 //! Of clap this uses the lexer, `clap_lex`, and not the parser. ipvsadm judges words in the order they are typed and stops at the first that is
 //! wrong, a rule clap's parser does not know; and `-R` reads ten thousand lines, of which clap's parser takes 12 us each and this a tenth.
-//! What words mean together is in [`crate::line`].
+//! What words mean together is in [`super::line`].
 
 use clap_lex::{ArgCursor, RawArgs, ShortFlags};
 
-use crate::refuse::Failure;
+use super::refuse::Failure;
 
 /// What a line does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verb {
+pub(super) enum Verb {
     AddService,
     EditService,
     DeleteService,
@@ -31,7 +31,7 @@ pub(crate) enum Verb {
 
 /// What a line does it with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flag {
+pub(super) enum Flag {
     Tcp,
     Udp,
     Sctp,
@@ -81,7 +81,7 @@ pub(crate) enum Flag {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Means {
+pub(super) enum Means {
     Do(Verb),
     With(Flag),
 }
@@ -183,24 +183,24 @@ static WORDS: &[Word] = &[
 
 /// A word of the table as it was typed.
 #[derive(Debug)]
-pub(crate) struct Typed {
-    pub(crate) means: Means,
+pub(super) struct Typed {
+    pub(super) means: Means,
     /// Empty when it takes none.
-    pub(crate) value: String,
+    pub(super) value: String,
     /// How a second command is named in an error: its value, or what it stands in.
-    pub(crate) name: String,
+    pub(super) name: String,
 }
 
 /// A piece of a line.
 #[derive(Debug)]
-pub(crate) enum Token {
+pub(super) enum Token {
     Word(Typed),
     /// What is no option.
     Alone(String),
 }
 
 /// Reads a line, word by word.
-pub(crate) struct Words<'a> {
+pub(super) struct Words<'a> {
     raw: &'a RawArgs,
     cursor: ArgCursor,
     /// What is left of a cluster such as `-Ln`, and all of it.
@@ -212,7 +212,7 @@ pub(crate) struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    pub(crate) fn new(raw: &'a RawArgs) -> Self {
+    pub(super) fn new(raw: &'a RawArgs) -> Self {
         Self { raw, cursor: raw.cursor(), cluster: None, options_end: false, begun: false }
     }
 
@@ -221,7 +221,7 @@ impl<'a> Words<'a> {
     /// # Errors
     /// [`Failure::Usage`] when the first option is not what the line does, or is itself wrong; [`Failure::Word`] for an unknown word, or one
     /// whose value is missing or too much.
-    pub(crate) fn next(&mut self) -> Result<Option<Token>, Failure> {
+    pub(super) fn next(&mut self) -> Result<Option<Token>, Failure> {
         let token = match self.cluster.take() {
             Some((shorts, all)) => self.short(shorts, all),
             None => self.argument(),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::refuse::Failure;
-use crate::words::{Flag, Verb};
+use super::refuse::Failure;
+use super::words::{Flag, Verb};
 
 /// What an option is called in a message. Several words can be one option: each way to give a service, each way to forward.
-pub(crate) fn option(flag: Flag) -> &'static str {
+pub(super) fn option(flag: Flag) -> &'static str {
     match flag {
         Flag::Tcp | Flag::Udp | Flag::Sctp | Flag::Mark => "service-address",
         Flag::V6 => "ipv6",
@@ -52,7 +52,7 @@ pub(crate) fn option(flag: Flag) -> &'static str {
 }
 
 /// What a command is called in a message.
-pub(crate) fn command(verb: Verb) -> &'static str {
+pub(super) fn command(verb: Verb) -> &'static str {
     match verb {
         Verb::AddService => "add-service",
         Verb::EditService => "edit-service",
@@ -165,7 +165,7 @@ fn takes(verb: Verb) -> (&'static [&'static str], &'static [&'static str]) {
 ///
 /// # Errors
 /// The first that is missing or does not belong.
-pub(crate) fn judge(verb: Verb, given: &BTreeSet<&'static str>) -> Result<(), Failure> {
+pub(super) fn judge(verb: Verb, given: &BTreeSet<&'static str>) -> Result<(), Failure> {
     let (needed, allowed) = takes(verb);
     let belongs = |name: &&str| needed.contains(name) || allowed.contains(name);
     if needed.iter().all(|name| given.contains(name)) && given.iter().all(belongs) {
@@ -207,7 +207,7 @@ fn judge_list(given: &BTreeSet<&'static str>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The first that is missing, does not belong, or contradicts another.
-pub(crate) fn judge_tunnel(kind: &str, given: &BTreeSet<&'static str>) -> Result<(), Failure> {
+pub(super) fn judge_tunnel(kind: &str, given: &BTreeSet<&'static str>) -> Result<(), Failure> {
     let allowed: &[&str] = match kind {
         "gue" => &["tun-port", "tun-nocsum", "tun-csum", "tun-remcsum"],
         "gre" => &["tun-nocsum", "tun-csum"],

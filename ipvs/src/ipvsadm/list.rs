@@ -4,26 +4,26 @@
 use std::fmt;
 use std::io::{self, Write};
 
-use ipvs::connections::Connection;
-use ipvs::{
+use crate::connections::Connection;
+use crate::{
     Daemon, Forward, Info, Netmask, ObservedDestination, ObservedService, Protocol, Rates, SchedulerFlags, Service,
-    ServiceKey, Stats, Timeouts, Tunnel, TunnelFlags,
+    ServiceKey, Stats, Tunnel, TunnelFlags,
 };
 
-use crate::line::Columns;
-use crate::text::{self, Names};
+use super::line::Columns;
+use super::text::{self, Names};
 
 /// The protocol of a service by mark: ports have no names there.
-pub(crate) const NO_PROTOCOL: Protocol = Protocol::Other(0);
+pub(super) const NO_PROTOCOL: Protocol = Protocol::Other(0);
 /// The longest IPv4 name a column shows; IPv6 names push the others along.
 const NAME_MAX: usize = 28;
 
 /// How names and numbers are written.
-pub(crate) struct Style<'a> {
-    pub(crate) names: &'a Names,
-    pub(crate) numeric: bool,
+pub(super) struct Style<'a> {
+    pub(super) names: &'a Names,
+    pub(super) numeric: bool,
     /// Large numbers in full.
-    pub(crate) exact: bool,
+    pub(super) exact: bool,
 }
 
 impl Style<'_> {
@@ -70,13 +70,13 @@ impl fmt::Display for Number {
 }
 
 /// The first line of a listing of the whole table.
-pub(crate) fn title(out: &mut impl Write, info: &Info) -> io::Result<()> {
+pub(super) fn title(out: &mut impl Write, info: &Info) -> io::Result<()> {
     let (major, minor, patch) = info.version;
     writeln!(out, "IP Virtual Server version {major}.{minor}.{patch} (size={})", info.table_size)
 }
 
 /// The two lines over the columns.
-pub(crate) fn head(out: &mut impl Write, columns: Columns) -> io::Result<()> {
+pub(super) fn head(out: &mut impl Write, columns: Columns) -> io::Result<()> {
     const SERVER: &str = "  -> RemoteAddress:Port";
     let (service, server) = match columns {
         Columns::Stats => ("              Conns   InPkts  OutPkts  InBytes OutBytes", ""),
@@ -90,12 +90,12 @@ pub(crate) fn head(out: &mut impl Write, columns: Columns) -> io::Result<()> {
 }
 
 /// A service and its servers.
-pub(crate) fn service(
+pub(super) fn service(
     out: &mut impl Write,
     style: &Style<'_>,
     columns: Columns,
     service: &ObservedService,
-    destinations: &[ObservedDestination],
+    destinations: &[&ObservedDestination],
 ) -> io::Result<()> {
     let (protocol, name) = match service.key {
         ServiceKey::Address { protocol, address, port } => (protocol, style.column(address, port, protocol)),
@@ -166,10 +166,10 @@ fn rates(style: &Style<'_>, stats: &Stats) -> [Number; 5] {
 }
 
 /// A mark as a signed number, as `%d` has it.
-pub(crate) fn mark_name(mark: u32, family: ipvs::Family) -> String {
+pub(super) fn mark_name(mark: u32, family: crate::Family) -> String {
     match family {
-        ipvs::Family::V4 => format!("{}", mark.cast_signed()),
-        ipvs::Family::V6 => format!("{} IPv6", mark.cast_signed()),
+        crate::Family::V4 => format!("{}", mark.cast_signed()),
+        crate::Family::V6 => format!("{} IPv6", mark.cast_signed()),
     }
 }
 
@@ -237,7 +237,7 @@ fn options(service: &Service) -> String {
 }
 
 /// A netmask that is not that of a host.
-pub(crate) fn mask(netmask: Netmask) -> Option<String> {
+pub(super) fn mask(netmask: Netmask) -> Option<String> {
     if netmask == Netmask::host(netmask.family()) {
         return None;
     }
@@ -248,7 +248,7 @@ pub(crate) fn mask(netmask: Netmask) -> Option<String> {
 }
 
 /// The flags under the names the scheduler gives them; `sh` and `mh` have none for the third.
-pub(crate) fn scheduler_flags(service: &Service) -> String {
+pub(super) fn scheduler_flags(service: &Service) -> String {
     let names = match &*service.scheduler {
         "sh" => ["sh-fallback", "sh-port", ""],
         "mh" => ["mh-fallback", "mh-port", ""],
@@ -261,14 +261,14 @@ pub(crate) fn scheduler_flags(service: &Service) -> String {
 }
 
 /// The two lines over the connections.
-pub(crate) fn connections_head(out: &mut impl Write, engine: bool) -> io::Result<()> {
+pub(super) fn connections_head(out: &mut impl Write, engine: bool) -> io::Result<()> {
     let more = if engine { "        pe name          pe_data" } else { "" };
     let columns = "pro expire state       source             virtual            destination";
     writeln!(out, "IPVS connection entries\n{columns}{more}")
 }
 
 /// A connection.
-pub(crate) fn connection(
+pub(super) fn connection(
     out: &mut impl Write,
     style: &Style<'_>,
     engine: bool,
@@ -286,14 +286,8 @@ pub(crate) fn connection(
     }
 }
 
-/// The timeouts.
-pub(crate) fn timeouts(out: &mut impl Write, timeouts: &Timeouts) -> io::Result<()> {
-    let Timeouts { tcp, tcp_fin, udp } = timeouts;
-    writeln!(out, "Timeout (tcp tcpfin udp): {tcp} {tcp_fin} {udp}")
-}
-
 /// A sync daemon.
-pub(crate) fn daemon(out: &mut impl Write, daemon: &Daemon) -> io::Result<()> {
+pub(super) fn daemon(out: &mut dyn Write, daemon: &Daemon) -> io::Result<()> {
     let Daemon { role, interface, sync_id, .. } = daemon;
     let max_length = daemon.max_length.unwrap_or(0);
     let group = daemon.group.map_or_else(|| "0.0.0.0".into(), text::address);

@@ -6,10 +6,10 @@
 use std::cmp::Ordering;
 use std::net::IpAddr;
 
-use ipvs::{DestinationKey, Family, ServiceKey};
+use crate::{DestinationKey, Family, ServiceKey};
 
 /// Sorts as the C library does: halves, the first the smaller, and of equals the left one first.
-pub(crate) fn merge_sort<T: Copy>(items: &[T], compare: &impl Fn(&T, &T) -> Ordering) -> Vec<T> {
+pub(super) fn merge_sort<T: Copy>(items: &[T], compare: &impl Fn(&T, &T) -> Ordering) -> Vec<T> {
     if items.len() < 2 {
         return items.to_vec();
     }
@@ -31,7 +31,7 @@ fn difference(a: u32, b: u32) -> Ordering {
 }
 
 /// Marks, then family, protocol, address, port.
-pub(crate) fn services(a: &ServiceKey, b: &ServiceKey) -> Ordering {
+pub(super) fn services(a: &ServiceKey, b: &ServiceKey) -> Ordering {
     let parts = |key: &ServiceKey| match *key {
         ServiceKey::Mark { mark, .. } => (mark.get(), 0, IpAddr::from([0; 4]), 0),
         ServiceKey::Address { protocol, address, port } => (0, protocol.number(), address, port),
@@ -49,7 +49,7 @@ pub(crate) fn services(a: &ServiceKey, b: &ServiceKey) -> Ordering {
 }
 
 /// Address, port. Families may be mixed; the left one's says how much of the address is looked at.
-pub(crate) fn destinations(a: &DestinationKey, b: &DestinationKey) -> Ordering {
+pub(super) fn destinations(a: &DestinationKey, b: &DestinationKey) -> Ordering {
     addresses(a.address, b.address).then(a.port.cmp(&b.port))
 }
 

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipvs::Protocol;
+use crate::Protocol;
 
 /// A decimal number as `strtol` reads it, with nothing after it, from `min` to `max`.
-pub(crate) fn number(text: &str, min: i64, max: i64) -> Option<i64> {
+pub(super) fn number(text: &str, min: i64, max: i64) -> Option<i64> {
     let text = text.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\x0b');
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -20,7 +20,7 @@ pub(crate) fn number(text: &str, min: i64, max: i64) -> Option<i64> {
 }
 
 /// The number a text begins with, as `atoi` reads it; 0 when it begins with none.
-pub(crate) fn leading_number(text: &str) -> i64 {
+pub(super) fn leading_number(text: &str) -> i64 {
     let text = text.trim_start();
     let sign = text.len() - text.trim_start_matches(['+', '-']).len();
     let digits = text[sign.min(1)..].bytes().take_while(u8::is_ascii_digit).count();
@@ -28,7 +28,7 @@ pub(crate) fn leading_number(text: &str) -> i64 {
 }
 
 /// An IPv4 address in any form `inet_aton` takes: one to four parts, decimal, octal or hexadecimal, the last filling what is left.
-pub(crate) fn ipv4(text: &str) -> Option<Ipv4Addr> {
+pub(super) fn ipv4(text: &str) -> Option<Ipv4Addr> {
     let parts: Vec<u32> = text.split('.').map(part).collect::<Option<_>>()?;
     let (&last, first) = parts.split_last()?;
     let mut bits = 0u32;
@@ -56,7 +56,7 @@ fn part(text: &str) -> Option<u32> {
 }
 
 /// An address as `inet_ntop` writes it. It differs from Rust in one case: `::1.2.3.4`.
-pub(crate) fn address(address: IpAddr) -> String {
+pub(super) fn address(address: IpAddr) -> String {
     if let IpAddr::V6(v6) = address {
         let segments = v6.segments();
         if segments[..6] == [0; 6] && segments[6] != 0 {
@@ -69,15 +69,15 @@ pub(crate) fn address(address: IpAddr) -> String {
 
 /// Where a service or a server is, as typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) address: IpAddr,
+pub(super) struct Place {
+    pub(super) address: IpAddr,
     /// `None` when none was typed.
-    pub(crate) port: Option<u16>,
+    pub(super) port: Option<u16>,
 }
 
-/// Names of hosts and services.
+/// Names of hosts and services. The default knows none.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub struct Names {
     /// By address, the first name of the first line that has it.
     hosts: BTreeMap<IpAddr, String>,
     /// By name, IPv4 only: ipvsadm resolves no other.
@@ -90,12 +90,15 @@ pub(crate) struct Names {
 
 impl Names {
     /// Those of this machine. A file that is not there has none.
-    pub(crate) fn load() -> Self {
+    #[must_use]
+    pub fn load() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         Self::parse(&read("/etc/hosts"), &read("/etc/services"))
     }
 
-    pub(crate) fn parse(hosts: &str, services: &str) -> Self {
+    /// Those of the text of the two files.
+    #[must_use]
+    pub fn parse(hosts: &str, services: &str) -> Self {
         let mut names = Self::default();
         for line in hosts.lines() {
             let mut words = words(line);
@@ -123,7 +126,7 @@ impl Names {
     }
 
     /// Reads `host[:port]`, `[v6]:port` or a bare IPv6 address.
-    pub(crate) fn place(&self, text: &str, protocol: Protocol) -> Option<Place> {
+    pub(super) fn place(&self, text: &str, protocol: Protocol) -> Option<Place> {
         if let Some(rest) = text.strip_prefix('[') {
             let (host, port) = rest.split_once("]:")?;
             let address = IpAddr::V6(host.parse().ok()?);
@@ -148,7 +151,7 @@ impl Names {
     }
 
     /// Writes `host:port` or `[host]:port`, with names where there are any.
-    pub(crate) fn named(&self, at: IpAddr, port: u16, protocol: Protocol) -> String {
+    pub(super) fn named(&self, at: IpAddr, port: u16, protocol: Protocol) -> String {
         let host = self.hosts.get(&at).cloned().unwrap_or_else(|| address(at));
         let service = self.services.get(&(port, protocol.to_string()));
         let port = service.cloned().unwrap_or_else(|| port.to_string());
@@ -161,7 +164,7 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Writes `address:port` or `[address]:port` in digits.
-pub(crate) fn numeric(at: IpAddr, port: u16) -> String {
+pub(super) fn numeric(at: IpAddr, port: u16) -> String {
     if at.is_ipv6() { format!("[{}]:{port}", address(at)) } else { format!("{at}:{port}") }
 }
 

@@ -1,22 +1,23 @@
 //! Listings for programs: `-L --json`. Names are the crate's, numbers are whole, and nothing is left out.
 
-use ipvs::connections::{Connection, Origin};
-use ipvs::{
+use crate::connections::{Connection, Origin};
+use crate::{
     Daemon, Family, Forward, Info, Netmask, ObservedDestination, ObservedService, ServiceKey, Stats, Timeouts, Tunnel,
 };
 use serde_json::{Map, Value, json};
 
-use crate::list::scheduler_flags;
+use super::list::scheduler_flags;
+use super::print::Row;
 
 /// The table.
-pub(crate) fn table(info: &Info, services: &[(ObservedService, Vec<ObservedDestination>)]) -> Value {
+pub(super) fn table(info: &Info, services: &[Row<'_>]) -> Value {
     let (major, minor, patch) = info.version;
     let services: Vec<Value> =
         services.iter().map(|(service, destinations)| self::service(service, destinations)).collect();
     json!({ "version": format!("{major}.{minor}.{patch}"), "size": info.table_size, "services": services })
 }
 
-fn service(observed: &ObservedService, destinations: &[ObservedDestination]) -> Value {
+fn service(observed: &ObservedService, destinations: &[&ObservedDestination]) -> Value {
     let ObservedService { key, service, stats } = observed;
     let mut object = Map::new();
     match key {
@@ -45,7 +46,7 @@ fn service(observed: &ObservedService, destinations: &[ObservedDestination]) -> 
     object.insert("engine".into(), service.engine.map(|engine| engine.to_string()).into());
     object.insert("one_packet".into(), service.one_packet.into());
     object.insert("stats".into(), self::stats(stats));
-    object.insert("destinations".into(), destinations.iter().map(destination).collect());
+    object.insert("destinations".into(), destinations.iter().map(|observed| destination(observed)).collect());
     object.into()
 }
 
@@ -102,7 +103,7 @@ fn stats(stats: &Stats) -> Value {
 }
 
 /// A connection: one object a line, as a table of them can be longer than memory.
-pub(crate) fn connection(connection: &Connection<'_>) -> Value {
+pub(super) fn connection(connection: &Connection<'_>) -> Value {
     json!({
         "protocol": connection.protocol.to_string(),
         "client": connection.client.to_string(),
@@ -116,12 +117,12 @@ pub(crate) fn connection(connection: &Connection<'_>) -> Value {
 }
 
 /// The timeouts.
-pub(crate) fn timeouts(timeouts: &Timeouts) -> Value {
+pub(super) fn timeouts(timeouts: &Timeouts) -> Value {
     json!({ "tcp": timeouts.tcp, "tcp_fin": timeouts.tcp_fin, "udp": timeouts.udp })
 }
 
 /// The sync daemons.
-pub(crate) fn daemons(daemons: &[Daemon]) -> Value {
+pub(super) fn daemons(daemons: &[Daemon]) -> Value {
     let daemon = |daemon: &Daemon| {
         json!({
             "role": daemon.role.to_string(),

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use ipvs::Table;
+use ipvs::ipvsadm::Names;
 
 use super::run_line;
 use super::support::fake::Fake;
-use crate::text::Names;
 
 fn run(kernel: &mut Fake, line: &str) -> String {
     run_line(kernel, &Names::default(), Path::new("/nonexistent"), line)

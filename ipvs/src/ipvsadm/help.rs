@@ -1,12 +1,13 @@
 //! The help text and the version.
 
-use ipvs::Info;
+use crate::Info;
 
 /// The version of ipvsadm whose words these are.
 const LIKE: &str = "1.31";
 
 /// The version line.
-pub(crate) fn version(info: Option<&Info>) -> String {
+#[must_use]
+pub fn version(info: Option<&Info>) -> String {
     let kernel = info.map_or(String::new(), |info| {
         let (major, minor, patch) = info.version;
         format!(" and IPVS v{major}.{minor}.{patch}")
@@ -15,7 +16,7 @@ pub(crate) fn version(info: Option<&Info>) -> String {
 }
 
 /// What `-h` prints.
-pub(crate) const HELP: &str = "\
+pub const HELP: &str = "\
 usage: ipvsadm COMMAND [OPTIONS]      the command comes first; none lists the table
 
 services

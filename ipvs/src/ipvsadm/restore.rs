@@ -6,13 +6,13 @@
 //! With `--replace` the input is the whole table as it shall be: lines are first read to the end, then compared with the kernel's table, and the
 //! difference is written; what cannot be written is taken back. `--dry-run` says what would be written.
 
-use ipvs::socket::Transport;
-use ipvs::wire::Request;
-use ipvs::{Change, Client, Destination, Entry, Error, Refusal, Table, plan};
+use crate::socket::Transport;
+use crate::wire::Request;
+use crate::{Change, Client, Destination, Entry, Error, Refusal, Table, plan};
 
-use crate::line::{self, Line};
-use crate::refuse::{Failure, failed};
-use crate::run::Io;
+use super::line::{self, Line};
+use super::refuse::{Failure, failed};
+use super::run::Io;
 
 /// Words of a line; `ipvsadm` may come first.
 fn words(text: &str) -> Vec<&str> {
@@ -24,7 +24,7 @@ fn words(text: &str) -> Vec<&str> {
 ///
 /// # Errors
 /// When a line cannot be read.
-pub(crate) fn lines<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>) -> Result<(), Failure> {
+pub(super) fn lines<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>) -> Result<(), Failure> {
     let mut waiting: Vec<Request> = Vec::new();
     let mut text = String::new();
     loop {
@@ -45,7 +45,7 @@ pub(crate) fn lines<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>) -> Re
             Ok(Line::Ask(request)) => waiting.push(request),
             Ok(line) => {
                 send(client, io, &mut waiting)?;
-                match crate::run::line(client, io, &line) {
+                match super::run::run(client, io, &line) {
                     Err(failure @ Failure::Refused(_)) => writeln!(io.err, "{failure}")?,
                     other => other?,
                 }
@@ -79,7 +79,7 @@ fn send<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>, waiting: &mut Vec
 ///
 /// # Errors
 /// When a line cannot be read or contradicts those before it; nothing is written then. When the kernel refuses; what was written is taken back.
-pub(crate) fn replace<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>, dry_run: bool) -> Result<(), Failure> {
+pub(super) fn replace<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>, dry_run: bool) -> Result<(), Failure> {
     let (table, others) = wanted(io)?;
     let actual = client.observe().map_err(|error| failed(&error))?;
     let changes = plan(&actual, &table);
@@ -143,7 +143,7 @@ fn change(request: &Request) -> Option<Change> {
         Request::NewService(key, service) => Change::AddService { key, service },
         Request::SetService(key, to) => Change::EditService { key, from: to, to },
         Request::DelService(key) => {
-            let service = ipvs::Service::new("none".parse().ok()?);
+            let service = crate::Service::new("none".parse().ok()?);
             Change::RemoveService { key, entry: Entry { service, destinations: [].into() } }
         }
         Request::NewDestination(service, key, destination) => Change::AddDestination { service, key, destination },

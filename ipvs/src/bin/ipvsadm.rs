@@ -3,37 +3,14 @@
 //! A drop-in: where scripts, init files and people use the original, this can stand in its place. What is the same was found by running the
 //! original in a virtual machine; its output is kept in `tests/ipvsadm` and compared byte by byte.
 //!
-//! What is different, on purpose:
-//! - names come from `/etc/hosts` and `/etc/services`; no resolver is asked, so a listing never waits for a name server;
-//! - `-h` and `-v` answer without a kernel that has IPVS;
-//! - a server's counters do not wrap round at 32 bits in `--stats` and `--rate`;
-//! - `-R` sends many requests at once;
-//! - and what the original lacks: `-L --json`, `-S --full`, `-R --replace [--dry-run]`.
-
-mod draft;
-mod help;
-mod json;
-mod line;
-mod list;
-mod order;
-mod refuse;
-mod restore;
-mod rules;
-mod run;
-mod save;
-mod text;
-mod words;
+//! What it is made of, and where it differs on purpose, is in [`ipvs::ipvsadm`]; here are the process's arguments, streams and exit status.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use ipvs::ipvsadm::{self, Failure, HELP, Io, Line, Names, failed, version};
 use ipvs::{Client, Error, Refusal};
-
-use crate::line::Line;
-use crate::refuse::{Failure, failed};
-use crate::run::Io;
-use crate::text::Names;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
@@ -64,14 +41,14 @@ fn main() -> ExitCode {
 }
 
 fn done(arguments: &[&str], io: &mut Io<'_>) -> Result<(), Failure> {
-    let line = line::read(arguments, io.names)?;
+    let line = ipvsadm::read(arguments, io.names)?;
     let mut client = match open() {
         Ok(client) => client,
-        Err(_) if line == Line::Help => return Ok(write!(io.out, "{}", help::HELP)?),
-        Err(_) if line == Line::Version => return Ok(writeln!(io.out, "{}", help::version(None))?),
+        Err(_) if line == Line::Help => return Ok(write!(io.out, "{}", HELP)?),
+        Err(_) if line == Line::Version => return Ok(writeln!(io.out, "{}", version(None))?),
         Err(failure) => return Err(failure),
     };
-    run::line(&mut client, io, &line)
+    ipvsadm::run(&mut client, io, &line)
 }
 
 /// Opens the kernel and asks it something, which tells whether it lets us.
@@ -85,7 +62,3 @@ fn open() -> Result<Client, Failure> {
         Err(error) => Err(failed(&error)),
     }
 }
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-mod tests;
