@@ -67,6 +67,24 @@ impl Base {
         read_index(&self.modules())
     }
 
+    /// The base that was last made below `out`, an absolute path.
+    ///
+    /// # Errors
+    /// None was made there.
+    pub fn last(out: &Path) -> Result<Self> {
+        Self::open(out.join("base"), Tools::new(out.join("debian")))
+    }
+
+    /// Puts any modules of the kernel's package, and what they depend on, into `target/RELEASE`: a machine beside the director,
+    /// with the director's kernel, may need others than the slot has.
+    ///
+    /// # Errors
+    /// The package has no module of one of the names.
+    pub fn take_modules(&self, names: &[&str], target: &Path) -> Result<()> {
+        let source = self.tools.root().join("usr/lib/modules").join(&self.release);
+        take(&source, &target.join(&self.release), names.iter().copied(), &self.tools)
+    }
+
     /// Takes the base in `dir` as it is.
     fn open(dir: PathBuf, tools: Tools) -> Result<Self> {
         let id = fs::read_to_string(dir.join("id")).context("the base has no id")?;
@@ -153,12 +171,17 @@ fn kernel(unpacked: &Path, dir: &Path, tools: &Tools) -> Result<String> {
 
     // The package leaves this to the machine it is installed on.
     run(tools.command_as("usr/bin/kmod", "depmod").arg("-b").arg(unpacked.join("usr")).arg(&release))?;
-    let source = all.join(&release);
-    let index = read_index(&source)?;
-    let part = index.subset(&index.closure(Wanted::load()?.all())?);
-    let target = dir.join("modules").join(&release);
+    let wanted = Wanted::load()?;
+    take(&all.join(&release), &dir.join("modules").join(&release), wanted.all(), tools)?;
+    Ok(release)
+}
+
+/// Copies modules of `source`, and what they depend on, to `target`: unpacked, and with the index files that name only them.
+fn take<'a>(source: &Path, target: &Path, names: impl Iterator<Item = &'a str>, tools: &Tools) -> Result<()> {
+    let index = read_index(source)?;
+    let part = index.subset(&index.closure(names)?);
     let mut unpack = tools.command("usr/bin/xz");
-    unpack.arg("-dq").current_dir(&target);
+    unpack.arg("-dq").current_dir(target);
     for path in &part.modules {
         files::copy(&source.join(path), &target.join(path))?;
         unpack.arg(path);
@@ -173,7 +196,7 @@ fn kernel(unpacked: &Path, dir: &Path, tools: &Tools) -> Result<String> {
     for (name, text) in &part.texts {
         files::write(&target.join(name), text.replace(".ko.xz", ".ko"), 0o644)?;
     }
-    Ok(release)
+    Ok(())
 }
 
 /// Cuts off Debian's signature (include/linux/module_signature.h: PKCS#7, 12 bytes whose last four are its length, a magic line).

@@ -27,6 +27,12 @@ impl Tools {
         Self { root }
     }
 
+    /// The tree.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Whether packages were unpacked there at all.
     #[must_use]
     pub fn are_there(&self) -> bool {

@@ -196,19 +196,36 @@ fn shell_archive(busybox: &Path, tree: &Path, more: &[PathBuf]) -> Result<Vec<u8
     std::fs::write(lab.join("init"), labshell::INIT)?;
     std::fs::write(lab.join("shell"), labshell::SHELL)?;
     run(Command::new("chmod").arg("755").args([lab.join("init"), lab.join("busybox")]))?;
-    // ldd prints `NAME => PATH (ADDRESS)`, and the loader as a path alone.
-    let ipvsadm = "/usr/sbin/ipvsadm";
-    let libraries = run(Command::new("ldd").arg(ipvsadm)).context("ipvsadm (package ipvsadm)")?;
-    let libraries = String::from_utf8(libraries)?;
-    let paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
-    for path in paths.chain([ipvsadm]) {
-        let to = lab.join(path.trim_start_matches('/'));
-        std::fs::create_dir_all(to.parent().context("a path with a parent")?)?;
-        std::fs::copy(path, to)?;
-    }
+    let ipvsadm = Path::new("/usr/sbin/ipvsadm");
+    copy_program(ipvsadm, &lab.join("usr/sbin/ipvsadm"), &lab).context("package ipvsadm")?;
     for program in more {
         std::fs::copy(program, lab.join(program.file_name().context("a program has a name")?))?;
     }
-    let archive = "find yoke-lab | LC_ALL=C sort | cpio --quiet --create --format=newc --owner=0:0";
-    run(Command::new("sh").args(["-c", archive]).current_dir(tree)).context("pack the lab's initrd (package cpio)")
+    archive(tree, "yoke-lab")
+}
+
+/// Copies a program of this machine to `to`, and its shared libraries to where it looks for them below `root`.
+///
+/// # Errors
+/// When there is no such program.
+pub fn copy_program(program: &Path, to: &Path, root: &Path) -> Result<()> {
+    let copy = |from: &Path, to: &Path| -> Result<()> {
+        std::fs::create_dir_all(to.parent().context("a path with a parent")?)?;
+        std::fs::copy(from, to).with_context(|| format!("copy {}", from.display()))?;
+        Ok(())
+    };
+    copy(program, to)?;
+    // ldd prints `NAME => PATH (ADDRESS)`, and the loader as a path alone.
+    let libraries = String::from_utf8(run(Command::new("ldd").arg(program))?)?;
+    let mut paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
+    paths.try_for_each(|path| copy(Path::new(path), &root.join(path.trim_start_matches('/'))))
+}
+
+/// Packs what is at `name` below `tree` as the kernel wants an initrd.
+///
+/// # Errors
+/// When there is no cpio.
+pub fn archive(tree: &Path, name: &str) -> Result<Vec<u8>> {
+    let archive = format!("find {name} | LC_ALL=C sort | cpio --quiet --create --format=newc --owner=0:0");
+    run(Command::new("sh").args(["-c", &archive]).current_dir(tree)).context("pack the lab's initrd (package cpio)")
 }

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`net`], [`servers`], [`traffic`] | the network, what answers in it, who asks |
 //! | [`disk`], [`writelog`], [`vm`], [`qmp`] | a machine, its disk, its power and its cables |
+//! | [`peer`] | a second machine: hosts with a kernel that has tunnels and SCTP |
 //! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`] | typing at it, and reading what it says |
 //! | [`runner`], [`scenario`], [`figure`], [`wait`] | what is checked and measured, and the one way to wait |
 //! | [`demo`], [`mod@bench`] | the same network for a person; figures |
@@ -18,6 +19,7 @@ pub mod disk;
 pub mod figure;
 pub mod labshell;
 pub mod net;
+pub mod peer;
 pub mod qmp;
 pub mod runner;
 pub mod scenario;

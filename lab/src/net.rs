@@ -8,7 +8,7 @@
 //!     +------------- br-far  198.18.5.0/24, 2001:db8:5::/64: server1 .11, server2 .12 (third network, for TUN)
 //! ```
 //! Bridges and taps live in a namespace of their own, `hub`, where QEMU runs too: nothing leaks into the machine's own
-//! network. What runs inside the namespaces (nginx, echo servers, the far ends of tunnels) is not here.
+//! network. A second machine can be plugged into all three bridges (`peer`). What runs inside the namespaces (nginx, echo servers, the far ends of tunnels) is not here.
 
 use std::fs::File;
 use std::path::Path;

@@ -16,6 +16,7 @@ use crate::disk;
 use crate::figure::Figure;
 use crate::labshell::LabShell;
 use crate::net::{Net, Ns, SERVERS};
+use crate::peer::Peer;
 use crate::servers::Server;
 use crate::vm::{self, Machine, Vm};
 use crate::wait;
@@ -51,6 +52,7 @@ pub struct World {
     pub machine: Machine,
     /// The machine, while it is on.
     vm: Option<Vm>,
+    peer: Option<Peer>,
     servers: Vec<Server>,
     captures: Vec<Child>,
     _net: Option<Net>,
@@ -79,6 +81,14 @@ impl World {
     /// When it is off, or was started without.
     pub fn shell(&mut self) -> Result<&mut LabShell> {
         self.vm()?.shell.as_mut().context("this machine has no lab shell")
+    }
+
+    /// The second machine.
+    ///
+    /// # Errors
+    /// When the scenario has none.
+    pub fn peer(&mut self) -> Result<&mut Peer> {
+        self.peer.as_mut().context("this scenario has no peer")
     }
 
     /// The real servers.
@@ -186,6 +196,15 @@ impl Scene<'_> {
         self.world.power_on()
     }
 
+    /// Switches the second machine on. It boots beside the director; [`Peer::wait_ready`] waits for it.
+    ///
+    /// # Errors
+    /// As [`Peer::start`].
+    pub fn boot_peer(&mut self) -> Result<()> {
+        self.world.peer = Some(Peer::start(&self.world.dir)?);
+        Ok(())
+    }
+
     /// A check on its own: its failure is reported, and the scenario goes on.
     pub fn check(&mut self, name: &str, check: impl FnOnce(&mut World) -> Result<()>) {
         let _ = self.must(name, check);
@@ -267,10 +286,11 @@ impl Report {
         }
         std::fs::create_dir_all(&dir)?;
         let machine = Machine::default();
-        let world = World { dir, machine, vm: None, servers: Vec::new(), captures: Vec::new(), _net: None };
+        let world = World { dir, machine, vm: None, peer: None, servers: Vec::new(), captures: Vec::new(), _net: None };
         let mut scene = Scene { world, name: scenario.name, report: self };
         let result = (scenario.run)(&mut scene);
         scene.world.vm = None;
+        scene.world.peer = None;
         scene.world.servers.clear();
         for mut capture in scene.world.captures.drain(..) {
             let _ = capture.kill();

@@ -11,6 +11,7 @@ mod links;
 mod matrix;
 mod operator;
 mod paste;
+mod peer;
 mod power_cut;
 mod seed;
 mod ssh;
@@ -30,6 +31,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Vm, name: "seed", run: seed::run },
     Scenario { rung: Rung::Vm, name: "matrix", run: matrix::run },
     Scenario { rung: Rung::Vm, name: "balancing", run: balancing::run },
+    Scenario { rung: Rung::Vm, name: "peer", run: peer::run },
     Scenario { rung: Rung::Vm, name: "links", run: links::run },
     Scenario { rung: Rung::Vm, name: "operator", run: operator::run },
     Scenario { rung: Rung::Vm, name: "bad_input", run: bad_input::run },

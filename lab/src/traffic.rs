@@ -32,7 +32,11 @@ pub struct Reply {
 }
 
 impl Reply {
-    fn parse(text: &str) -> Result<Self> {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// When no server of the lab says such a thing.
+    pub fn parse(text: &str) -> Result<Self> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let [server, client, local, port] = words[..] else { bail!("a server would not answer {text:?}") };
         let [server, client, local, port] = [server, client, local, port].map(str::to_owned);

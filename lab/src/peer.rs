@@ -1,0 +1,169 @@
+//! The peer: a second machine, with the director's kernel and none of its programs.
+//!
+//! This machine's kernel may have no tunnels and no SCTP; Debian's, which the image has already, does. The peer is that
+//! kernel and an initrd: busybox, this machine's `sh` and `ip`, and the lab's own program, which serves and asks there
+//! ([`mod@program`]). Its hosts are namespaces, made by `guest/peer-init`:
+//!
+//! | host | on | is |
+//! |---|---|---|
+//! | `client` | `br-out` .98, `br-in` .98 | who asks |
+//! | `near1`, `near2` | `br-in` .21, .22 | real servers beside the director, without a default route |
+//! | `far1`, `far2` | `br-far` .21, .22 | real servers behind the router |
+//!
+//! What makes them real servers of a mode is not there: a scenario types it.
+
+pub mod program;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use yoke_image::base::Base;
+
+use crate::disk::{self, run};
+use crate::labshell::{self, LabShell};
+use crate::net::Ns;
+use crate::serial::Listener;
+use crate::traffic::Reply;
+
+/// What the hosts' kernel is to load: cards, the ends of tunnels, a protocol, a packet filter.
+const MODULES: [&str; 16] = [
+    "virtio_pci",
+    "virtio_net",
+    "macvlan",
+    "ipip",
+    "sit",
+    "ip6_tunnel",
+    "ip_gre",
+    "ip6_gre",
+    "fou",
+    "fou6",
+    "sctp",
+    "nf_tables",
+    "nft_ct",
+    "nft_chain_nat",
+    "nft_reject_inet",
+    "nf_conntrack",
+];
+/// QEMU connects its ports before it emulates anything.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+/// An upload of a MiB through two emulated machines.
+const TRANSFER_LIMIT: Duration = Duration::from_secs(60);
+
+/// The machine, on. Dropping it cuts its power.
+#[derive(Debug)]
+pub struct Peer {
+    shell: LabShell,
+    qemu: Child,
+    _sockets: tempfile::TempDir,
+}
+
+impl Peer {
+    /// Switches it on; it boots while the caller does other things. Transcripts go to `dir`.
+    ///
+    /// # Errors
+    /// When there is no base, or QEMU does not start.
+    pub fn start(dir: &Path) -> Result<Self> {
+        let base = Base::last(&crate::target().canonicalize()?).context("the peer has the image's kernel")?;
+        let initrd = initrd(&base, dir)?;
+        let sockets = tempfile::Builder::new().prefix("yoke-peer-").tempdir()?;
+        let port = sockets.path().join("ttyS1");
+        let listener = Listener::bind(&port)?;
+        let mut qemu = Ns::Hub.command("qemu-system-x86_64");
+        qemu.args(["-accel", "tcg,thread=single", "-smp", "1", "-m", "256", "-nodefaults", "-display", "none"]);
+        qemu.arg("-no-reboot").arg("-kernel").arg(base.vmlinuz()).arg("-initrd").arg(initrd);
+        qemu.args(["-append", "console=ttyS0 rdinit=/init panic=-1 quiet"]);
+        qemu.args(["-serial", &format!("file:{}", dir.join("peer-console.log").display())]);
+        qemu.args(["-chardev", &format!("socket,id=tty1,path={}", port.display()), "-serial", "chardev:tty1"]);
+        for (number, bridge) in ["out", "in", "far"].iter().enumerate() {
+            qemu.args(["-netdev", &format!("tap,id=net{number},ifname=tap-peer-{bridge},script=no,downscript=no")]);
+            let mac = format!("52:54:00:59:01:0{number}");
+            qemu.args(["-device", &format!("virtio-net-pci,netdev=net{number},mac={mac},romfile=")]);
+        }
+        let log = std::fs::File::create(dir.join("peer-qemu.log"))?;
+        let mut child =
+            qemu.stdout(Stdio::null()).stderr(log).spawn().context("start QEMU (package qemu-system-x86)")?;
+        match listener.open("peer", labshell::COLUMNS, &dir.join("peer.log"), CONNECT_LIMIT) {
+            Ok(serial) => Ok(Self { shell: LabShell::new(serial), qemu: child, _sockets: sockets }),
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                let said = std::fs::read_to_string(dir.join("peer-qemu.log")).unwrap_or_default();
+                Err(error.context(format!("QEMU does not start: {}", said.trim())))
+            }
+        }
+    }
+
+    /// Waits until its hosts serve.
+    ///
+    /// # Errors
+    /// When it does not boot, or a server in it does not answer.
+    pub fn wait_ready(&mut self) -> Result<()> {
+        self.shell.wait_ready()?;
+        for host in ["near1", "near2", "far1", "far2"] {
+            crate::wait::until(host, CONNECT_LIMIT, || self.run(host, "/yoke-lab peer ask tcp 127.0.0.1 80 1"))?;
+        }
+        Ok(())
+    }
+
+    /// The root shell, outside of all hosts.
+    pub fn shell(&mut self) -> &mut LabShell {
+        &mut self.shell
+    }
+
+    /// Runs a command line on `host`; returns what it printed.
+    ///
+    /// # Errors
+    /// When it does not end with 0.
+    pub fn run(&mut self, host: &str, line: &str) -> Result<String> {
+        let quoted = line.replace('\'', r"'\''");
+        self.shell.ok_within(&format!("ip netns exec {host} sh -c '{quoted}'"), TRANSFER_LIMIT)
+    }
+
+    /// `count` requests of the client to `vip`, one after the other, each from a new port. `protocol` is `tcp`, `udp`
+    /// or `sctp`.
+    ///
+    /// # Errors
+    /// When one is not answered.
+    pub fn ask(&mut self, protocol: &str, vip: &str, port: u16, count: usize) -> Result<Vec<Reply>> {
+        let said = self.run("client", &format!("/yoke-lab peer ask {protocol} {vip} {port} {count}"))?;
+        let replies = said.lines().map(Reply::parse).collect::<Result<Vec<_>>>()?;
+        ensure!(replies.len() == count, "{} answers to {count} requests: {said}", replies.len());
+        Ok(replies)
+    }
+
+    /// Packets that `device` of `host` has received, which for a tunnel are those it has unwrapped.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn received(&mut self, host: &str, device: &str) -> Result<u64> {
+        let count = self.run(host, &format!("cat /sys/class/net/{device}/statistics/rx_packets"))?;
+        count.trim().parse().with_context(|| format!("{host} {device}: {count:?} packets"))
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+/// Packs the peer's root.
+fn initrd(base: &Base, dir: &Path) -> Result<PathBuf> {
+    let root = dir.join("peer");
+    std::fs::create_dir_all(root.join("usr/sbin"))?;
+    base.take_modules(&MODULES, &root.join("lib/modules"))?;
+    std::fs::copy(base.dir.join("root/usr/bin/busybox"), root.join("busybox"))?;
+    std::fs::write(root.join("init"), include_str!("../guest/peer-init"))?;
+    std::fs::write(root.join("shell"), labshell::SHELL)?;
+    run(Command::new("chmod").arg("755").args([root.join("init"), root.join("busybox")]))?;
+    disk::copy_program(&Path::new("/bin/sh").canonicalize()?, &root.join("bin/sh"), &root)?;
+    disk::copy_program(Path::new("/usr/sbin/ip"), &root.join("usr/sbin/ip"), &root).context("package iproute2")?;
+    // This very program: what serves and asks in there.
+    disk::copy_program(&std::env::current_exe()?, &root.join("yoke-lab"), &root)?;
+    let archive = dir.join("peer.initrd");
+    std::fs::write(&archive, disk::archive(&root, ".")?)?;
+    Ok(archive)
+}
