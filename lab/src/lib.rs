@@ -6,6 +6,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`net`], [`servers`], [`traffic`] | the network, what answers in it, who asks |
+//! | [`pair`] | two routers that speak VRRP, and who hears them |
 //! | [`disk`], [`writelog`], [`vm`], [`qmp`] | a machine, its disk, its power and its cables |
 //! | [`peer`] | a second machine: hosts with a kernel that has tunnels and SCTP |
 //! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`] | typing at it, and reading what it says |
@@ -19,6 +20,7 @@ pub mod disk;
 pub mod figure;
 pub mod labshell;
 pub mod net;
+pub mod pair;
 pub mod peer;
 pub mod qmp;
 pub mod runner;

@@ -15,6 +15,7 @@ mod peer;
 mod power_cut;
 mod seed;
 mod ssh;
+mod vrrp;
 
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::{traffic, wait};
 /// All of them.
 pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Namespaces, name: "instruments", run: instruments::run },
+    Scenario { rung: Rung::Namespaces, name: "vrrp", run: vrrp::run },
     Scenario { rung: Rung::Vm, name: "first_boot", run: first_boot::run },
     Scenario { rung: Rung::Vm, name: "seed", run: seed::run },
     Scenario { rung: Rung::Vm, name: "matrix", run: matrix::run },

@@ -56,6 +56,7 @@ pub mod receive;
 pub mod router;
 #[cfg(test)]
 mod sim;
+pub mod status;
 pub mod sync;
 pub mod time;
 pub mod track;

@@ -21,6 +21,7 @@ pub(crate) const LAB: &[&str] = &[
     "iproute2",
     "ipvsadm",
     "iputils-ping",
+    "keepalived",
     "nginx-light",
     "openssh-client",
     "procps",

@@ -84,6 +84,8 @@ fn lab(options: &[&str]) -> Result<()> {
     } else {
         // Tests of other rooms that need privileges are ignored there and run here.
         cargo(&["test", "--package", "yoke-init", "--", "--ignored", "--test-threads", "1"], &[])?;
+        // The lab runs it from beside itself.
+        cargo(&["build", "--quiet", "--package", "yoke-vrrp"], &[])?;
     }
     cargo(&["run", "--quiet", "--package", "yoke-lab", "--"], options)
 }

@@ -1,0 +1,151 @@
+//! vrrpd: the redundancy protocol of a Yoke. Reads `/run/yoke/running-config` and nothing else, and goes on when all else is dead.
+//!
+//! ```text
+//! main thread (tokio)         engine (SCHED_FIFO 50)                worker (SCHED_FIFO 40)
+//! socket, signals, log  --->  sockets, timers, state machines  ---> addresses, gratuitous ARP, unsolicited NA
+//!                      <---   transitions, problems            <--- problems
+//! ```
+//! Only the engine is on the path of an advertisement, and it waits for nothing: it neither logs nor asks the kernel to change anything.
+//! All memory is locked. Killed and started again it goes on holding what it still holds; `vrrpd --release` lets go of everything instead.
+
+mod clock;
+mod engine;
+mod group;
+mod links;
+mod netlink;
+mod port;
+mod serve;
+mod sys;
+mod wanted;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+
+use anyhow::{Context as _, bail};
+use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::signal::{SigSet, Signal};
+use tokio::sync::mpsc;
+use yoke_config::model::Config;
+
+use engine::{Engine, Event, Handle};
+use wanted::Wanted;
+use worker::{Job, Worker};
+
+/// What is configured; written by director.
+const CONFIG: &str = "/run/yoke/running-config";
+/// Stacks are locked in memory: ours are shallow.
+const STACK_BYTES: usize = 512 << 10;
+
+/// The words of the command line. Those with a path are for tests.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) config: PathBuf,
+    pub(crate) socket: PathBuf,
+    release: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    env_logger::Builder::new().filter_level(log::LevelFilter::Info).format_timestamp(None).format_target(false).init();
+    let options = options(std::env::args().skip(1))?;
+    // Before there are threads, so that all of them leave these to the main thread.
+    let signals = signals();
+    signals.thread_block()?;
+    if options.release {
+        return release(&options);
+    }
+    if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
+        log::warn!("lock memory: {error}, failovers may come late when memory is short");
+    }
+    let (threads, events) = Threads::start()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let served = runtime.block_on(serve::run(&options, &threads.handle, events, serve::signals(signals)?));
+    threads.end();
+    served
+}
+
+fn options(words: impl Iterator<Item = String>) -> anyhow::Result<Options> {
+    let mut options = Options { config: CONFIG.into(), socket: vrrp::status::SOCKET.into(), release: false };
+    let mut words = words.peekable();
+    while let Some(word) = words.next() {
+        let mut path = || words.next().map(PathBuf::from).with_context(|| format!("{word}: a path is missing"));
+        match word.as_str() {
+            "--release" => options.release = true,
+            "--config" => options.config = path()?,
+            "--socket" => options.socket = path()?,
+            _ => bail!("{word}: use vrrpd [--release] [--config PATH] [--socket PATH]"),
+        }
+    }
+    Ok(options)
+}
+
+/// What ends this daemon orderly, and what makes it read its configuration again.
+fn signals() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect()
+}
+
+/// The configuration as it stands; none is an empty one.
+pub(crate) fn read_config(path: &Path) -> anyhow::Result<Wanted> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    };
+    let (tree, rejected) = yoke_config::tree::load(&text);
+    for line in rejected {
+        log::warn!("{}: {line}", path.display());
+    }
+    match Config::try_from(&tree) {
+        Ok(config) => Ok(Wanted::from(&config)),
+        Err(problems) => bail!("{}: {}", path.display(), problems.first().map_or("invalid", |p| p.0.as_str())),
+    }
+}
+
+/// The realtime threads.
+struct Threads {
+    handle: Handle,
+    engine: JoinHandle<()>,
+    worker: JoinHandle<()>,
+}
+
+impl Threads {
+    fn start() -> anyhow::Result<(Self, mpsc::UnboundedReceiver<Event>)> {
+        let (events, told) = mpsc::unbounded_channel();
+        let (jobs, waiting) = channel();
+        let (engine, handle) = Engine::new(channel(), jobs, events.clone()).context("sockets")?;
+        let worker = work(waiting, events, true)?;
+        let run = move || engine.run(true);
+        let engine = std::thread::Builder::new().name("engine".to_owned()).stack_size(STACK_BYTES).spawn(run)?;
+        Ok((Self { handle, engine, worker }, told))
+    }
+
+    /// After the engine was told to stop. The worker ends when nobody can give it a job any more.
+    fn end(self) {
+        drop(self.handle);
+        let _ = self.engine.join();
+        let _ = self.worker.join();
+    }
+}
+
+fn work(jobs: Receiver<Job>, events: engine::Events, realtime: bool) -> anyhow::Result<JoinHandle<()>> {
+    let worker = Worker::new(jobs, events).context("sockets")?;
+    let run = move || worker.run(realtime);
+    Ok(std::thread::Builder::new().name("worker".to_owned()).stack_size(STACK_BYTES).spawn(run)?)
+}
+
+/// Lets go of every group that an earlier life of this daemon left behind: resigns, removes the addresses. For init, when vrrpd does not
+/// stay alive; the other box can take over then.
+fn release(options: &Options) -> anyhow::Result<()> {
+    let (events, mut told) = mpsc::unbounded_channel();
+    let (jobs, waiting) = channel();
+    let (mut engine, _handle) = Engine::new(channel(), jobs, events.clone()).context("sockets")?;
+    let worker = work(waiting, events, false)?;
+    engine.release(read_config(&options.config)?);
+    drop(engine);
+    let _ = worker.join();
+    while let Ok(event) = told.try_recv() {
+        serve::tell(&event);
+    }
+    Ok(())
+}

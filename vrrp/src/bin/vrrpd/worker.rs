@@ -1,0 +1,139 @@
+//! The second realtime thread: addresses, virtual interfaces and announcements, one job after the other. The kernel may make it wait (a
+//! driver that holds the RTNL lock); the engine, which advertises, never does.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, Sender};
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, CacheInfo};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use socket2::{Domain, Protocol, Socket, Type};
+use vrrp::announce::{Mac, gratuitous_arp, unsolicited_advertisement};
+use yoke_config::value::IpNet;
+
+use crate::engine::{Event, Events};
+use crate::links::OURS;
+use crate::netlink::{Netlink, Request};
+use crate::sys;
+
+/// Below the engine: on one processor it interrupts the work on 200 addresses when an advertisement is due.
+const PRIORITY: i32 = 40;
+/// Addresses in one send. The kernel does not let go of the processor within one.
+const BATCH: usize = 16;
+
+/// What to do. Jobs are done in order, and each is idempotent.
+pub(crate) enum Job {
+    /// Have these addresses.
+    Add(Vec<(u32, IpNet)>),
+    /// Do not have these addresses.
+    Remove(Vec<(u32, IpNet)>),
+    /// Tell the neighbours where these addresses are.
+    Announce(Vec<(u32, Mac, IpAddr)>),
+    /// Say when everything before is done.
+    Flush(Sender<()>),
+}
+
+/// The worker's own.
+pub(crate) struct Worker {
+    jobs: Receiver<Job>,
+    events: Events,
+    netlink: Netlink,
+    frames: OwnedFd,
+}
+
+impl Worker {
+    /// # Errors
+    /// When a socket cannot be had.
+    pub(crate) fn new(jobs: Receiver<Job>, events: Events) -> io::Result<Self> {
+        // Protocol 0: it receives nothing.
+        let frames = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+        Ok(Self { jobs, events, netlink: Netlink::open()?, frames: frames.into() })
+    }
+
+    /// Works until nobody has a job any more.
+    pub(crate) fn run(mut self, realtime: bool) {
+        if realtime && let Err(error) = sys::realtime(PRIORITY) {
+            self.tell(format!("realtime priority: {error}, addresses may move late"));
+        }
+        while let Ok(job) = self.jobs.recv() {
+            match job {
+                Job::Add(addresses) => self.addresses(&addresses, true),
+                Job::Remove(addresses) => self.addresses(&addresses, false),
+                Job::Announce(addresses) => self.announce(&addresses),
+                Job::Flush(done) => drop(done.send(())),
+            }
+        }
+    }
+
+    fn addresses(&mut self, addresses: &[(u32, IpNet)], add: bool) {
+        for batch in addresses.chunks(BATCH) {
+            let requests: Vec<Request> = batch.iter().map(|(index, net)| request(*index, *net, add)).collect();
+            let answers = match self.netlink.batch(&requests) {
+                Ok(answers) => answers,
+                Err(error) => {
+                    self.tell(format!("addresses: {error}"));
+                    // What is still under way must not be taken for the next answer.
+                    if let Ok(netlink) = Netlink::open() {
+                        self.netlink = netlink;
+                    }
+                    continue;
+                }
+            };
+            for ((_, net), answer) in batch.iter().zip(answers) {
+                if let Err(error) = answer.or_else(|error| tolerable(error, add)) {
+                    let what = if add { "not added" } else { "not removed" };
+                    self.tell(format!("address {net}: {what}: {error}"));
+                }
+            }
+        }
+    }
+
+    fn announce(&self, addresses: &[(u32, Mac, IpAddr)]) {
+        for (index, mac, address) in addresses {
+            // A link that has just gone is told by netlink; the announcement is made again when it returns.
+            let _ = match address {
+                IpAddr::V4(address) => sys::send_frame(&self.frames, *index, &gratuitous_arp(*address, *mac)),
+                IpAddr::V6(address) => {
+                    sys::send_frame(&self.frames, *index, &unsolicited_advertisement(*address, *mac, true))
+                }
+            };
+        }
+    }
+
+    fn tell(&self, text: String) {
+        let _ = self.events.send(Event::Problem(text));
+    }
+}
+
+/// What was asked for was so already; or the interface is gone, and the address with it.
+fn tolerable(error: io::Error, add: bool) -> io::Result<()> {
+    match error.raw_os_error() {
+        Some(libc::EEXIST) if add => Ok(()),
+        Some(libc::EADDRNOTAVAIL | libc::ENODEV) if !add => Ok(()),
+        _ => Err(error),
+    }
+}
+
+fn request(index: u32, net: IpNet, add: bool) -> Request {
+    let mut message = AddressMessage::default();
+    message.header.index = index;
+    message.header.prefix_len = net.prefix_len;
+    message.attributes = vec![AddressAttribute::Local(net.addr), AddressAttribute::Address(net.addr)];
+    message.header.family = if net.addr.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    if !add {
+        return (RouteNetlinkMessage::DelAddress(message), 0);
+    }
+    message.attributes.push(AddressAttribute::Protocol(OURS));
+    if net.addr.is_ipv6() {
+        // In service at once: the other box had it a millisecond ago, and duplicate address detection would find that. Deprecated, so
+        // that this box takes it for none of its own connections.
+        message.header.flags = AddressHeaderFlags::Nodad;
+        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        let mut info = CacheInfo::default();
+        (info.ifa_preferred, info.ifa_valid) = (0, u32::MAX);
+        message.attributes.push(AddressAttribute::CacheInfo(info));
+    }
+    (RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
+}
