@@ -6,7 +6,7 @@
 mod vrrp;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::value::{IfName, IpNet, MacAddr, Name, Ports, SecretHash};
 
@@ -39,8 +39,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `arp ADDR MAC`: permanent neighbours.
     pub neighbours: BTreeMap<IpAddr, MacAddr>,
-    /// `ip nat pool NAME FIRST [LAST]`, both inclusive and of one family.
-    pub nat_pools: BTreeMap<Name, (IpAddr, IpAddr)>,
+    /// `ip nat pool NAME FIRST [LAST]`.
+    pub nat_pools: BTreeMap<Name, NatPool>,
     /// `ip ssh ...`.
     pub ssh: Ssh,
     /// `ntp server HOST [prefer]`.
@@ -190,14 +190,46 @@ pub struct IpvsSettings {
     pub timeout_udp: u32,
     /// log2 of the connection table's buckets, 8-27; absent: the image's. Needs a reload.
     pub table_bits: Option<u8>,
+    /// `ipvs conn-reuse-mode`: what a connection that reuses a client's port gets, 0-2 as the kernel numbers it. Default 1.
+    pub conn_reuse_mode: u8,
     /// `ipvs expire-nodest-conn`.
     pub expire_nodest_conn: bool,
     /// `ipvs expire-quiescent-template`.
     pub expire_quiescent_template: bool,
     /// `ipvs sloppy-tcp`.
     pub sloppy_tcp: bool,
-    /// `ipvs drop-entry`.
-    pub drop_entry: bool,
+    /// `ipvs sloppy-sctp`.
+    pub sloppy_sctp: bool,
+    /// `ipvs schedule-icmp`.
+    pub schedule_icmp: bool,
+    /// `ipvs drop-entry [always]`.
+    pub drop_entry: Option<Defence>,
+    /// `ipvs drop-packet [always [RATE]]`: one packet of so many, 2-1000.
+    pub drop_packet: Option<(Defence, u16)>,
+    /// `ipvs secure-tcp [always]`.
+    pub secure_tcp: Option<Defence>,
+    /// `ipvs memory-threshold`: megabytes that have to be free; absent: a twentieth of the memory.
+    pub memory_threshold_mb: Option<u32>,
+}
+
+impl IpvsSettings {
+    /// The kernel's own rate of `drop-packet always`.
+    pub const DROP_RATE: u16 = 10;
+
+    /// One packet of how many `drop-packet always` drops.
+    #[must_use]
+    pub fn drop_rate(&self) -> u16 {
+        self.drop_packet.map_or(Self::DROP_RATE, |(_, rate)| rate)
+    }
+}
+
+/// When the kernel defends itself against floods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Defence {
+    /// While memory is short.
+    Auto,
+    /// Whatever memory there is.
+    Always,
 }
 
 impl Default for IpvsSettings {
@@ -207,11 +239,60 @@ impl Default for IpvsSettings {
             timeout_tcpfin: 120,
             timeout_udp: 300,
             table_bits: None,
+            conn_reuse_mode: 1,
             expire_nodest_conn: false,
             expire_quiescent_template: false,
             sloppy_tcp: false,
-            drop_entry: false,
+            sloppy_sctp: false,
+            schedule_icmp: false,
+            drop_entry: None,
+            drop_packet: None,
+            secure_tcp: None,
+            memory_threshold_mb: None,
         }
+    }
+}
+
+/// `ip nat pool NAME FIRST [LAST]`: source addresses of mode fullnat. As long as it is configured, this box answers for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NatPool {
+    /// The first address.
+    pub first: IpAddr,
+    /// The last, of the same family and not before the first.
+    pub last: IpAddr,
+}
+
+impl NatPool {
+    /// Addresses a pool may have. Each of them has 64,000 connections to one port of one real server, so that these have more than fit in any
+    /// memory; and each is an address of an interface, where the kernel looks through all of them to add one.
+    pub const MAX: u128 = 4096;
+
+    /// Whether it holds this address.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.first.is_ipv4() == address.is_ipv4() && (self.first..=self.last).contains(&address)
+    }
+
+    /// How many addresses it holds; 0 when it is not well formed.
+    #[must_use]
+    pub fn count(&self) -> u128 {
+        let (first, last) = match (self.first, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => (u128::from(first.to_bits()), u128::from(last.to_bits())),
+            (IpAddr::V6(first), IpAddr::V6(last)) => (first.to_bits(), last.to_bits()),
+            _ => return 0,
+        };
+        last.checked_sub(first).map_or(0, |more| more.saturating_add(1))
+    }
+
+    /// Every address, in order, at most [`NatPool::MAX`].
+    pub fn addresses(self) -> impl Iterator<Item = IpAddr> {
+        (0..self.count().min(Self::MAX)).map(move |offset| match self.first {
+            IpAddr::V4(first) => {
+                let offset = u32::try_from(offset).expect("a pool is smaller than 2^32");
+                Ipv4Addr::from_bits(first.to_bits().wrapping_add(offset)).into()
+            }
+            IpAddr::V6(first) => Ipv6Addr::from_bits(first.to_bits().wrapping_add(offset)).into(),
+        })
     }
 }
 
@@ -319,6 +400,14 @@ pub struct VirtualServer {
     pub sorry_server: Option<(IpAddr, u16)>,
     /// `real-server ADDR PORT`; port 0 is `any`.
     pub real_servers: BTreeMap<(IpAddr, u16), RealServer>,
+}
+
+impl VirtualServer {
+    /// Whether its real servers, or those to come, are reached in this mode.
+    #[must_use]
+    pub fn uses(&self, mode: Mode) -> bool {
+        self.mode == mode || self.real_servers.values().any(|real| real.mode == mode)
+    }
 }
 
 /// What makes a packet belong to a virtual server.

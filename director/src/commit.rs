@@ -3,7 +3,8 @@
 //! Lines -> edits -> merge with what others changed -> `Config` (every problem at once) -> kernel -> text, revision, reply. What the kernel
 //! refuses is undone, and both are reported. The steps that can refuse come first; those that cannot (files, accounts, `init setup`,
 //! services) follow, and what they have to say is a warning. So IPVS comes before the network: a service whose address is not there yet is
-//! silence, which a client tries again; an address whose service is not there is a refusal.
+//! silence, which a client tries again; an address whose service is not there is a refusal. And nft comes around IPVS: what it does for a
+//! service is there before the service, and goes after it.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -18,10 +19,10 @@ use yoke_init::setup::wanted::Wanted as Network;
 use crate::director::{Director, Running};
 use crate::files::{self, Medium};
 use crate::kernel::{self, Wanted};
+use crate::nft::Rules;
 use crate::notes::Source;
 use crate::past::Conflict;
-use crate::reconcile;
-use crate::{accounts, nft, restart, settle};
+use crate::{accounts, nft, reconcile, restart, settle, sysctl};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -172,9 +173,13 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     let old = director.state().running.clone();
     let new = Rc::new(Running::new(revision, tree, config));
 
-    program(director, &new.config, &old.config)?;
-    if let Err(why) = write(director, &new).await {
-        return Err(undo(director, &old, &new, why).await);
+    let mut begun = false;
+    let done = async {
+        carry_over(director, &old.config, &new.config, &mut begun).await?;
+        write(director, &new)
+    };
+    if let Err(why) = done.await {
+        return Err(undo(director, &old, &new, begun, why).await);
     }
 
     log::info!("configuration revision {revision} by {by}");
@@ -191,8 +196,25 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     Ok((revision, news))
 }
 
-/// Programs IPVS, which is as `before` wants it, or undoes what it did.
-fn program(director: &Director, config: &Config, before: &Config) -> Result<(), Vec<String>> {
+/// Brings nft, connection tracking and IPVS from one configuration to another. The rules of both are in effect while IPVS changes, so that at no
+/// time a packet is balanced whose source address nobody translates. `begun` becomes true when IPVS is no longer as it was.
+async fn carry_over(director: &Director, from: &Config, to: &Config, begun: &mut bool) -> Result<(), String> {
+    let (before, after) = (Rules::from(from), Rules::from(to));
+    let between = after.joined(&before);
+    if between.needs_conntrack() {
+        // Its settings are there when it is loaded.
+        director.state_mut().kernel.info().map_err(|e| format!("ipvs: {e}"))?;
+        sysctl::track(&director.paths.proc, to)?;
+    }
+    nft_script(director, nft::render(&between)).await?;
+    *begun = true;
+    program(director, to, from)?;
+    // What tracks connections besides is settled afterwards: it can only be less.
+    nft_script(director, nft::render(&after)).await
+}
+
+/// Programs IPVS, which is as `before` wants it.
+fn program(director: &Director, config: &Config, before: &Config) -> Result<(), String> {
     let mut guard = director.state_mut();
     let state = &mut *guard;
     let desired = reconcile::desired(config);
@@ -207,24 +229,16 @@ fn program(director: &Director, config: &Config, before: &Config) -> Result<(), 
     let tolerated = |key: &ipvs::ServiceKey| {
         state.refused.contains_key(key) && wanted.desired.table.services.get(key) == had.desired.table.services.get(key)
     };
-    match kernel::converge(state.kernel.as_mut(), &wanted, &tolerated) {
-        Ok(outcome) => {
-            state.refused = outcome.refused;
-            state.notes.set(Source::Kernel, state.refused.values().cloned().collect());
-            state.notes.set(Source::Reconcile, desired.warnings.clone());
-            state.desired = desired;
-            Ok(())
-        }
-        Err(why) => {
-            let undone = kernel::converge(state.kernel.as_mut(), &had, &|_| true).map(drop);
-            Err(report(vec![why], undone.err()))
-        }
-    }
+    let outcome = kernel::converge(state.kernel.as_mut(), &wanted, &tolerated)?;
+    state.refused = outcome.refused;
+    state.notes.set(Source::Kernel, state.refused.values().cloned().collect());
+    state.notes.set(Source::Reconcile, desired.warnings.clone());
+    state.desired = desired;
+    Ok(())
 }
 
-/// Puts nft and the text in place; the last steps that can refuse.
-async fn write(director: &Director, new: &Running) -> Result<(), String> {
-    nft_script(director, nft::render(&new.config)).await?;
+/// Puts the text in place; the last step that can refuse.
+fn write(director: &Director, new: &Running) -> Result<(), String> {
     // The number first: a director killed in between then knows the text by a number nobody has typed lines against.
     restart::save(director, new.revision)?;
     let path = director.paths.running_config();
@@ -237,18 +251,56 @@ pub(crate) async fn nft_script(director: &Director, script: String) -> Result<()
     if director.state().nft.as_ref() == Some(&script) {
         return Ok(());
     }
+    nft_again(director, script).await
+}
+
+/// Brings our nft table to `script`, whatever is there.
+pub(crate) async fn nft_again(director: &Director, script: String) -> Result<(), String> {
     let program = director.paths.nft.clone();
     let text = script.clone();
     let done =
         tokio::task::spawn_blocking(move || nft::apply(&program, &text)).await.expect("nft::apply does not panic");
-    director.state_mut().nft = done.is_ok().then_some(script);
-    done
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
+    match done {
+        Ok(()) => state.nft = Some(script),
+        // All or nothing: what was in effect is in effect.
+        Err(nft::Failure::Refused(why)) => return Err(why),
+        Err(nft::Failure::Unknown(why)) => {
+            state.nft = None;
+            return Err(why);
+        }
+    }
+    state.nft_generation = state.kernel.generation().ok().map(|generation| generation.id);
+    Ok(())
 }
 
-async fn undo(director: &Director, old: &Running, new: &Running, why: String) -> Vec<String> {
-    let ipvs = program(director, &old.config, &new.config).err().map(|problems| problems.join("; "));
-    let text = write(director, old).await.err();
-    report(vec![why], ipvs.or(text))
+/// Goes back to `old` after a step towards `new` was refused; `begun` as in [`carry_over`].
+async fn undo(director: &Director, old: &Running, new: &Running, begun: bool, why: String) -> Vec<String> {
+    let rules = Rules::from(&old.config);
+    let mut failures = Vec::new();
+    if begun {
+        let between = rules.joined(&Rules::from(&new.config));
+        failures.extend(nft_script(director, nft::render(&between)).await.err());
+        failures.extend(restore(director, &old.config).err());
+    }
+    failures.extend(nft_script(director, nft::render(&rules)).await.err());
+    failures.extend(write(director, old).err());
+    settle::sysctls(director);
+    report(vec![why], failures.into_iter().next())
+}
+
+/// Brings IPVS back to what `config` wants, whatever a refused change has left.
+fn restore(director: &Director, config: &Config) -> Result<(), String> {
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
+    state.desired = reconcile::desired(config);
+    state.notes.set(Source::Reconcile, state.desired.warnings.clone());
+    let wanted = Wanted { desired: &state.desired, timeouts: reconcile::timeouts(config) };
+    let outcome = kernel::converge(state.kernel.as_mut(), &wanted, &|_| true)?;
+    state.refused = outcome.refused;
+    state.notes.set(Source::Kernel, state.refused.values().cloned().collect());
+    Ok(())
 }
 
 fn report(mut problems: Vec<String>, not_undone: Option<String>) -> Vec<String> {

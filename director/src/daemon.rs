@@ -70,7 +70,7 @@ pub(crate) async fn run(
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
-            _ = resync.tick() => drift::resync(&director),
+            _ = resync.tick() => drop(tokio::task::spawn_local(drift::resync(director.clone()))),
             () = tick(watchdog.as_mut()) => notify(&[NotifyState::Watchdog]),
         }
     }

@@ -46,6 +46,8 @@ pub(crate) struct State {
     /// Services the kernel refused, and why. They do not stand in the way of other changes.
     pub(crate) refused: BTreeMap<ServiceKey, String>,
     pub(crate) drift: Drift,
+    /// Of our nft table.
+    pub(crate) nft_drift: Drift,
     /// Lines of the startup configuration that could not be loaded.
     pub(crate) rejected: Vec<Quarantined>,
     /// How the configuration came to be, when that is unusual.
@@ -56,6 +58,8 @@ pub(crate) struct State {
     pub(crate) limiter: Limiter,
     /// The nft script in effect; `None` when that is not known.
     pub(crate) nft: Option<String>,
+    /// The kernel's count of nft's transactions when it came into effect.
+    pub(crate) nft_generation: Option<u32>,
     /// Whether init has read `services.json` as it is.
     pub(crate) services_read: bool,
 }
@@ -104,6 +108,7 @@ impl Director {
             desired: Desired::default(),
             refused: BTreeMap::new(),
             drift: Drift::default(),
+            nft_drift: Drift::default(),
             rejected: Vec::new(),
             notice: String::new(),
             notes: Notes::default(),
@@ -111,6 +116,7 @@ impl Director {
             sessions: Sessions::default(),
             limiter: Limiter::default(),
             nft: None,
+            nft_generation: None,
             services_read: false,
         };
         Self { init: Init::new(paths.init_socket()), resync, paths, state: RefCell::new(state), turns: Mutex::new(()) }

@@ -1,13 +1,16 @@
-//! The slow look at what others did to the kernel's table: what differs is put right, and said.
+//! The slow look at what others did to the kernel's tables: what differs is put right, and said.
 //!
-//! IPVS tells nobody of changes, so it is asked every few seconds. A look that finds nothing sends nothing but the question.
+//! IPVS tells nobody of changes, so it is asked every few seconds. nft counts them: as long as nobody has used it since, our table is as we left
+//! it. A look that finds nothing sends nothing but the two questions.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::director::Director;
 use crate::kernel::{self, Wanted};
+use crate::nft::Rules;
 use crate::notes::Source;
-use crate::{clock, reconcile, settle};
+use crate::{clock, commit, nft, reconcile, settle};
 
 /// How long after the last foreign change `show warnings` speaks of it.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
@@ -34,46 +37,82 @@ impl Drift {
         quiet
     }
 
-    fn sentences(&mut self, now: Instant) -> Vec<String> {
+    /// What to say of `what`.
+    fn sentences(&mut self, what: &str, now: Instant) -> Vec<String> {
         if self.last.is_none_or(|last| now.saturating_duration_since(last) > REMEMBERED) {
             *self = Self::default();
             return Vec::new();
         }
         let times = if self.times == 1 { "once".to_owned() } else { format!("{} times", self.times) };
-        vec![format!(
-            "ipvs: another program changed the kernel's table ({times} in the last hour), put right: {}",
-            self.changes
-        )]
+        vec![format!("{what} ({times} in the last hour), put right: {}", self.changes)]
     }
 }
 
+const IPVS: &str = "ipvs: another program changed the kernel's table";
+const NFT: &str = "nft: another program changed the table inet yoke";
+
 /// Compares and heals, unless somebody is changing the configuration right now.
-pub(crate) fn resync(director: &Director) {
+pub(crate) async fn resync(director: Rc<Director>) {
     let Some(_turn) = director.try_turn() else { return };
     let now = clock::now();
-    {
-        let mut guard = director.state_mut();
-        let state = &mut *guard;
-        let wanted = Wanted { desired: &state.desired, timeouts: reconcile::timeouts(&state.running.config) };
-        let sentences = match kernel::converge(state.kernel.as_mut(), &wanted, &|_| true) {
-            Ok(outcome) => {
-                // What the kernel did not take before and takes now (a module came) is our own change.
-                let ours = !state.notes.of(Source::Kernel).is_empty();
-                state.refused = outcome.refused;
-                if outcome.changes > 0 && !ours && state.drift.seen(outcome.changes, now) {
-                    log::warn!("ipvs: another program changed the kernel's table, put right: {}", outcome.changes);
-                }
-                state.refused.values().cloned().collect()
+    // As in a change: what a service needs is there before the service.
+    settle::sysctls(&director);
+    rules(&director, now).await;
+    table(&director, now);
+    let mut state = director.state_mut();
+    let drift = [state.drift.sentences(IPVS, now), state.nft_drift.sentences(NFT, now)].concat();
+    state.notes.set(Source::Drift, drift);
+}
+
+/// IPVS.
+fn table(director: &Director, now: Instant) {
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
+    let wanted = Wanted { desired: &state.desired, timeouts: reconcile::timeouts(&state.running.config) };
+    let sentences = match kernel::converge(state.kernel.as_mut(), &wanted, &|_| true) {
+        Ok(outcome) => {
+            // What the kernel did not take before and takes now (a module came) is our own change.
+            let ours = !state.notes.of(Source::Kernel).is_empty();
+            state.refused = outcome.refused;
+            if outcome.changes > 0 && !ours && state.drift.seen(outcome.changes, now) {
+                log::warn!("{IPVS}, put right: {}", outcome.changes);
             }
-            // A box that balances nothing does not need what it cannot reach.
-            Err(_) if state.desired.table.services.is_empty() => Vec::new(),
-            Err(why) => vec![why],
-        };
-        state.notes.set(Source::Kernel, sentences);
-        let drift = state.drift.sentences(now);
-        state.notes.set(Source::Drift, drift);
+            state.refused.values().cloned().collect()
+        }
+        // A box that balances nothing does not need what it cannot reach.
+        Err(_) if state.desired.table.services.is_empty() => Vec::new(),
+        Err(why) => vec![why],
+    };
+    state.notes.set(Source::Kernel, sentences);
+}
+
+/// Our nft table: put in place when that has failed, and again when somebody has used nft.
+async fn rules(director: &Director, now: Instant) {
+    let rules = Rules::from(&director.state().running.config);
+    let script = nft::render(&rules);
+    let known = director.state().nft.as_ref() == Some(&script);
+    if known && rules.is_empty() {
+        return;
     }
-    settle::sysctls(director);
+    let generation = director.state_mut().kernel.generation();
+    let untouched = generation.as_ref().is_ok_and(|now| Some(now.id) == director.state().nft_generation);
+    if known && untouched {
+        return;
+    }
+    let before = listing(director).await;
+    let done = commit::nft_again(director, script).await;
+    let after = listing(director).await;
+    let mut state = director.state_mut();
+    if known && done.is_ok() && before != after && state.nft_drift.seen(1, now) {
+        let who = generation.map(|generation| generation.program).unwrap_or_default();
+        log::warn!("{NFT}, put right; the last to use nft was {who:?}");
+    }
+    state.notes.set(Source::Nft, done.err().into_iter().collect());
+}
+
+async fn listing(director: &Director) -> Result<String, String> {
+    let program = director.paths.nft.clone();
+    tokio::task::spawn_blocking(move || nft::list(&program)).await.expect("nft::list does not panic")
 }
 
 #[cfg(test)]
@@ -84,12 +123,12 @@ mod tests {
     #[test]
     fn a_story_is_logged_once_and_forgotten_after_an_hour() {
         let (mut drift, start) = (Drift::default(), Instant::now());
-        assert!(drift.sentences(start).is_empty());
+        assert!(drift.sentences(IPVS, start).is_empty());
         assert!(drift.seen(3, start));
         assert!(!drift.seen(2, start + EPISODE));
-        assert!(drift.sentences(start)[0].contains("(2 times in the last hour), put right: 2"));
+        assert!(drift.sentences(IPVS, start)[0].contains("(2 times in the last hour), put right: 2"));
         assert!(drift.seen(1, start + EPISODE * 3));
-        assert!(drift.sentences(start + REMEMBERED * 2).is_empty());
+        assert!(drift.sentences(IPVS, start + REMEMBERED * 2).is_empty());
         assert_eq!(drift, Drift::default());
     }
 }

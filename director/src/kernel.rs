@@ -3,6 +3,7 @@
 //! [`converge`] brings it to what is wanted with the fewest changes; what is wanted is decided in [`crate::reconcile`].
 
 use std::collections::BTreeMap;
+use std::io;
 
 use ipvs::{
     ApplyError, Change, Client, Daemon, Error, Info, ObservedDestination, ObservedService, ServiceKey, Table, Timeouts,
@@ -10,6 +11,7 @@ use ipvs::{
 };
 
 use crate::commit::port_word;
+use crate::nft::{self, Generation};
 use crate::reconcile::Desired;
 
 /// What the director asks of the kernel. Every call is synchronous and short: the kernel answers before the send returns.
@@ -30,6 +32,8 @@ pub(crate) trait Kernel {
     fn info(&mut self) -> Result<Info, Error>;
     /// Zeroes counters, of one service or of all.
     fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), Error>;
+    /// Whether anybody has used nft since.
+    fn generation(&mut self) -> io::Result<Generation>;
 }
 
 /// A service with its destinations and everybody's counters.
@@ -161,5 +165,9 @@ impl Kernel for Netlink {
 
     fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), Error> {
         self.client()?.zero(service)
+    }
+
+    fn generation(&mut self) -> io::Result<Generation> {
+        nft::generation()
     }
 }

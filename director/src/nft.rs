@@ -1,106 +1,174 @@
-//! Our nft table, `inet yoke`: who may reach SSH, and the firewall marks. Replaced as a whole in one transaction; nothing outside it is touched.
+//! Our nft table, `inet yoke`: who may reach SSH, firewall marks, and source addresses of mode fullnat. Replaced as a whole in one
+//! transaction; nothing outside it is touched.
 //!
-//! [`render`] is pure. [`apply`] runs the nft program and waits for it, so the loop calls it on another thread. IPVS has its hook
-//! after ours, so no rule here may match a packet of a virtual server but to mark it.
+//! [`Rules`] is what a configuration asks of it, as data; [`render`] makes the script, [`program`] hands it to nft, [`generation`] tells when
+//! somebody else has used nft. IPVS has its hook after ours, so no rule here may drop or change a packet of a virtual server.
+//!
+//! # Mode fullnat
+//! IPVS translates the destination (its masquerading), netfilter the source: with `net.ipv4.vs.conntrack` IPVS leaves a connection its entry of
+//! connection tracking, in which the client still talks to the virtual address. IPVS itself marks nothing, so the first packet of a connection
+//! gets a connection mark where it comes in, found by virtual address, protocol and port in one lookup; where it goes out, that mark says which
+//! source address it gets. The rules are as many for one virtual server as for a thousand. Adding a real server or changing a weight is not
+//! seen here at all, unless real servers of one virtual server differ in whether they are fullnat.
+//!
+//! # Why a program and text
+//! nft applies a script in one transaction, as netlink would. Its language is the one that every description of the kernel's tables uses, so
+//! that what we ask for can be read, compared with what the kernel lists, and tried by hand; and which of the kernel's expressions a rule
+//! becomes is the audited program's to know, and not ours. The JSON form says the same in five times the words through the same program.
+//! The price is one process for each change of the rules, some milliseconds.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
+mod generation;
+mod program;
+mod render;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::Path;
-use std::process::{Command, Stdio};
 
-use yoke_config::model::{Config, FirewallMark};
-use yoke_config::value::IpNet;
+use yoke_config::model::{Config, Mode, NatPool, RealServer, SourceNat, Transport, Virtual, VirtualServer};
+use yoke_config::value::{IpNet, Name, Ports};
 
 use crate::services;
 
-/// Makes a table that may not exist go away: to delete one that does not is an error, to declare one that does is none.
-const REMOVE: &str = "table inet yoke\ndelete table inet yoke\n";
+pub(crate) use generation::{Generation, generation};
+pub(crate) use program::{Failure, apply, list};
+pub(crate) use render::render;
 
-/// The script that replaces the table by what `config` asks for. Nothing asked for is no table.
-pub(crate) fn render(config: &Config) -> String {
-    let (ssh, marks) = (ssh(config), marks(config));
-    let mut script = String::from(REMOVE);
-    if !ssh.is_empty() || !marks.is_empty() {
-        let _ = write!(script, "table inet yoke {{\n{ssh}{marks}}}\n");
-    }
-    script
+/// The table's name, as nft takes it.
+pub(crate) const TABLE: &str = "inet yoke";
+
+/// What is asked of the table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Rules {
+    /// `ip ssh access-class`; empty: everybody.
+    ssh_clients: Vec<IpNet>,
+    ssh_port: u16,
+    /// Where SSH answers, if there is an access-class: port 22 of a virtual address is the virtual server's.
+    ssh_addresses: BTreeSet<IpAddr>,
+    /// `firewall-mark`.
+    marks: BTreeMap<(IpNet, Transport, Ports), u32>,
+    /// `ip nat pool`: nothing but replies gets in there.
+    pools: BTreeMap<Name, NatPool>,
+    /// Virtual servers of mode fullnat, and those that would be taken for one of them.
+    servers: BTreeMap<Virtual, Treatment>,
 }
 
-/// Whether the script makes a table at all.
-pub(crate) fn is_empty(script: &str) -> bool {
-    script == REMOVE
+/// What happens to the source addresses of a virtual server's packets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Treatment {
+    /// Nothing, though a wider virtual server would have it otherwise.
+    Keep,
+    /// All are translated.
+    Translate(SourceNat),
+    /// Those to these real servers are translated (true), those to the others, which IPVS masquerades too, are not.
+    Some(SourceNat, BTreeMap<(IpAddr, u16), bool>),
 }
 
-/// `ip ssh access-class`: only for interface addresses, because port 22 of a virtual address is the virtual server's.
-fn ssh(config: &Config) -> String {
-    if config.ssh.access_class.is_empty() {
-        return String::new();
+impl From<&Config> for Rules {
+    fn from(config: &Config) -> Self {
+        let guarded = !config.ssh.access_class.is_empty();
+        Self {
+            ssh_clients: config.ssh.access_class.clone(),
+            ssh_port: config.ssh.port,
+            ssh_addresses: if guarded { services::interface_addresses(config) } else { BTreeSet::new() },
+            marks: config.firewall_marks.iter().map(|m| ((m.prefix, m.protocol, m.ports), m.mark)).collect(),
+            pools: config.nat_pools.clone(),
+            servers: servers(config),
+        }
     }
-    let port = config.ssh.port;
-    let mut text = String::from(" chain ssh {\n");
-    for prefix in &config.ssh.access_class {
-        let _ = writeln!(text, "  {} saddr {} accept", family(prefix.addr), network(prefix));
-    }
-    text.push_str("  drop\n }\n chain input {\n  type filter hook input priority filter; policy accept;\n");
-    for address in services::interface_addresses(config) {
-        let _ = writeln!(text, "  {} daddr {address} tcp dport {port} jump ssh", family(address));
-    }
-    text.push_str(" }\n");
-    text
 }
 
-/// `firewall-mark`: set before routing, where IPVS reads them a moment later.
-fn marks(config: &Config) -> String {
-    if config.firewall_marks.is_empty() {
-        return String::new();
+impl Rules {
+    /// Whether there is no table.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ssh_clients.is_empty() && self.marks.is_empty() && self.pools.is_empty() && !self.needs_conntrack()
     }
-    let mut text = String::from(" chain marks {\n  type filter hook prerouting priority mangle; policy accept;\n");
-    for FirewallMark { mark, prefix, protocol, ports } in &config.firewall_marks {
-        let _ = write!(text, "  {} daddr {} ", family(prefix.addr), network(prefix));
-        let protocol = protocol.word();
-        let _ = match (ports.first, ports.last) {
-            (0, _) => write!(text, "meta l4proto {protocol}"),
-            (first, last) if first == last => write!(text, "{protocol} dport {first}"),
-            (first, last) => write!(text, "{protocol} dport {first}-{last}"),
-        };
-        let _ = writeln!(text, " meta mark set {mark}");
+
+    /// Whether connections have to be tracked: `net.ipv4.vs.conntrack`.
+    pub(crate) fn needs_conntrack(&self) -> bool {
+        self.servers.values().any(|treatment| !matches!(treatment, Treatment::Keep))
     }
-    text.push_str(" }\n");
-    text
-}
 
-fn family(address: IpAddr) -> &'static str {
-    if address.is_ipv4() { "ip" } else { "ip6" }
-}
-
-fn network(net: &IpNet) -> IpNet {
-    net.network()
-}
-
-/// Hands `script` to nft, which applies all of it or nothing.
-///
-/// # Errors
-/// What nft says, or why it could not be run.
-pub(crate) fn apply(program: &Path, script: &str) -> Result<(), String> {
-    let why = |e: std::io::Error| format!("nft: {e}");
-    let mut child = Command::new(program)
-        .env_clear()
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(why)?;
-    // Dropped at the end of the statement: nft reads until it is closed.
-    child.stdin.take().expect("piped").write_all(script.as_bytes()).map_err(why)?;
-    let output = child.wait_with_output().map_err(why)?;
-    if output.status.success() {
-        return Ok(());
+    /// These rules, together with what `others` has for virtual servers and marks that are not here: in effect while IPVS changes from what
+    /// belongs to those to what belongs to these, so that no packet of either finds itself without.
+    pub(crate) fn joined(&self, others: &Self) -> Self {
+        let mut both = self.clone();
+        for (virtual_, theirs) in &others.servers {
+            let ours = both.servers.get(virtual_);
+            if matches!(ours, None | Some(Treatment::Keep)) && !matches!(theirs, Treatment::Keep) {
+                both.servers.insert(*virtual_, theirs.clone());
+            }
+        }
+        for (what, mark) in &others.marks {
+            both.marks.entry(*what).or_insert(*mark);
+        }
+        for (name, pool) in &others.pools {
+            both.pools.entry(name.clone()).or_insert(*pool);
+        }
+        both
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("nft: {}", said.lines().next().unwrap_or("failed without a word").trim()))
+
+    /// The source addresses in use.
+    fn translations(&self) -> BTreeSet<Option<&Name>> {
+        let used = self.servers.values().filter_map(|treatment| match treatment {
+            Treatment::Keep => None,
+            Treatment::Translate(nat) | Treatment::Some(nat, _) => Some(nat),
+        });
+        used.map(|nat| match nat {
+            SourceNat::Interface => None,
+            SourceNat::Pool(name) => Some(name),
+        })
+        .collect()
+    }
 }
 
-#[cfg(test)]
-mod tests;
+/// Whether IPVS is given this real server of mode fullnat: one without source addresses would be left without an answer.
+pub(crate) fn has_source(config: &Config, server: &VirtualServer) -> bool {
+    match &server.source_nat {
+        SourceNat::Interface => true,
+        SourceNat::Pool(name) => config.nat_pools.contains_key(name),
+    }
+}
+
+fn servers(config: &Config) -> BTreeMap<Virtual, Treatment> {
+    let mut servers: BTreeMap<Virtual, Treatment> = BTreeMap::new();
+    let in_service = config.virtual_servers.values().filter(|server| !server.shutdown);
+    for server in in_service {
+        servers.insert(server.virtual_, treatment(config, server));
+    }
+    // A packet belongs to a mark before it belongs to an address, and to a port before it belongs to any port. So a virtual server that
+    // leaves addresses alone is named where a wider one does not.
+    let wide = |servers: &BTreeMap<Virtual, Treatment>, virtual_: &Virtual| match *virtual_ {
+        Virtual::Address(address, protocol, port) if port != 0 => servers
+            .get(&Virtual::Address(address, protocol, 0))
+            .is_some_and(|treatment| !matches!(treatment, Treatment::Keep)),
+        Virtual::Address(..) => false,
+        Virtual::Fwmark { ipv6, .. } => servers.iter().any(|(other, treatment)| {
+            other.address().is_some_and(|a| a.is_ipv6() == ipv6) && *treatment != Treatment::Keep
+        }),
+    };
+    let keep: BTreeSet<Virtual> = servers
+        .iter()
+        .filter(|(virtual_, treatment)| !matches!(treatment, Treatment::Keep) || wide(&servers, virtual_))
+        .map(|(virtual_, _)| *virtual_)
+        .collect();
+    servers.retain(|virtual_, _| keep.contains(virtual_));
+    servers
+}
+
+fn treatment(config: &Config, server: &VirtualServer) -> Treatment {
+    let is_fullnat = |real: &RealServer| real.mode == Mode::Fullnat;
+    let in_service = || server.real_servers.iter().filter(|(_, real)| !real.shutdown);
+    let some =
+        if in_service().count() == 0 { server.mode == Mode::Fullnat } else { in_service().any(|(_, r)| is_fullnat(r)) };
+    if !some || !has_source(config, server) {
+        return Treatment::Keep;
+    }
+    let nat = server.source_nat.clone();
+    if in_service().all(|(_, real)| is_fullnat(real)) {
+        return Treatment::Translate(nat);
+    }
+    let masqueraded = in_service().filter(|(_, real)| matches!(real.mode, Mode::Nat | Mode::Fullnat));
+    Treatment::Some(nat, masqueraded.map(|(key, real)| (*key, is_fullnat(real))).collect())
+}

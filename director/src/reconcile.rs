@@ -11,8 +11,10 @@ use ipvs::{
     Destination, DestinationKey, Family, Forward, Netmask, Persistence, SchedulerFlags, Service, ServiceKey, Table,
     Thresholds, TunnelFlags,
 };
-use yoke_config::model::{Checksum, Config, Mode, RealServer, Transport, Tunnel, Virtual, VirtualServer};
+use yoke_config::model::{Checksum, Config, Mode, RealServer, SourceNat, Transport, Tunnel, Virtual, VirtualServer};
 use yoke_config::value::Name;
+
+use crate::nft;
 
 /// Longest persistence the kernel counts, in seconds: 2^31 - 1 ticks of its fastest clock, 1000 a second. 24 days.
 const PERSISTENCE_MAX_S: u32 = 2_147_483;
@@ -42,10 +44,6 @@ pub(crate) fn desired(config: &Config) -> Desired {
         if server.shutdown {
             continue;
         }
-        if server.mode == Mode::Fullnat {
-            desired.warnings.push(format!("virtual-server {name}: mode fullnat is not programmed by this release"));
-            continue;
-        }
         let (Some(key), Some(service)) = (key(server.virtual_), service(server)) else {
             desired.warnings.push(format!("virtual-server {name}: not programmed, the kernel has no such service"));
             continue;
@@ -56,21 +54,21 @@ pub(crate) fn desired(config: &Config) -> Desired {
             desired.warnings.push(warning);
         }
         let entry = desired.table.service(key, service);
+        let mut sourceless = false;
         for (&(address, port), real) in &server.real_servers {
             if real.shutdown {
                 continue;
             }
-            match destination(server, real) {
-                Some(destination) => {
-                    entry.destinations.insert(DestinationKey { address, port }, destination);
-                }
-                None => {
-                    let port = if port == 0 { "any".to_owned() } else { port.to_string() };
-                    desired.warnings.push(format!(
-                        "virtual-server {name}: real-server {address} {port}: mode fullnat is not programmed by this release"
-                    ));
-                }
+            if real.mode == Mode::Fullnat && !nft::has_source(config, server) {
+                sourceless = true;
+                continue;
             }
+            entry.destinations.insert(DestinationKey { address, port }, destination(server, real));
+        }
+        if sourceless && let SourceNat::Pool(pool) = &server.source_nat {
+            desired.warnings.push(format!(
+                "virtual-server {name}: real servers of mode fullnat are left out, ip nat pool {pool} does not exist"
+            ));
         }
         desired.names.insert(key, name.clone());
     }
@@ -125,20 +123,19 @@ fn netmask(ipv6: bool, prefix_len: u8) -> Netmask {
     Netmask::V4(Ipv4Addr::from(u32::MAX.checked_shl(host_bits).unwrap_or(0)))
 }
 
-/// `None` for what this release does not program.
-fn destination(server: &VirtualServer, real: &RealServer) -> Option<Destination> {
+fn destination(server: &VirtualServer, real: &RealServer) -> Destination {
     let forward = match real.mode {
-        Mode::Nat => Forward::Masquerade,
+        // The source addresses of fullnat are [`crate::nft`]'s.
+        Mode::Nat | Mode::Fullnat => Forward::Masquerade,
         Mode::Dr => Forward::DirectRoute,
         Mode::Tun => Forward::Tunnel(tunnel(server.tunnel)),
-        Mode::Fullnat => return None,
     };
     let (upper, lower) = real.threshold;
-    Some(Destination {
+    Destination {
         forward,
         weight: if real.drain { 0 } else { u32::from(real.weight) },
         thresholds: Thresholds { upper: u32::from(upper), lower: lower.map_or(0, u32::from) },
-    })
+    }
 }
 
 fn tunnel(tunnel: Tunnel) -> ipvs::Tunnel {

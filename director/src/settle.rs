@@ -7,6 +7,7 @@ use yoke_init::request::ServiceSpec;
 
 use crate::director::Director;
 use crate::files::{self, Medium, Paths};
+use crate::nft::Rules;
 use crate::notes::Source;
 use crate::uids::Uids;
 use crate::{accounts, services, sysctl};
@@ -21,10 +22,13 @@ pub(crate) async fn run(director: &Director, network: bool) {
     services(director).await;
 }
 
-/// `net.ipv4.vs.*`.
+/// `net.ipv4.vs.*`, and those of connection tracking while it is needed.
 pub(crate) fn sysctls(director: &Director) {
-    let wanted = sysctl::wanted(&director.state().running.config.ipvs);
-    let mut problems = sysctl::apply(&director.paths.proc, &wanted);
+    let mut problems = {
+        let state = director.state();
+        let config = &state.running.config;
+        sysctl::apply(&director.paths.proc, config, Rules::from(config).needs_conntrack())
+    };
     if std::fs::read_to_string(director.paths.module_options()).unwrap_or_default()
         != sysctl::module_options(&director.state().running.config.ipvs)
     {

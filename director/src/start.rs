@@ -15,6 +15,7 @@ use yoke_control::Peer;
 use crate::director::Director;
 use crate::files::{self, Medium};
 use crate::kernel::{self, Wanted};
+use crate::nft::Rules;
 use crate::notes::Source;
 use crate::{boot, commit, daemon, nft, reconcile, restart, settle, sysctl};
 
@@ -33,13 +34,16 @@ pub(crate) async fn run(
     let again = load(&director)?;
     let listener = daemon::bind(&director)?;
     let (asked, told) = oneshot::channel();
-    tokio::task::spawn_local(after(director.clone(), again, asked));
+    let (programmed, balancing) = oneshot::channel::<()>();
+    tokio::task::spawn_local(after(director.clone(), again, asked, balancing));
     // Fails when init is not there, which `after` reports.
     let _ = tokio::time::timeout(HEARD, told).await;
     // A box that balances nothing yet loads IPVS later: somebody waits for the console.
     if !director.state().running.config.virtual_servers.is_empty() {
+        translate(&director).await;
         program(&director);
     }
+    drop(programmed);
     daemon::notify(&[NotifyState::Ready]);
     daemon::run(director, listener, identify).await;
     Ok(())
@@ -75,6 +79,25 @@ fn load(director: &Director) -> anyhow::Result<bool> {
     Ok(boot.again)
 }
 
+/// What mode fullnat needs before its services are there. Without it nobody has to wait for nft.
+async fn translate(director: &Director) {
+    let rules = Rules::from(&director.state().running.config);
+    if !rules.needs_conntrack() {
+        return;
+    }
+    // Its settings are there when it is loaded; that it is not is said in a moment.
+    let _ = director.state_mut().kernel.info();
+    let tracked = sysctl::track(&director.paths.proc, &director.state().running.config);
+    let done = match tracked {
+        Ok(()) => commit::nft_script(director, nft::render(&rules)).await,
+        failed => failed,
+    };
+    if let Err(why) = &done {
+        log::error!("{why}");
+    }
+    director.state_mut().notes.set(Source::Nft, done.err().into_iter().collect());
+}
+
 /// Brings the kernel's table to the configuration. What it refuses is a warning: the rest is balanced.
 fn program(director: &Director) {
     let mut guard = director.state_mut();
@@ -97,16 +120,19 @@ fn program(director: &Director) {
     state.desired = desired;
 }
 
-/// What may take its time: the network, then what needs its addresses. Changes wait until it is done.
-async fn after(director: Rc<Director>, again: bool, asked: oneshot::Sender<()>) {
+/// What may take its time: the network, then what needs its addresses. Changes wait until it is done. `balancing` ends when IPVS has been
+/// programmed, or is not needed yet.
+async fn after(director: Rc<Director>, again: bool, asked: oneshot::Sender<()>, balancing: oneshot::Receiver<()>) {
     let _turn = director.turn().await;
     settle::setup(&director, Some(asked)).await;
+    let _ = balancing.await;
     if director.state().running.config.virtual_servers.is_empty() {
         program(&director);
     }
-    let script = nft::render(&director.state().running.config);
+    let rules = Rules::from(&director.state().running.config);
+    let script = nft::render(&rules);
     // A box that has just come up has no table to remove.
-    if nft::is_empty(&script) && !again {
+    if rules.is_empty() && !again {
         director.state_mut().nft = Some(script);
     } else {
         let done = commit::nft_script(&director, script).await;

@@ -1,48 +1,165 @@
-//! `net.ipv4.vs.*` and the parameters of the IPVS module: settings of the kernel, one table of key, value and reason.
+//! Settings of the kernel's balancer and of connection tracking: one table of key, value and reason, and the parameters of the IPVS module.
 //!
-//! Only this file writes below `/proc/sys/net/ipv4/vs`; every other sysctl is init's or vrrpd's. A value that is right is not written.
-//! Parameters count when the module is loaded, which is once: init's modprobe reads them, and a change waits for the next boot.
+//! Only this file writes below `/proc/sys/net/ipv4/vs` and `/proc/sys/net/netfilter`; every other sysctl is init's or vrrpd's. A value that is
+//! right is not written. Parameters count when the module is loaded, which is once: init's modprobe reads them, and a change waits for the
+//! next boot.
 
 use std::fs;
 use std::path::Path;
 
-use yoke_config::model::IpvsSettings;
+use yoke_config::model::{Config, Defence, IpvsSettings};
 
-/// A setting and why it has that value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Memory a connection of mode fullnat takes: 320 bytes in IPVS (296 and what the allocator adds), as much in connection tracking.
+const CONNECTION_BYTES: u64 = 640;
+/// Of the memory, what tracked connections may take: the rest of the box lives in what is left.
+const TRACKED_SHARE: u64 = 4;
+/// Tracked connections, at least: 40 MB.
+const TRACKED_MIN: u32 = 65_536;
+/// Of the memory, what has to be free before the defences begin. The kernel's own 4 MB are gone before anything could be done about it.
+const THRESHOLD_SHARE: u64 = 20;
+/// The kernel counts that in pages. x86 has these.
+const PAGE_BYTES: u64 = 4096;
+
+/// A setting: key below its directory, value.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Setting {
     pub(crate) key: &'static str,
-    value: u32,
+    pub(crate) value: u32,
 }
 
-/// The settings a configuration asks for.
-pub(crate) fn wanted(ipvs: &IpvsSettings) -> Vec<Setting> {
-    let set = |key, value| Setting { key, value };
+const fn set(key: &'static str, value: u32) -> Setting {
+    Setting { key, value }
+}
+
+/// `net.ipv4.vs.*`. `conntrack` only while something needs it: it costs every connection 256 bytes and a lookup.
+pub(crate) fn balancer(ipvs: &IpvsSettings, conntrack: bool, memory_bytes: u64) -> Vec<Setting> {
     let on = u32::from;
     vec![
-        // Connection tracking costs every connection 256 bytes and a lookup; no mode that is programmed needs it.
-        set("conntrack", 0),
+        set("conntrack", on(conntrack)),
         // A client port that is used again gets a server anew; 0 would pin it to a server that is drained or gone.
-        set("conn_reuse_mode", 1),
+        set("conn_reuse_mode", u32::from(ipvs.conn_reuse_mode)),
         set("expire_nodest_conn", on(ipvs.expire_nodest_conn)),
         set("expire_quiescent_template", on(ipvs.expire_quiescent_template)),
         set("sloppy_tcp", on(ipvs.sloppy_tcp)),
-        // 1 is "when memory is short", not "always".
-        set("drop_entry", on(ipvs.drop_entry)),
+        set("sloppy_sctp", on(ipvs.sloppy_sctp)),
+        set("schedule_icmp", on(ipvs.schedule_icmp)),
+        // Before the modes that follow it.
+        set("amemthresh", threshold_pages(ipvs, memory_bytes)),
+        set("am_droprate", u32::from(ipvs.drop_rate())),
+        set("drop_entry", defence(ipvs.drop_entry)),
+        set("drop_packet", defence(ipvs.drop_packet.map(|(mode, _)| mode))),
+        set("secure_tcp", defence(ipvs.secure_tcp)),
         // Rates of `show rate` come from the estimators.
         set("run_estimation", 1),
         // Too large for the tunnel: the client is told, and sends less at once.
         set("pmtu_disc", 1),
+        // A server whose connection is not known here, because this box has just taken over, learns it; its address does not get out.
+        set("nat_icmp_send", 1),
+        // A packet that has its virtual address back is routed by it: with several uplinks by that of the virtual address.
+        set("snat_reroute", 1),
+        // A virtual server without a real server refuses; it does not send its clients past it.
+        set("cache_bypass", 0),
     ]
 }
 
-/// Writes what differs. A setting this kernel does not have is a sentence for `show warnings`, not a failure.
-pub(crate) fn apply(proc: &Path, settings: &[Setting]) -> Vec<String> {
+/// What the kernel calls a mode: 2 is 1 while memory is short, which is the kernel's own to say.
+fn defence(defence: Option<Defence>) -> u32 {
+    match defence {
+        None => 0,
+        Some(Defence::Auto) => AUTO,
+        Some(Defence::Always) => 3,
+    }
+}
+
+const AUTO: u32 = 1;
+const AUTO_NOW: u32 = 2;
+
+fn threshold_pages(ipvs: &IpvsSettings, memory_bytes: u64) -> u32 {
+    let bytes = ipvs.memory_threshold_mb.map_or(memory_bytes / THRESHOLD_SHARE, |mb| u64::from(mb) << 20);
+    i32::try_from(bytes / PAGE_BYTES).unwrap_or(i32::MAX).cast_unsigned().max(1)
+}
+
+/// `net.netfilter.*`, while connections are tracked. IPVS and connection tracking forget a connection at the same time: were tracking first, the
+/// next packet would come from another port of the pool, and the server would not know it.
+pub(crate) fn tracking(ipvs: &IpvsSettings, memory_bytes: u64) -> Vec<Setting> {
+    let connections =
+        u32::try_from(memory_bytes / TRACKED_SHARE / CONNECTION_BYTES).unwrap_or(u32::MAX).max(TRACKED_MIN);
+    vec![
+        // A chain of two on average; 8 bytes each.
+        set("nf_conntrack_buckets", connections),
+        set("nf_conntrack_max", connections),
+        set("nf_conntrack_tcp_timeout_established", ipvs.timeout_tcp),
+        set("nf_conntrack_tcp_timeout_fin_wait", ipvs.timeout_tcpfin.max(FIN_WAIT_S)),
+        set("nf_conntrack_udp_timeout", ipvs.timeout_udp),
+        set("nf_conntrack_udp_timeout_stream", ipvs.timeout_udp),
+        // IPVS has no setting for this one (its 15 minutes, ip_vs_proto_sctp.c).
+        set("nf_conntrack_sctp_timeout_established", 900),
+        // A connection that comes in the middle is one that the other box has served until now.
+        set("nf_conntrack_tcp_loose", 1),
+        // A segment out of window is the receiver's to judge; untranslated it would end the connection.
+        set("nf_conntrack_tcp_be_liberal", 1),
+    ]
+}
+
+/// The kernel's own timeout of FIN_WAIT in connection tracking.
+const FIN_WAIT_S: u32 = 120;
+
+/// Has connections tracked from now on; what else follows from the configuration is [`apply`]'s.
+///
+/// # Errors
+/// A sentence: without it the kernel would leave source addresses alone.
+pub(crate) fn track(proc: &Path, config: &Config) -> Result<(), String> {
+    // Each of them is worth less than the service, and [`apply`] says so a moment later.
+    let _ = write(&proc.join("sys/net/netfilter"), "net.netfilter", &tracking(&config.ipvs, memory_bytes(proc)));
+    let done = write_one(&proc.join("sys/net/ipv4/vs"), "net.ipv4.vs", &set("conntrack", 1));
+    done.map_err(|why| format!("mode fullnat: {why}"))
+}
+
+/// Everything that follows a configuration, as files below `/proc/sys`. `conntrack` as in [`balancer`].
+pub(crate) fn apply(proc: &Path, config: &Config, conntrack: bool) -> Vec<String> {
+    let memory = memory_bytes(proc);
     let directory = proc.join("sys/net/ipv4/vs");
     if !directory.exists() {
         return vec!["sysctl net.ipv4.vs: not there, the kernel has no IPVS".to_owned()];
     }
-    settings.iter().filter_map(|setting| set(&directory, *setting).err()).collect()
+    let mut problems = Vec::new();
+    if conntrack {
+        problems = write(&proc.join("sys/net/netfilter"), "net.netfilter", &tracking(&config.ipvs, memory));
+    }
+    problems.extend(write(&directory, "net.ipv4.vs", &balancer(&config.ipvs, conntrack, memory)));
+    problems
+}
+
+/// Writes what differs. A setting this kernel does not have is a sentence for `show warnings`, not a failure.
+fn write(directory: &Path, name: &str, settings: &[Setting]) -> Vec<String> {
+    settings.iter().filter_map(|setting| write_one(directory, name, setting).err()).collect()
+}
+
+fn write_one(directory: &Path, name: &str, Setting { key, value }: &Setting) -> Result<(), String> {
+    let path = directory.join(key);
+    let why = |e: std::io::Error| format!("sysctl {name}.{key}: {e}");
+    let is = fs::read_to_string(&path).map_err(why)?;
+    if !same(key, is.trim(), *value) {
+        fs::write(&path, value.to_string()).map_err(why)?;
+    }
+    Ok(())
+}
+
+fn same(key: &str, is: &str, wanted: u32) -> bool {
+    let Ok(is) = is.parse::<u32>() else { return false };
+    match key {
+        "drop_entry" | "drop_packet" | "secure_tcp" => is == wanted || (is == AUTO_NOW && wanted == AUTO),
+        // The kernel rounds up to whole pages of buckets.
+        "nf_conntrack_buckets" => is >= wanted && is - wanted < u32::try_from(PAGE_BYTES / 8).unwrap_or_default(),
+        _ => is == wanted,
+    }
+}
+
+/// `MemTotal` of `/proc/meminfo`, 0 when it is not there.
+pub(crate) fn memory_bytes(proc: &Path) -> u64 {
+    let text = fs::read_to_string(proc.join("meminfo")).unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    total.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or_default() << 10
 }
 
 /// What init's modprobe is told of the IPVS module; nothing leaves the kernel's own choice.
@@ -50,36 +167,65 @@ pub(crate) fn module_options(ipvs: &IpvsSettings) -> String {
     ipvs.table_bits.map(|bits| format!("options ip_vs conn_tab_bits={bits}\n")).unwrap_or_default()
 }
 
-fn set(directory: &Path, Setting { key, value }: Setting) -> Result<(), String> {
-    let path = directory.join(key);
-    let value = value.to_string();
-    let why = |e: std::io::Error| format!("sysctl net.ipv4.vs.{key}: {e}");
-    if fs::read_to_string(&path).map_err(why)?.trim() != value {
-        fs::write(&path, value).map_err(why)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{config, paths};
+
+    fn read(proc: &Path, key: &str) -> String {
+        fs::read_to_string(proc.join("sys/net").join(key)).unwrap().trim().to_owned()
+    }
 
     #[test]
     fn only_what_differs_is_written_and_a_missing_key_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let vs = dir.path().join("sys/net/ipv4/vs");
-        fs::create_dir_all(&vs).unwrap();
-        let settings = wanted(&IpvsSettings { sloppy_tcp: true, ..IpvsSettings::default() });
-        for setting in &settings {
-            fs::write(vs.join(setting.key), "0\n").unwrap();
-        }
-        fs::remove_file(vs.join("pmtu_disc")).unwrap();
-        let problems = apply(dir.path(), &settings);
+        let (_dir, paths) = paths();
+        fs::remove_file(paths.proc.join("sys/net/ipv4/vs/pmtu_disc")).unwrap();
+        let problems = apply(&paths.proc, &config("ipvs sloppy-tcp\n"), false);
         assert_eq!(problems.len(), 1);
         assert!(problems[0].starts_with("sysctl net.ipv4.vs.pmtu_disc: "), "{problems:?}");
-        let read = |key: &str| fs::read_to_string(vs.join(key)).unwrap();
-        assert_eq!((read("sloppy_tcp"), read("conn_reuse_mode")), ("1".into(), "1".into()));
-        assert_eq!(read("conntrack"), "0\n", "left alone");
-        assert_eq!(apply(&dir.path().join("empty"), &settings).len(), 1);
+        assert_eq!(
+            (read(&paths.proc, "ipv4/vs/sloppy_tcp"), read(&paths.proc, "ipv4/vs/conn_reuse_mode")),
+            ("1".into(), "1".into())
+        );
+        assert_eq!(fs::read_to_string(paths.proc.join("sys/net/ipv4/vs/conntrack")).unwrap(), "0\n", "left alone");
+        assert_eq!(apply(&paths.proc.join("empty"), &Config::default(), false).len(), 1);
+    }
+
+    #[test]
+    fn tracking_is_set_up_for_as_long_as_ipvs_remembers() {
+        let (_dir, paths) = paths();
+        fs::write(paths.proc.join("meminfo"), "MemTotal:        1048576 kB\n").unwrap();
+        let settings = config("ipvs timeout tcp 28800\nipvs timeout tcpfin 30\nipvs timeout udp 600\n");
+        assert_eq!(apply(&paths.proc, &settings, false), Vec::<String>::new());
+        assert_eq!(read(&paths.proc, "netfilter/nf_conntrack_udp_timeout"), "0", "nobody needs it");
+        assert_eq!(apply(&paths.proc, &settings, true), Vec::<String>::new());
+        for (key, value) in [
+            ("ipv4/vs/conntrack", "1"),
+            ("netfilter/nf_conntrack_tcp_timeout_established", "28800"),
+            ("netfilter/nf_conntrack_tcp_timeout_fin_wait", "120"),
+            ("netfilter/nf_conntrack_udp_timeout_stream", "600"),
+            ("netfilter/nf_conntrack_max", "419430"),
+        ] {
+            assert_eq!(read(&paths.proc, key), value, "{key}");
+        }
+        assert_eq!(apply(&paths.proc, &settings, false), Vec::<String>::new());
+        assert_eq!(read(&paths.proc, "ipv4/vs/conntrack"), "0");
+    }
+
+    #[test]
+    fn defences_have_modes_and_a_threshold() {
+        let (_dir, paths) = paths();
+        fs::write(paths.proc.join("meminfo"), "MemTotal:        1024000 kB\n").unwrap();
+        let text = "ipvs drop-entry\nipvs drop-packet always 20\nipvs secure-tcp always\n";
+        let values = |text: &str| {
+            apply(&paths.proc, &config(text), false);
+            ["drop_entry", "drop_packet", "secure_tcp", "am_droprate", "amemthresh"]
+                .map(|key| read(&paths.proc, &format!("ipv4/vs/{key}")))
+        };
+        assert_eq!(values(text), ["1", "3", "3", "20", "12800"], "a twentieth of the memory, in pages");
+        // The kernel's way to say that memory is short at the moment.
+        fs::write(paths.proc.join("sys/net/ipv4/vs/drop_entry"), "2\n").unwrap();
+        assert_eq!(values(text)[0], "2");
+        assert_eq!(values("ipvs memory-threshold 64\n"), ["0", "0", "0", "10", "16384"]);
     }
 }

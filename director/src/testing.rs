@@ -42,9 +42,14 @@ pub(crate) fn paths() -> (TempDir, Paths) {
     fs::write(paths.proc.join("self/mounts"), format!("/dev/vda5 {} ext4 rw 0 0\n", paths.flash.display())).unwrap();
     fs::write(paths.proc.join("cmdline"), "yoke.slot=a\n").unwrap();
     let sys = paths.proc.join("sys");
-    fs::create_dir_all(sys.join("net/ipv4/vs")).unwrap();
-    for key in sysctl::wanted(&IpvsSettings::default()).iter().map(|setting| setting.key) {
-        fs::write(sys.join("net/ipv4/vs").join(key), "0\n").unwrap();
+    let ipvs = IpvsSettings::default();
+    for (directory, settings) in
+        [("net/ipv4/vs", sysctl::balancer(&ipvs, false, 0)), ("net/netfilter", sysctl::tracking(&ipvs, 0))]
+    {
+        fs::create_dir_all(sys.join(directory)).unwrap();
+        for setting in settings {
+            fs::write(sys.join(directory).join(setting.key), "0\n").unwrap();
+        }
     }
     program(&paths.nft, "exec cat > /dev/null");
     program(&paths.dropbearkey, "exec touch \"$4\"");

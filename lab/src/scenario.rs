@@ -6,6 +6,7 @@ mod faults;
 mod firmware;
 mod first_boot;
 mod flash;
+mod fullnat;
 mod instruments;
 mod links;
 mod matrix;
@@ -34,6 +35,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Vm, name: "matrix", run: matrix::run },
     Scenario { rung: Rung::Vm, name: "balancing", run: balancing::run },
     Scenario { rung: Rung::Vm, name: "peer", run: peer::run },
+    Scenario { rung: Rung::Vm, name: "fullnat", run: fullnat::run },
     Scenario { rung: Rung::Vm, name: "links", run: links::run },
     Scenario { rung: Rung::Vm, name: "operator", run: operator::run },
     Scenario { rung: Rung::Vm, name: "bad_input", run: bad_input::run },

@@ -1,5 +1,7 @@
 //! Rules between objects: addresses, names, parents.
 
+mod pool;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
@@ -15,7 +17,8 @@ pub(super) fn check(config: &Config, tree: &Tree, out: &mut Findings) {
     interfaces(config, out);
     addresses(config, out);
     routes(config, out);
-    marks_and_pools(config, out);
+    marks(config, out);
+    pool::check(config, out);
     services(config, out);
     vips(config, out);
     vrrp::check(config, out);
@@ -175,22 +178,12 @@ fn routes(config: &Config, out: &mut Findings) {
     }
 }
 
-fn marks_and_pools(config: &Config, out: &mut Findings) {
+fn marks(config: &Config, out: &mut Findings) {
     let mut seen = BTreeMap::new();
     for mark in &config.firewall_marks {
         let what = format!("{} {} {}", mark.prefix, mark.protocol.word(), mark.ports);
         if let Some(other) = seen.insert((mark.prefix, mark.protocol, mark.ports), mark.mark) {
             out.problem(format!("firewall-mark {}: {what} has mark {other} already, remove one", mark.mark));
-        }
-    }
-    for (name, (first, last)) in &config.nat_pools {
-        if first.is_ipv4() != last.is_ipv4() {
-            out.problem(format!("ip nat pool {name}: {first} and {last} are of two families, use one"));
-        } else if last < first {
-            out.problem(format!("ip nat pool {name}: the last address is before the first, use: {last} {first}"));
-        }
-        if !is_unicast(*first) || !is_unicast(*last) {
-            out.problem(format!("ip nat pool {name}: only addresses of hosts can be used, choose others"));
         }
     }
 }
@@ -208,11 +201,7 @@ fn services(config: &Config, out: &mut Findings) {
         {
             out.warning(format!("{object}: no firewall-mark line sets mark {mark}"));
         }
-        if let crate::model::SourceNat::Pool(pool) = &server.source_nat
-            && !config.nat_pools.contains_key(pool)
-        {
-            out.warning(format!("{object}: ip nat pool {pool} does not exist"));
-        }
+        pool::used_by(config, server, &object, out);
     }
 }
 

@@ -1,6 +1,9 @@
 //! Lines outside of blocks, and the headers that lead to them.
 
-use crate::model::{Config, FirewallMark, Line as Terminal, Monitor, Privilege, Route, Severity, Transport};
+use crate::model::{
+    Config, Defence, FirewallMark, IpvsSettings, Line as Terminal, Monitor, NatPool, Privilege, Route, Severity,
+    Transport,
+};
 use crate::tree::Tree;
 use crate::value::{Name, Value};
 
@@ -22,7 +25,7 @@ pub(super) fn read(config: &mut Config, line: &Line<'_>, out: &mut Findings) {
         ("ip name-server", [V::Addr(address)]) => config.name_servers.push(*address),
         ("ip nat pool", [V::Name(name), V::Addr(first), last @ ..]) => {
             let last = if let [V::Addr(last)] = last { *last } else { *first };
-            config.nat_pools.insert(name.clone(), (*first, last));
+            config.nat_pools.insert(name.clone(), NatPool { first: *first, last });
         }
         ("ip route" | "ipv6 route", [V::Net(prefix), V::Addr(gateway), distance @ ..]) => {
             let distance = if let [V::Int(n)] = distance { small(*n) } else { 1 };
@@ -121,9 +124,22 @@ fn ipvs(config: &mut Config, kind: &str, words: &[&Value], line: &Line<'_>, out:
         ("ipvs expire-nodest-conn", []) => ipvs.expire_nodest_conn = true,
         ("ipvs expire-quiescent-template", []) => ipvs.expire_quiescent_template = true,
         ("ipvs sloppy-tcp", []) => ipvs.sloppy_tcp = true,
-        ("ipvs drop-entry", []) => ipvs.drop_entry = true,
+        ("ipvs sloppy-sctp", []) => ipvs.sloppy_sctp = true,
+        ("ipvs schedule-icmp", []) => ipvs.schedule_icmp = true,
+        ("ipvs conn-reuse-mode", [Value::Int(mode)]) => ipvs.conn_reuse_mode = small(*mode),
+        ("ipvs drop-entry", when) => ipvs.drop_entry = Some(defence(when)),
+        ("ipvs drop-packet", when) => {
+            let rate = if let [_, Value::Int(rate)] = when { port16(*rate) } else { IpvsSettings::DROP_RATE };
+            ipvs.drop_packet = Some((defence(when), rate));
+        }
+        ("ipvs secure-tcp", when) => ipvs.secure_tcp = Some(defence(when)),
+        ("ipvs memory-threshold", [Value::Int(mb)]) => ipvs.memory_threshold_mb = Some(*mb),
         _ => out.unread(line),
     }
+}
+
+fn defence(when: &[&Value]) -> Defence {
+    if when.is_empty() { Defence::Auto } else { Defence::Always }
 }
 
 fn monitor(below: &Tree) -> Monitor {

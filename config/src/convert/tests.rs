@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::model::{
-    Checksum, Mode, Persistence, Privilege, Scheduler, Transport, Tunnel, Virtual, VrrpChecksum, VrrpRollout,
+    Checksum, Defence, Mode, NatPool, Persistence, Privilege, Scheduler, Transport, Tunnel, Virtual, VrrpChecksum,
+    VrrpRollout,
 };
 use crate::tree::load;
 use crate::value::{IfName, Name};
@@ -71,7 +72,23 @@ fn the_other_examples() {
     let fullnat = convert(include_str!("../../tests/configs/fullnat.cfg"));
     // Indented less than a line of a real server: it is the virtual server's.
     assert!(fullnat.virtual_servers[&name("sip")].shutdown);
-    assert_eq!(fullnat.nat_pools[&name("snat1")], (address("10.9.0.200"), address("10.9.0.215")));
+    let pool = fullnat.nat_pools[&name("snat1")];
+    assert_eq!(pool, NatPool { first: address("10.9.0.200"), last: address("10.9.0.215") });
+    assert_eq!((pool.count(), pool.addresses().last()), (16, Some(address("10.9.0.215"))));
+}
+
+#[test]
+fn defences_have_two_modes_and_a_rate() {
+    let ipvs = |text: &str| convert(text).ipvs;
+    let auto = ipvs("ipvs drop-entry\nipvs drop-packet\nipvs secure-tcp\nipvs memory-threshold 64\n");
+    assert_eq!((auto.drop_entry, auto.secure_tcp), (Some(Defence::Auto), Some(Defence::Auto)));
+    assert_eq!((auto.drop_packet, auto.memory_threshold_mb), (Some((Defence::Auto, 10)), Some(64)));
+    let always = ipvs("ipvs drop-entry always\nipvs drop-packet always 50\nipvs secure-tcp always\n");
+    assert_eq!((always.drop_entry, always.secure_tcp), (Some(Defence::Always), Some(Defence::Always)));
+    assert_eq!(always.drop_packet, Some((Defence::Always, 50)));
+    assert_eq!(ipvs("ipvs drop-packet always\n").drop_rate(), 10);
+    let rest = ipvs("ipvs conn-reuse-mode 2\nipvs sloppy-sctp\nipvs schedule-icmp\n");
+    assert!(rest.sloppy_sctp && rest.schedule_icmp && rest.conn_reuse_mode == 2);
 }
 
 #[test]

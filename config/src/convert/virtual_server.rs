@@ -151,11 +151,14 @@ impl Lines {
                 out.problem(format!("{object}: one-packet works with udp and fwmark only, remove it"));
             }
         }
-        let uses = |mode| server.mode == mode || server.real_servers.values().any(|real| real.mode == mode);
-        if self.tunnel.is_some() && !uses(Mode::Tun) {
+        if self.tunnel.is_some() && !server.uses(Mode::Tun) {
             out.problem(format!("{object}: tunnel is for mode tun, remove it or use: mode tun"));
         }
-        if self.source_nat.is_some() && !uses(Mode::Fullnat) {
+        if server.one_packet && (server.uses(Mode::Nat) || server.uses(Mode::Fullnat)) {
+            // Such a connection is in no table, so that nothing tells whose replies they are.
+            out.warning(format!("{object}: one-packet leaves replies of mode nat untranslated, use: mode dr or tun"));
+        }
+        if self.source_nat.is_some() && !server.uses(Mode::Fullnat) {
             out.problem(format!("{object}: source-nat is for mode fullnat, remove it or use: mode fullnat"));
         }
     }

@@ -37,7 +37,7 @@ pub static GLOBAL: &[Node] = &[
     kw("ip", "IPv4, names and SSH").then(&[
         kw("domain-name", "Appended to short names").then(&[value("NAME", Ty::Name, "Domain")]),
         kw("name-server", "DNS server").then(&[arg("ADDR", Ty::Addr(Family::Any), "Address").line()]),
-        kw("nat", "Address translation").then(&[kw("pool", "Source addresses of mode fullnat").later().then(&[arg(
+        kw("nat", "Address translation").then(&[kw("pool", "Source addresses of mode fullnat").then(&[arg(
             "NAME",
             Ty::Name,
             "Name of the pool",
@@ -110,10 +110,26 @@ pub static GLOBAL: &[Node] = &[
             "log2 of buckets, needs a reload",
         )
         .default("12")]),
+        kw("conn-reuse-mode", "A client port that is used again").then(&[value(
+            "<0-2>",
+            Ty::Int(0, 2),
+            "0 same server, 1 anew, 2 also after FIN",
+        )
+        .default("1")]),
         flag("expire-nodest-conn", "End connections of removed servers"),
         flag("expire-quiescent-template", "End persistence of servers with weight 0"),
         flag("sloppy-tcp", "Accept TCP without SYN"),
-        flag("drop-entry", "Drop connections when memory is short"),
+        flag("sloppy-sctp", "Accept SCTP without INIT"),
+        flag("schedule-icmp", "ICMP errors of unknown connections too"),
+        flag("drop-entry", "Drop half-open ones when memory is short").then(ALWAYS),
+        flag("drop-packet", "Drop new ones when memory is short").then(&[choice("always", "Not only then")
+            .then(&[value("<2-1000>", Ty::Int(2, 1000), "One packet of so many").default("10")])]),
+        flag("secure-tcp", "Short timeouts when memory is short").then(ALWAYS),
+        kw("memory-threshold", "Free memory that is too little").then(&[value(
+            "<1-1048576>",
+            Ty::Int(1, 1_048_576),
+            "Megabytes, a twentieth of memory if not set",
+        )]),
     ]),
     kw("firewall-mark", "Mark packets for a virtual server").then(&[arg(
         "<1-4294967295>",
@@ -198,6 +214,8 @@ const DISTANCE: &[Node] = &[value("<1-255>", Ty::Int(1, 255), "Distance").defaul
 const MARK_PORTS: &[Node] = &[arg("any|N|N-M", Ty::Ports, "Destination ports").line()];
 
 const SECONDS: Node = value("<1-31536000>", Ty::Int(1, 31_536_000), "Seconds");
+
+const ALWAYS: &[Node] = &[choice("always", "Not only then")];
 
 const LEVELS_TRAP: &[Node] = &[
     choice("emergencies", "0: unusable"),

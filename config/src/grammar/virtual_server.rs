@@ -44,7 +44,7 @@ pub(super) static VIRTUAL_SERVER: Block = Block {
             choice("nat", "Masquerading: replies return through here").default("nat"),
             choice("dr", "Direct routing: same segment, VIP on server's lo"),
             choice("tun", "Tunnelling: IPIP, GUE or GRE"),
-            choice("fullnat", "NAT of both addresses").later(),
+            choice("fullnat", "NAT of both addresses: replies find back here"),
         ]),
         kw("tunnel", "Encapsulation of mode tun").then(&[
             choice("ipip", "IP in IP").default("ipip"),
@@ -61,7 +61,7 @@ pub(super) static VIRTUAL_SERVER: Block = Block {
             choice("gre", "Generic routing encapsulation")
                 .then(&[choice("csum", "With checksum"), choice("nocsum", "Without checksum").default("nocsum")]),
         ]),
-        kw("source-nat", "Source addresses of mode fullnat").later().then(&[
+        kw("source-nat", "Source addresses of mode fullnat").then(&[
             choice("interface", "Address of the outgoing interface").default("interface"),
             kw("pool", "Pool of local addresses").val().then(&[value(
                 "NAME",
@@ -127,7 +127,7 @@ const MODES: &[Node] = &[
     choice("nat", "Masquerading: replies return through here"),
     choice("dr", "Direct routing: same segment, VIP on server's lo"),
     choice("tun", "Tunnelling: IPIP, GUE or GRE"),
-    choice("fullnat", "NAT of both addresses").later(),
+    choice("fullnat", "NAT of both addresses: replies find back here"),
 ];
 
 const HASH_FLAGS: &[Node] = &[

@@ -1,63 +1,106 @@
-//! Scripts for nft, and what happens when it fails.
+//! Scripts for nft (`scripts/*.cfg` and what becomes of them in `*.nft`; `UPDATE=1` writes those anew), and what happens when it fails.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::*;
 use crate::testing::config;
 
+fn script(text: &str) -> String {
+    render(&Rules::from(&config(text)))
+}
+
+#[test]
+fn scripts() {
+    let mut seen = 0;
+    for file in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/nft/scripts")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|ext| ext == "cfg") {
+            let got = script(&std::fs::read_to_string(&path).unwrap());
+            let expected = path.with_extension("nft");
+            if std::env::var_os("UPDATE").is_some() {
+                std::fs::write(&expected, &got).unwrap();
+            }
+            assert_eq!(got, std::fs::read_to_string(&expected).unwrap(), "{}", path.display());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 5);
+}
+
 #[test]
 fn nothing_asked_for_is_no_table() {
-    let script = render(&Config::default());
-    assert!(is_empty(&script));
-    assert_eq!(script, "table inet yoke\ndelete table inet yoke\n");
+    let rules = Rules::from(&Config::default());
+    assert!(rules.is_empty() && !rules.needs_conntrack());
+    assert_eq!(render(&rules), "table inet yoke\ndelete table inet yoke\n");
+    let nat = config("virtual-server a\n virtual 192.0.2.1 tcp 80\n real-server 10.0.0.1 80\n");
+    assert!(Rules::from(&nat).is_empty());
 }
 
-#[test]
-fn an_access_class_guards_interface_addresses_only() {
-    let script = render(&config(
-        "interface eth0\n ip address 203.0.113.2/24\n ipv6 address 2001:db8::2/64\ninterface eth1\n ip address 10.0.0.1/24\n shutdown\n\
-         ip ssh port 2222\nip ssh access-class 192.0.2.0/24\nip ssh access-class 2001:db8:1::/48\n\
-         virtual-server v\n virtual 203.0.113.10 tcp 2222\n",
-    ));
-    let expected = "\
-table inet yoke
-delete table inet yoke
-table inet yoke {
- chain ssh {
-  ip saddr 192.0.2.0/24 accept
-  ip6 saddr 2001:db8:1::/48 accept
-  drop
- }
- chain input {
-  type filter hook input priority filter; policy accept;
-  ip daddr 203.0.113.2 tcp dport 2222 jump ssh
-  ip6 daddr 2001:db8::2 tcp dport 2222 jump ssh
- }
-}
-";
-    assert_eq!(script, expected);
-}
-
-#[test]
-fn marks_are_set_before_routing() {
-    let script = render(&config(
-        "firewall-mark 7 198.51.100.10/32 tcp 80\nfirewall-mark 7 198.51.100.10/32 udp 1000-2000\n\
-         firewall-mark 8 2001:db8::/64 sctp any\n",
-    ));
-    for line in [
-        "  type filter hook prerouting priority mangle; policy accept;",
-        "  ip daddr 198.51.100.10/32 tcp dport 80 meta mark set 7",
-        "  ip daddr 198.51.100.10/32 udp dport 1000-2000 meta mark set 7",
-        "  ip6 daddr 2001:db8::/64 meta l4proto sctp meta mark set 8",
-    ] {
-        assert!(script.lines().any(|l| l == line), "{line}\n{script}");
+/// Rules, that is lines of chains; elements of sets and maps are none.
+fn rules_in(script: &str) -> usize {
+    let (mut rules, mut in_chain) = (0, false);
+    for line in script.lines() {
+        match line {
+            _ if line.starts_with(" chain ") => in_chain = true,
+            " }" => in_chain = false,
+            _ => rules += usize::from(in_chain),
+        }
     }
+    rules
 }
 
-fn program(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+#[test]
+fn a_thousand_virtual_servers_have_the_rules_of_one() {
+    let server = |n: u32| {
+        let (high, low) = (n / 250, n % 250 + 1);
+        format!(
+            "firewall-mark {} 198.51.{high}.{low}/32 tcp 80\nvirtual-server m{n}\n virtual fwmark {}\n mode fullnat\n\
+             virtual-server v{n}\n virtual 203.0.{high}.{low} tcp 80\n mode fullnat\n source-nat pool p\n \
+             real-server 10.0.0.1 80\n real-server 10.0.0.2 80\n  mode nat\n",
+            n + 1,
+            n + 1
+        )
+    };
+    let of = |count: u32| script(&format!("ip nat pool p 10.9.0.1\n{}", (0..count).map(server).collect::<String>()));
+    assert_eq!(rules_in(&of(1)), rules_in(&of(1000)));
+    assert!(of(1000).lines().count() > 5000);
+}
+
+#[test]
+fn a_change_keeps_the_rules_of_both_sides_until_it_is_done() {
+    let rules = |text: &str| Rules::from(&config(text));
+    let server = |name: &str, mode: &str| {
+        format!(
+            "virtual-server {name}\n virtual 192.0.2.{} tcp 80\n mode {mode}\n real-server 10.0.0.1 80\n",
+            name.len()
+        )
+    };
+    let (none, full) = (rules(""), rules(&server("a", "fullnat")));
+    assert_eq!(full.joined(&none), full, "it comes before the service");
+    assert_eq!(none.joined(&full), full, "and goes after it");
+    let (direct, other) = (rules(&server("a", "dr")), rules(&server("bb", "fullnat")));
+    assert_eq!(direct.joined(&full), full);
+    let both = other.joined(&full);
+    assert!(both.needs_conntrack() && both.servers.len() == 2);
+    let pool = |name: &str| format!("ip nat pool {name} 10.9.0.{}\n", name.len());
+    let (one, two) = (rules(&pool("p")), rules(&pool("qq")));
+    assert_eq!(two.joined(&one).pools.len(), 2);
+    assert_eq!(both.joined(&both), both);
+}
+
+#[test]
+fn real_servers_are_not_its_business() {
+    let text = "virtual-server a\n virtual 192.0.2.1 tcp 80\n mode fullnat\n real-server 10.0.0.1 80\n";
+    assert_eq!(script(text), script(&format!("{text} real-server 10.0.0.2 80\n  weight 7\n  drain\n")));
+    assert_ne!(script(text), script(&format!("{text} real-server 10.0.0.2 80\n  mode nat\n")));
+}
+
+fn program(text: &str) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("nft");
-    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::write(&path, format!("#!/bin/sh\nPATH=/bin:/usr/bin\n{text}\n")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     (dir, path)
 }
@@ -65,13 +108,38 @@ fn program(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
 #[test]
 fn the_script_reaches_nft_whole() {
     let (dir, path) = program(&format!("cat > {}", "\"$(dirname \"$0\")\"/got"));
-    apply(&path, "table inet yoke\n").unwrap();
-    assert_eq!(std::fs::read_to_string(dir.path().join("got")).unwrap(), "table inet yoke\n");
+    // More than a pipe holds.
+    let script = "table inet yoke\n".repeat(10_000);
+    apply(&path, &script).unwrap();
+    assert_eq!(std::fs::read_to_string(dir.path().join("got")).unwrap(), script);
 }
 
 #[test]
 fn a_failure_says_what_nft_says() {
     let (_dir, path) = program("cat > /dev/null; echo '/dev/stdin:1:1-2: Error: no such thing' >&2; exit 1");
-    assert_eq!(apply(&path, "x\n").unwrap_err(), "nft: /dev/stdin:1:1-2: Error: no such thing");
-    assert!(apply(Path::new("/nowhere/nft"), "x\n").unwrap_err().starts_with("nft: "));
+    let said = "nft: /dev/stdin:1:1-2: Error: no such thing";
+    assert_eq!(apply(&path, "x\n"), Err(Failure::Refused(said.into())));
+    let Err(Failure::Refused(why)) = apply(Path::new("/nowhere/nft"), "x\n") else { panic!() };
+    assert!(why.starts_with("nft: "), "{why}");
+    let (_dir, path) = program("kill -9 $$");
+    assert!(matches!(apply(&path, "x\n"), Err(Failure::Unknown(_))));
+}
+
+#[test]
+fn an_nft_that_does_not_end_is_ended() {
+    // Neither reads nor closes anything.
+    let (_dir, path) = program("exec sleep 1000");
+    let said = program::run(&path, &["-f", "-"], &"x".repeat(1 << 20), Duration::from_millis(100));
+    assert!(matches!(&said, Err(Failure::Unknown(why)) if why.contains("it was stopped")), "{said:?}");
+}
+
+#[test]
+fn a_table_that_is_not_there_is_an_empty_list() {
+    let (_dir, path) = program("echo 'Error: No such file or directory' >&2; exit 1");
+    assert_eq!(list(&path), Ok(String::new()));
+    let (_dir, path) = program("echo 'Error: Operation not permitted' >&2; exit 1");
+    assert_eq!(list(&path), Err("nft: Error: Operation not permitted".into()));
+    assert!(list(Path::new("/nowhere/nft")).is_err());
+    let (_dir, path) = program("echo \"$@\"");
+    assert_eq!(list(&path).unwrap(), "-s list table inet yoke\n");
 }

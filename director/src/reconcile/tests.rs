@@ -104,19 +104,20 @@ fn weights_thresholds_drain_and_shutdown() {
 }
 
 #[test]
-fn fullnat_is_never_programmed_as_something_else() {
-    let all =
-        desired(&config("virtual-server f\n virtual 192.0.2.1 tcp 80\n mode fullnat\n real-server 10.0.0.1 8080\n"));
-    assert!(all.table.services.is_empty());
-    assert_eq!(all.warnings, ["virtual-server f: mode fullnat is not programmed by this release"]);
-    let one = desired(&config(
-        "virtual-server f\n virtual 192.0.2.1 tcp 80\n real-server 10.0.0.1 80\n real-server 10.0.0.2 80\n  mode fullnat\n",
-    ));
-    assert_eq!(one.table.services.values().next().unwrap().destinations.len(), 1);
-    assert_eq!(
-        one.warnings,
-        ["virtual-server f: real-server 10.0.0.2 80: mode fullnat is not programmed by this release"]
-    );
+fn fullnat_is_masquerading_and_never_without_a_source() {
+    let text = "ip nat pool p 10.9.0.1\nvirtual-server f\n virtual 192.0.2.1 tcp 80\n source-nat pool p\n real-server 10.0.0.1 80\n  mode dr\n\
+                real-server 10.0.0.2 80\n  mode fullnat\n";
+    let forwards = |text: &str| {
+        let all = desired(&config(text));
+        let entry = all.table.services.into_values().next().unwrap();
+        (entry.destinations.into_values().map(|d| d.forward).collect::<Vec<_>>(), all.warnings)
+    };
+    assert_eq!(forwards(text), (vec![Forward::DirectRoute, Forward::Masquerade], vec![]));
+    let without = text.replace("ip nat pool p 10.9.0.1\n", "");
+    let warning = "virtual-server f: real servers of mode fullnat are left out, ip nat pool p does not exist";
+    assert_eq!(forwards(&without), (vec![Forward::DirectRoute], vec![warning.to_owned()]));
+    let interface = without.replace(" source-nat pool p\n", "");
+    assert_eq!(forwards(&interface).0, [Forward::DirectRoute, Forward::Masquerade]);
 }
 
 #[test]

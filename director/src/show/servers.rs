@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipvs::{DestinationKey, ObservedDestination, ServiceKey, Stats};
-use yoke_config::model::{Config, Mode, RealServer, Scheduler, Virtual, VirtualServer};
+use yoke_config::model::{Config, Mode, RealServer, Scheduler, SourceNat, Virtual, VirtualServer};
 use yoke_config::value::Name;
 use yoke_director::status::{Counters, RealServerRow, VirtualServerRow};
 
@@ -22,10 +22,12 @@ pub(crate) struct View<'a> {
     refused: &'a BTreeMap<ServiceKey, String>,
     /// Why nothing is there, if that is so.
     failure: Option<&'a str>,
+    config: &'a Config,
 }
 
 impl<'a> View<'a> {
     pub(crate) fn new(
+        config: &'a Config,
         observed: &'a [Observed],
         refused: &'a BTreeMap<ServiceKey, String>,
         failure: Option<&'a str>,
@@ -34,7 +36,7 @@ impl<'a> View<'a> {
             let by_key = destinations.iter().map(|destination| (destination.key, destination)).collect();
             (service.key, (service.stats, by_key))
         });
-        Self { services: services.collect(), refused, failure }
+        Self { services: services.collect(), refused, failure, config }
     }
 
     fn destination(&self, server: &VirtualServer, key: (IpAddr, u16)) -> Option<&'a ObservedDestination> {
@@ -45,8 +47,11 @@ impl<'a> View<'a> {
     /// Why something that should be in the kernel is not.
     fn why_absent(&self, server: &VirtualServer, mode: Mode) -> String {
         let refused = reconcile::key(server.virtual_).and_then(|key| self.refused.get(&key));
-        if mode == Mode::Fullnat {
-            "mode fullnat is not programmed by this release".to_owned()
+        if mode == Mode::Fullnat
+            && let SourceNat::Pool(pool) = &server.source_nat
+            && !self.config.nat_pools.contains_key(pool)
+        {
+            format!("ip nat pool {pool} does not exist")
         } else if let Some(why) = refused {
             why.clone()
         } else {

@@ -1,6 +1,8 @@
 //! A kernel that keeps its table in memory, counts what it is asked and refuses what it is told to.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ipvs::{
@@ -9,6 +11,7 @@ use ipvs::{
 };
 
 use crate::kernel::{Kernel, Observed};
+use crate::nft::Generation;
 
 /// A handle; clones are the same kernel.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +32,11 @@ pub(crate) struct Inside {
     pub(crate) changes: usize,
     pub(crate) observations: usize,
     pub(crate) zeroed: Vec<Option<ServiceKey>>,
+    /// A file to look at when something changes, and what it held each time.
+    pub(crate) watched: Option<PathBuf>,
+    pub(crate) seen: Vec<String>,
+    /// Of nft's tables: whoever changes one counts it up.
+    pub(crate) generation: u32,
 }
 
 impl FakeKernel {
@@ -49,6 +57,9 @@ impl Inside {
     fn change(&mut self, change: &Change) -> Result<(), Refusal> {
         let number = self.changes;
         self.changes += 1;
+        if let Some(path) = &self.watched {
+            self.seen.push(std::fs::read_to_string(path).unwrap_or_default());
+        }
         if self.refuse_change == Some(number) {
             self.refuse_change = None;
             return Err(Refusal::NotPermitted);
@@ -128,5 +139,9 @@ impl Kernel for FakeKernel {
     fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), Error> {
         self.inside().zeroed.push(service);
         Ok(())
+    }
+
+    fn generation(&mut self) -> io::Result<Generation> {
+        Ok(Generation { id: self.inside().generation, program: "intruder".into() })
     }
 }

@@ -24,6 +24,7 @@ virtual-server off
 virtual-server full
  virtual 192.0.2.12 tcp 443
  mode fullnat
+ source-nat pool gone
  real-server 10.0.0.1 443
 virtual-server rest
  virtual 192.0.2.10 tcp any
@@ -49,7 +50,7 @@ fn servers_are_joined_with_the_kernels_table() {
     assert_eq!(
         brief,
         [
-            ("full", "absent", 0, 1, "192.0.2.12 tcp 443"),
+            ("full", "down", 0, 1, "192.0.2.12 tcp 443"),
             ("marked", "down", 0, 0, "fwmark 7"),
             ("off", "shutdown", 0, 1, "192.0.2.11 udp 53"),
             ("rest", "down", 0, 0, "192.0.2.10 tcp any"),
@@ -72,7 +73,7 @@ fn servers_are_joined_with_the_kernels_table() {
     let Data::RealServers(rows) = admin.show(Show::RealServers { virtual_server: Some("full".into()) }) else {
         panic!()
     };
-    assert_eq!(rows[0].reason, "mode fullnat is not programmed by this release");
+    assert_eq!(rows[0].reason, "ip nat pool gone does not exist");
     let ask = Request::Show(Show::VirtualServers { name: Some("nope".into()) });
     assert_eq!(problems(RefusalKind::Failed, admin.call(&ask)), ["virtual-server nope: no such virtual server"]);
 }
@@ -124,7 +125,7 @@ fn warnings_come_from_everywhere() {
     for wanted in [
         "module ice: not found",
         "health checks: this release has no monitors, every real server counts as healthy",
-        "virtual-server full: mode fullnat is not programmed by this release",
+        "virtual-server full: real servers of mode fullnat are left out, ip nat pool gone does not exist",
     ] {
         assert!(warnings.iter().any(|w| w == wanted), "{wanted}: {warnings:?}");
     }

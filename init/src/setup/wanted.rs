@@ -2,7 +2,8 @@
 //!
 //! A virtual address goes where its clients look for it: as a host address on the interface whose prefix holds it, or on
 //! `lo` when no prefix does, so that a route of somebody else can lead to it. One that is an address of the box anyway, or
-//! that a vrrp group owns, is not ours to add.
+//! that a vrrp group owns, is not ours to add. The addresses of `ip nat pool` are the same to the network: real servers
+//! send their replies there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -78,9 +79,10 @@ impl From<&Config> for Wanted {
             let addresses = wanted.addresses.entry(name.to_string()).or_default();
             addresses.extend(interface.addresses.iter().map(|net| (*net, false)));
         }
-        for address in virtual_addresses(config) {
-            let own = wanted.addresses.values().flat_map(BTreeMap::keys).any(|net| net.addr == address);
-            if !own && !wanted.foreign.contains(&address) {
+        let own: BTreeSet<IpAddr> = wanted.addresses.values().flat_map(BTreeMap::keys).map(|net| net.addr).collect();
+        let of_pools = config.nat_pools.values().flat_map(|pool| pool.addresses());
+        for address in virtual_addresses(config).into_iter().chain(of_pools) {
+            if !own.contains(&address) && !wanted.foreign.contains(&address) {
                 let place = place(config, address);
                 wanted.addresses.entry(place).or_default().insert(IpNet::host(address), true);
             }

@@ -147,6 +147,16 @@ fn virtual_addresses_follow_their_servers() {
 }
 
 #[test]
+fn pools_are_addresses_of_the_box_unless_a_group_has_them() {
+    let text = "interface eth0\n ip address 10.1.0.2/24\nip nat pool p 10.1.0.200 10.1.0.203\nip nat pool far 2001:db8:9::1 2001:db8:9::2\n\
+                vrrp group g\n vrid 7 interface eth0\n address 10.1.0.201/32\n address 10.1.0.202/24\n";
+    let wanted = wanted(text);
+    let of = |link: &str| wanted.addresses[link].keys().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(of("eth0"), ["10.1.0.2/24", "10.1.0.200/32", "10.1.0.203/32"]);
+    assert_eq!(of("lo"), ["2001:db8:9::1/128", "2001:db8:9::2/128"]);
+}
+
+#[test]
 fn what_is_missing_is_said_and_the_rest_works() {
     let mut kernel = Kernel::new(&["eth0"]);
     let text = "ip route 0.0.0.0/0 10.3.0.1\nip route 10.9.0.0/16 10.1.0.1\nip route 10.8.0.0/16 192.0.2.1\n\
