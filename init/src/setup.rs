@@ -1,11 +1,12 @@
 //! `init setup`: the network part of the configuration, as a one-shot: observe, plan, apply, end with a status and a reason.
 //!
 //! It reads `/run/yoke/running-config` and nothing else, remembers nothing but the MTU that each driver started with, and
-//! owns links, VLANs, bonds, interface addresses, the virtual addresses no vrrp group owns, routes of [`PROTOCOL`], permanent
-//! neighbours, the host name, and the interfaces' safe sysctls. Macvlans, addresses of vrrp groups and routes of others are
-//! left alone. A run that finds everything right costs five dumps and changes nothing.
+//! owns links, VLANs, bonds, interface addresses, the virtual addresses no vrrp group owns, routes and rules of
+//! [`PROTOCOL`], permanent neighbours, the host name, and the interfaces' safe sysctls. Macvlans, addresses of vrrp groups
+//! and routes and rules of others are left alone. A run that finds everything right costs nine dumps and changes nothing.
 
 pub mod apply;
+pub mod delivery;
 pub mod observe;
 pub mod plan;
 pub mod table;
@@ -27,7 +28,7 @@ use crate::say;
 pub const CONFIG: &str = "/run/yoke/running-config";
 /// The MTU each driver started with, `NAME MTU` a line: what an interface gets back when `mtu` is removed.
 const DRIVER_MTU: &str = "/run/yoke/driver-mtu";
-/// `rtm_protocol` of our routes. 186-199 are taken by routing daemons (linux/rtnetlink.h); nobody has 200.
+/// `rtm_protocol` of our routes, and the protocol of our rules. 186-199 are taken by routing daemons (linux/rtnetlink.h); nobody has 200.
 pub const PROTOCOL: u8 = 200;
 /// Observe-plan-apply rounds. One is the rule; a link that has to go down and up takes its routes with it, and the kernel
 /// may need one more for what follows from that.

@@ -17,8 +17,8 @@ use rtnetlink::{
 use yoke_config::model::BondMode;
 use yoke_config::value::IpNet;
 
-use super::PROTOCOL;
 use super::table::{Change, Destination};
+use super::{PROTOCOL, delivery};
 use crate::sysctl;
 
 /// Milliseconds between two looks at the carrier of a bond's members. Without it a bond never notices a pulled cable.
@@ -130,6 +130,14 @@ async fn apply_one(handle: &Handle, indices: &mut Indices, change: &Change) -> R
         Change::Neighbour { link, address, mac } => {
             handle.neighbours().add(indices.of(link)?, *address).link_layer_address(&mac.0).replace().execute().await
         }
+        Change::AddRule(rule) => {
+            let mut request = handle.rule().add();
+            *request.message_mut() = delivery::rule_message(*rule);
+            request.execute().await
+        }
+        Change::DeleteRule(rule) => handle.rule().del(delivery::rule_message(*rule)).execute().await,
+        Change::TakeIn { ipv6 } => handle.route().add(delivery::route_message(*ipv6)).execute().await,
+        Change::TakeNothingIn { ipv6 } => handle.route().del(delivery::route_message(*ipv6)).execute().await,
     };
     done.map_err(|error| reason(&error))
 }

@@ -1,4 +1,4 @@
-//! Reads the network from the kernel: five dumps of route netlink, and a few files for what has no message.
+//! Reads the network from the kernel: nine dumps of route netlink, and a few files for what has no message.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,12 +13,13 @@ use netlink_packet_route::link::{
 };
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol};
-use rtnetlink::Handle;
+use netlink_packet_route::rule::RuleMessage;
+use rtnetlink::{Handle, IpVersion};
 use yoke_config::model::BondMode;
 use yoke_config::value::{IfName, IpNet, MacAddr};
 
-use super::PROTOCOL;
 use super::table::{Address, Destination, Kind, Link, Network};
+use super::{PROTOCOL, delivery};
 use crate::sysctl;
 
 /// Reads everything `init setup` may look at.
@@ -46,13 +47,14 @@ pub async fn observe(handle: &Handle) -> anyhow::Result<Network> {
         filter.header.address_family = family;
         filter.header.table = RouteHeader::RT_TABLE_MAIN;
         filter.header.protocol = RouteProtocol::Other(PROTOCOL);
-        let routes: Vec<RouteMessage> = match handle.route().get(filter).execute().try_collect().await {
-            Ok(routes) => routes,
-            // No route of ours was ever made in this family.
-            Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::ENOENT => Vec::new(),
-            Err(error) => return Err(error).context("routes"),
-        };
-        network.routes.extend(routes.iter().filter_map(route));
+        network.routes.extend(ours(handle, filter).await?.iter().filter_map(route));
+    }
+    for (ipv6, version) in [(false, IpVersion::V4), (true, IpVersion::V6)] {
+        let rules: Vec<RuleMessage> = handle.rule().get(version).execute().try_collect().await.context("rules")?;
+        network.rules.extend(rules.iter().filter_map(delivery::rule));
+        if ours(handle, delivery::route_filter(ipv6)).await?.iter().any(delivery::is_local_default) {
+            network.takes_in.insert(ipv6);
+        }
     }
     let neighbours: Vec<NeighbourMessage> =
         handle.neighbours().get().execute().try_collect().await.context("neighbours")?;
@@ -62,6 +64,15 @@ pub async fn observe(handle: &Handle) -> anyhow::Result<Network> {
         network.sysctl_drift.extend(sysctl::drift(name).into_iter().map(|(key, value)| (key, value.to_owned())));
     }
     Ok(network)
+}
+
+async fn ours(handle: &Handle, filter: RouteMessage) -> anyhow::Result<Vec<RouteMessage>> {
+    match handle.route().get(filter).execute().try_collect().await {
+        Ok(routes) => Ok(routes),
+        // No route of ours was ever made in this family.
+        Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::ENOENT => Ok(Vec::new()),
+        Err(error) => Err(error).context("routes"),
+    }
 }
 
 fn name_of(message: &LinkMessage) -> Option<String> {

@@ -3,6 +3,7 @@
 //! Nothing that is right is touched: a link goes down only where the kernel insists (to become a member of a bond, or to
 //! change a bond's mode). What conflicts is removed first, except an IPv4 address that only changes its prefix length.
 
+mod delivery;
 mod links;
 mod reach;
 
@@ -27,6 +28,7 @@ pub struct Plan {
 pub fn plan(network: &Network, wanted: &Wanted, driver_mtu: &BTreeMap<String, u32>) -> Plan {
     let mut planner = Planner { network, wanted, driver_mtu, links: links(network, wanted), plan: Plan::default() };
     planner.machine();
+    planner.remove_rules();
     planner.remove_routes_and_neighbours();
     planner.remove_addresses();
     planner.remove_links();
@@ -37,6 +39,7 @@ pub fn plan(network: &Network, wanted: &Wanted, driver_mtu: &BTreeMap<String, u3
     planner.up_and_down();
     planner.add_routes();
     planner.add_neighbours();
+    planner.add_rules();
     planner.plan
 }
 

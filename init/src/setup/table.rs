@@ -61,6 +61,42 @@ pub struct Destination {
     pub metric: u32,
 }
 
+/// A rule of ours about which routing table a packet asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// What this box sends is routed by the main table before its mark counts.
+    Own {
+        /// The family.
+        ipv6: bool,
+    },
+    /// Packets with this mark come in, whatever their destination.
+    Mark {
+        /// The family.
+        ipv6: bool,
+        /// `firewall-mark`.
+        mark: u32,
+    },
+}
+
+impl Rule {
+    /// Its family.
+    pub fn ipv6(self) -> bool {
+        match self {
+            Self::Own { ipv6 } | Self::Mark { ipv6, .. } => ipv6,
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let family = family(self.ipv6());
+        match self {
+            Self::Own { .. } => write!(f, "firewall-mark: {family} packets of this box are routed first"),
+            Self::Mark { mark, .. } => write!(f, "firewall-mark {mark}: {family} packets come in"),
+        }
+    }
+}
+
 /// Everything `init setup` may look at.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Network {
@@ -72,6 +108,10 @@ pub struct Network {
     pub routes: BTreeMap<Destination, BTreeSet<IpAddr>>,
     /// Permanent ones, by interface and address.
     pub neighbours: BTreeMap<(String, IpAddr), MacAddr>,
+    /// Ours only.
+    pub rules: BTreeSet<Rule>,
+    /// Families whose table of ours takes everything in: IPv4 (false), IPv6 (true).
+    pub takes_in: BTreeSet<bool>,
     /// Of the kernel.
     pub hostname: String,
     /// Sysctls of interfaces that are not as they should be: path below `/proc/sys`, right value.
@@ -152,6 +192,15 @@ pub enum Change {
         address: IpAddr,
         mac: MacAddr,
     },
+    AddRule(Rule),
+    DeleteRule(Rule),
+    /// Our table takes everything in.
+    TakeIn {
+        ipv6: bool,
+    },
+    TakeNothingIn {
+        ipv6: bool,
+    },
 }
 
 impl Change {
@@ -200,8 +249,16 @@ impl fmt::Display for Change {
             Self::Up { link } => write!(f, "interface {link}: up"),
             Self::Route { to, via, .. } => f.write_str(&route(to, via)),
             Self::Neighbour { link, address, mac } => write!(f, "arp {address}: {mac} on {link}"),
+            Self::AddRule(rule) => rule.fmt(f),
+            Self::DeleteRule(rule) => write!(f, "{rule}: no longer"),
+            Self::TakeIn { ipv6 } => write!(f, "firewall-mark: a table for {}", family(*ipv6)),
+            Self::TakeNothingIn { ipv6 } => write!(f, "firewall-mark: no table for {}", family(*ipv6)),
         }
     }
+}
+
+fn family(ipv6: bool) -> &'static str {
+    if ipv6 { "IPv6" } else { "IPv4" }
 }
 
 /// The configuration's word.

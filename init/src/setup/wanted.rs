@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use yoke_config::model::{BondMode, Config, Virtual};
 use yoke_config::value::{IfName, IpNet, MacAddr};
 
-use super::table::Destination;
+use super::table::{Destination, Rule};
 
 /// What an interface is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct Wanted {
     pub routes: BTreeMap<Destination, BTreeSet<IpAddr>>,
     /// `arp`.
     pub neighbours: BTreeMap<IpAddr, MacAddr>,
+    /// For marks of virtual servers in service.
+    pub rules: BTreeSet<Rule>,
     /// `hostname`, or the one every box has.
     pub hostname: String,
 }
@@ -63,6 +65,7 @@ impl From<&Config> for Wanted {
         let mut wanted = Self {
             hostname: config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned(),
             neighbours: config.neighbours.clone(),
+            rules: rules(config),
             foreign: config.vrrp_groups.values().flat_map(|group| &group.addresses).map(|a| a.net.addr).collect(),
             ..Self::default()
         };
@@ -96,6 +99,12 @@ impl From<&Config> for Wanted {
 }
 
 impl Wanted {
+    /// Families that need the table its rules lead to.
+    #[must_use]
+    pub fn takes_in(&self) -> BTreeSet<bool> {
+        self.rules.iter().map(|rule| rule.ipv6()).collect()
+    }
+
     /// The entry of an interface, made from its name when it is new.
     fn link(&mut self, name: &IfName) -> &mut WantedLink {
         let (kind, parent) = match name.vlan() {
@@ -109,8 +118,22 @@ impl Wanted {
     }
 }
 
+/// Rules for marks of virtual servers in service. A mark that names single addresses needs none: they are this box's, so that
+/// neighbours find them and a ping is answered.
+fn rules(config: &Config) -> BTreeSet<Rule> {
+    let mut rules = BTreeSet::new();
+    for server in config.virtual_servers.values().filter(|server| !server.shutdown) {
+        let Virtual::Fwmark { mark, ipv6 } = server.virtual_ else { continue };
+        let mut lines = config.firewall_marks.iter().filter(|m| m.mark == mark && m.prefix.addr.is_ipv6() == ipv6);
+        if lines.any(|m| !m.prefix.is_host()) {
+            rules.extend([Rule::Own { ipv6 }, Rule::Mark { ipv6, mark }]);
+        }
+    }
+    rules
+}
+
 /// The addresses that virtual servers in service answer at: their own, and those a firewall mark of theirs names singly. A
-/// mark on a whole prefix needs a route to `lo` instead of addresses; nothing makes one yet.
+/// mark on a whole prefix has [`rules`] instead.
 fn virtual_addresses(config: &Config) -> BTreeSet<IpAddr> {
     let mut found = BTreeSet::new();
     for server in config.virtual_servers.values().filter(|server| !server.shutdown) {

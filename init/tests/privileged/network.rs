@@ -175,6 +175,38 @@ fn edits_remove_what_is_ours_and_leave_the_rest() {
 
 #[test]
 #[ignore = "needs root; cargo xtask lab runs it"]
+fn marked_packets_come_in_and_rules_of_others_stay() {
+    let it = Namespace::new();
+    let own = |family: &str| {
+        let all = it.ip(&["-details", family, "rule", "show"]);
+        let rule = |r: &serde_json::Value| {
+            format!("{} {} {} {}", r["priority"], r["fwmark"], r["iif"], r["table"]).replace('"', "")
+        };
+        let ours = all.as_array().into_iter().flatten().filter(|r| r["protocol"] == "200");
+        ours.map(rule).collect::<Vec<_>>()
+    };
+    it.setup("hostname lb1\n");
+    it.command("ip", &["rule", "add", "fwmark", "7", "lookup", "77", "priority", "77"]);
+    let marked = "firewall-mark 7 198.51.100.0/28 tcp 80\nfirewall-mark 9 2001:db8:7::/64 udp 53\nvirtual-server a\n virtual fwmark 7\n\
+                  virtual-server b\n virtual fwmark 9 ipv6\n";
+    let (status, _, problems) = it.setup(marked);
+    assert_eq!((status, problems.as_str()), (Some(0), ""));
+    assert_eq!(own("-4"), ["200 null lo main", "201 0x7 null 200"]);
+    assert_eq!(own("-6"), ["200 null lo main", "201 0x9 null 200"]);
+    for (from, to, mark) in [("192.0.2.9", "198.51.100.5", "7"), ("2001:db8::9", "2001:db8:7::5", "9")] {
+        let way = it.ip(&["route", "get", to, "from", from, "iif", "eth0", "mark", mark]);
+        assert_eq!(way[0]["type"], "local", "{way}");
+    }
+    assert_eq!(it.setup(marked), (Some(0), String::new(), String::new()), "it has settled");
+    it.setup("hostname lb1\n");
+    assert_eq!((own("-4"), own("-6")), (vec![], vec![]));
+    assert_eq!(it.ip(&["route", "show", "table", "200"]).as_array().map_or(0, Vec::len), 0);
+    let foreign = it.ip(&["rule", "show", "priority", "77"]);
+    assert_eq!(foreign[0]["table"], "77", "of somebody else");
+}
+
+#[test]
+#[ignore = "needs root; cargo xtask lab runs it"]
 fn a_shutdown_and_no_shutdown_gives_everything_back() {
     let it = Namespace::new();
     it.setup(CONFIG);

@@ -198,6 +198,22 @@ impl Kernel {
                 self.link(link)?;
                 self.network.neighbours.insert((link.clone(), *address), *mac);
             }
+            Change::AddRule(rule) => {
+                if !self.network.takes_in.contains(&rule.ipv6()) || !self.network.rules.insert(*rule) {
+                    return Err(format!("{rule}: leads nowhere, or file exists"));
+                }
+            }
+            Change::DeleteRule(rule) => {
+                self.network.rules.remove(rule).then_some(()).ok_or("no such rule")?;
+            }
+            Change::TakeIn { ipv6 } => {
+                if !self.link("lo")?.up || !self.network.takes_in.insert(*ipv6) {
+                    return Err("file exists, or lo is down".to_owned());
+                }
+            }
+            Change::TakeNothingIn { ipv6 } => {
+                self.network.takes_in.remove(ipv6).then_some(()).ok_or("no such route")?;
+            }
         }
         Ok(())
     }

@@ -147,6 +147,41 @@ fn virtual_addresses_follow_their_servers() {
 }
 
 #[test]
+fn packets_with_a_mark_come_in_without_an_address() {
+    let mut kernel = Kernel::new(&["eth0"]);
+    settle(&mut kernel, "");
+    let text = "firewall-mark 7 198.51.100.0/28 tcp 80\nfirewall-mark 7 2001:db8:7::/64 tcp 80\nfirewall-mark 8 198.51.100.16/28 tcp 80\n\
+                firewall-mark 9 198.51.100.40/32 tcp 80\nvirtual-server a\n virtual fwmark 7\nvirtual-server b\n virtual fwmark 7 ipv6\n\
+                virtual-server c\n virtual fwmark 9\n";
+    let (done, _) = settle(&mut kernel, text);
+    assert_eq!(
+        done,
+        [
+            "interface lo: virtual address 198.51.100.40/32",
+            "firewall-mark: a table for IPv4",
+            "firewall-mark: a table for IPv6",
+            "firewall-mark: IPv4 packets of this box are routed first",
+            "firewall-mark: IPv6 packets of this box are routed first",
+            "firewall-mark 7: IPv4 packets come in",
+            "firewall-mark 7: IPv6 packets come in",
+        ],
+        "8 is nobody's, and 9 has an address"
+    );
+    assert_eq!(settle(&mut kernel, text).0, Vec::<String>::new());
+    let (done, _) = settle(&mut kernel, &text.replace("fwmark 7 ipv6", "fwmark 7 ipv6\n shutdown"));
+    assert_eq!(
+        done,
+        [
+            "firewall-mark 7: IPv6 packets come in: no longer",
+            "firewall-mark: IPv6 packets of this box are routed first: no longer",
+            "firewall-mark: no table for IPv6",
+        ]
+    );
+    settle(&mut kernel, "");
+    assert!(kernel.network.rules.is_empty() && kernel.network.takes_in.is_empty());
+}
+
+#[test]
 fn pools_are_addresses_of_the_box_unless_a_group_has_them() {
     let text = "interface eth0\n ip address 10.1.0.2/24\nip nat pool p 10.1.0.200 10.1.0.203\nip nat pool far 2001:db8:9::1 2001:db8:9::2\n\
                 vrrp group g\n vrid 7 interface eth0\n address 10.1.0.201/32\n address 10.1.0.202/24\n";
