@@ -39,6 +39,9 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `arp ADDR MAC`: permanent neighbours.
     pub neighbours: BTreeMap<IpAddr, MacAddr>,
+    /// `ip nat inside source PREFIX {interface|pool NAME}`: hosts whose own connections leave with another source address. What a virtual server
+    /// balances is not among them.
+    pub nat_inside: BTreeMap<IpNet, SourceNat>,
     /// `ip nat pool NAME FIRST [LAST]`.
     pub nat_pools: BTreeMap<Name, NatPool>,
     /// `ip ssh ...`.
@@ -253,7 +256,7 @@ impl Default for IpvsSettings {
     }
 }
 
-/// `ip nat pool NAME FIRST [LAST]`: source addresses of mode fullnat. As long as it is configured, this box answers for them.
+/// `ip nat pool NAME FIRST [LAST]`: source addresses of mode fullnat and of hosts inside. As long as it is configured, this box answers for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NatPool {
     /// The first address.
@@ -503,7 +506,7 @@ pub enum Checksum {
 }
 
 /// `source-nat ...`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum SourceNat {
     /// The address of the interface the packet leaves by.
     #[default]

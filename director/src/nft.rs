@@ -1,5 +1,5 @@
-//! Our nft table, `inet yoke`: who may reach SSH, firewall marks, and source addresses of mode fullnat. Replaced as a whole in one
-//! transaction; nothing outside it is touched.
+//! Our nft table, `inet yoke`: who may reach SSH, firewall marks, and source addresses of mode fullnat and of hosts inside. Replaced as a
+//! whole in one transaction; nothing outside it is touched.
 //!
 //! [`Rules`] is what a configuration asks of it, as data; [`render`] makes the script, [`program`] hands it to nft, [`generation`] tells when
 //! somebody else has used nft. IPVS has its hook after ours, so no rule here may drop or change a packet of a virtual server.
@@ -10,6 +10,11 @@
 //! gets a connection mark where it comes in, found by virtual address, protocol and port in one lookup; where it goes out, that mark says which
 //! source address it gets. The rules are as many for one virtual server as for a thousand. Adding a real server or changing a weight is not
 //! seen here at all, unless real servers of one virtual server differ in whether they are fullnat.
+//!
+//! # Hosts inside
+//! `ip nat inside source` is for connections that real servers begin themselves. What IPVS forwards is not touched by it: without
+//! `net.ipv4.vs.conntrack` IPVS takes its packets out of connection tracking, with it they belong to the client's connection, whose first packet
+//! is the client's.
 //!
 //! # Why a program and text
 //! nft applies a script in one transaction, as netlink would. Its language is the one that every description of the kernel's tables uses, so
@@ -50,6 +55,8 @@ pub(crate) struct Rules {
     marks: BTreeMap<(IpNet, Transport, Ports), u32>,
     /// `ip nat pool`: nothing but replies gets in there.
     pools: BTreeMap<Name, NatPool>,
+    /// `ip nat inside source`, but for those whose pool does not exist.
+    inside: BTreeMap<IpNet, SourceNat>,
     /// Virtual servers of mode fullnat, and those that would be taken for one of them.
     servers: BTreeMap<Virtual, Treatment>,
 }
@@ -74,6 +81,7 @@ impl From<&Config> for Rules {
             ssh_addresses: if guarded { services::interface_addresses(config) } else { BTreeSet::new() },
             marks: config.firewall_marks.iter().map(|m| ((m.prefix, m.protocol, m.ports), m.mark)).collect(),
             pools: config.nat_pools.clone(),
+            inside: inside(config),
             servers: servers(config),
         }
     }
@@ -82,10 +90,15 @@ impl From<&Config> for Rules {
 impl Rules {
     /// Whether there is no table.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ssh_clients.is_empty() && self.marks.is_empty() && self.pools.is_empty() && !self.needs_conntrack()
+        self.ssh_clients.is_empty() && self.marks.is_empty() && self.pools.is_empty() && !self.translates()
     }
 
-    /// Whether connections have to be tracked: `net.ipv4.vs.conntrack`.
+    /// Whether there is a nat chain, so that the kernel tracks connections, those of IPVS or only others.
+    pub(crate) fn translates(&self) -> bool {
+        self.needs_conntrack() || !self.inside.is_empty()
+    }
+
+    /// Whether connections of IPVS have to be tracked: `net.ipv4.vs.conntrack`.
     pub(crate) fn needs_conntrack(&self) -> bool {
         self.servers.values().any(|treatment| !matches!(treatment, Treatment::Keep))
     }
@@ -110,17 +123,27 @@ impl Rules {
     }
 
     /// The source addresses in use.
-    fn translations(&self) -> BTreeSet<Option<&Name>> {
+    fn translations(&self) -> BTreeSet<&SourceNat> {
+        self.of_servers().into_iter().chain(self.inside.values()).collect()
+    }
+
+    /// Those of virtual servers.
+    fn of_servers(&self) -> BTreeSet<&SourceNat> {
         let used = self.servers.values().filter_map(|treatment| match treatment {
             Treatment::Keep => None,
             Treatment::Translate(nat) | Treatment::Some(nat, _) => Some(nat),
         });
-        used.map(|nat| match nat {
-            SourceNat::Interface => None,
-            SourceNat::Pool(name) => Some(name),
-        })
-        .collect()
+        used.collect()
     }
+}
+
+fn inside(config: &Config) -> BTreeMap<IpNet, SourceNat> {
+    let exists = |to: &SourceNat| match to {
+        SourceNat::Interface => true,
+        SourceNat::Pool(name) => config.nat_pools.contains_key(name),
+    };
+    let lines = config.nat_inside.iter().filter(|(_, to)| exists(to));
+    lines.map(|(prefix, to)| (prefix.network(), to.clone())).collect()
 }
 
 /// Whether IPVS is given this real server of mode fullnat: one without source addresses would be left without an answer.

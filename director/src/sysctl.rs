@@ -79,7 +79,7 @@ fn threshold_pages(ipvs: &IpvsSettings, memory_bytes: u64) -> u32 {
     i32::try_from(bytes / PAGE_BYTES).unwrap_or(i32::MAX).cast_unsigned().max(1)
 }
 
-/// `net.netfilter.*`, while connections are tracked. IPVS and connection tracking forget a connection at the same time: were tracking first, the
+/// `net.netfilter.*`, while connections are tracked, be it for mode fullnat or for hosts inside. IPVS and connection tracking forget a connection at the same time: were tracking first, the
 /// next packet would come from another port of the pool, and the server would not know it.
 pub(crate) fn tracking(ipvs: &IpvsSettings, memory_bytes: u64) -> Vec<Setting> {
     let connections =
@@ -123,7 +123,7 @@ pub(crate) fn apply(proc: &Path, config: &Config, conntrack: bool) -> Vec<String
         return vec!["sysctl net.ipv4.vs: not there, the kernel has no IPVS".to_owned()];
     }
     let mut problems = Vec::new();
-    if conntrack {
+    if conntrack || !config.nat_inside.is_empty() {
         problems = write(&proc.join("sys/net/netfilter"), "net.netfilter", &tracking(&config.ipvs, memory));
     }
     problems.extend(write(&directory, "net.ipv4.vs", &balancer(&config.ipvs, conntrack, memory)));

@@ -19,6 +19,7 @@ pub(super) fn check(config: &Config, tree: &Tree, out: &mut Findings) {
     routes(config, out);
     marks(config, out);
     pool::check(config, out);
+    pool::inside(config, out);
     services(config, out);
     vips(config, out);
     vrrp::check(config, out);

@@ -2,7 +2,7 @@
 
 use crate::model::{
     Config, Defence, FirewallMark, IpvsSettings, Line as Terminal, Monitor, NatPool, Privilege, Route, Severity,
-    Transport,
+    SourceNat, Transport,
 };
 use crate::tree::Tree;
 use crate::value::{Name, Value};
@@ -23,6 +23,14 @@ pub(super) fn read(config: &mut Config, line: &Line<'_>, out: &mut Findings) {
         ("line vty", []) => config.vty = terminal(&line.entry.below, out),
         ("ip domain-name", [V::Name(name)]) => config.domain_name = Some(name.clone()),
         ("ip name-server", [V::Addr(address)]) => config.name_servers.push(*address),
+        ("ip nat inside source", [V::Net(prefix), to @ ..]) => {
+            let to = if let [V::Kw("pool"), V::Name(pool)] = to {
+                SourceNat::Pool(pool.clone())
+            } else {
+                SourceNat::Interface
+            };
+            config.nat_inside.insert(*prefix, to);
+        }
         ("ip nat pool", [V::Name(name), V::Addr(first), last @ ..]) => {
             let last = if let [V::Addr(last)] = last { *last } else { *first };
             config.nat_pools.insert(name.clone(), NatPool { first: *first, last });

@@ -37,16 +37,19 @@ pub static GLOBAL: &[Node] = &[
     kw("ip", "IPv4, names and SSH").then(&[
         kw("domain-name", "Appended to short names").then(&[value("NAME", Ty::Name, "Domain")]),
         kw("name-server", "DNS server").then(&[arg("ADDR", Ty::Addr(Family::Any), "Address").line()]),
-        kw("nat", "Address translation").then(&[kw("pool", "Source addresses of mode fullnat").then(&[arg(
-            "NAME",
-            Ty::Name,
-            "Name of the pool",
-        )
-        .then(&[value("FIRST", Ty::Addr(Family::Any), "First address").then(&[value(
-            "LAST",
-            Ty::Addr(Family::Any),
-            "Last address, same family",
-        )])])])]),
+        kw("nat", "Address translation").then(&[
+            kw("inside", "Hosts that reach others through this box").then(&[kw(
+                "source",
+                "They get another source address",
+            )
+            .then(&[arg("PREFIX", Ty::Net(Family::Any), "Hosts, such as 192.168.0.0/24").then(SOURCE_NAT)])]),
+            kw("pool", "Source addresses").then(&[arg("NAME", Ty::Name, "Name of the pool").then(&[value(
+                "FIRST",
+                Ty::Addr(Family::Any),
+                "First address",
+            )
+            .then(&[value("LAST", Ty::Addr(Family::Any), "Last address, same family")])])]),
+        ]),
         kw("route", "Static route").then(&[arg("A.B.C.D/M", Ty::Net(Family::V4), "Destination, or address and mask")
             .then(&[arg("A.B.C.D", Ty::Addr(Family::V4), "Gateway").line().then(DISTANCE)])]),
         kw("ssh", "SSH server").then(&[
@@ -208,6 +211,12 @@ const SECRET: &[Node] = &[
 
 const SSH_KEY: &[Node] =
     &[arg("BASE64", Ty::Base64, "The key").line().then(&[value("LINE", Ty::Text, "Comment, such as ana@noc")])];
+
+/// Without a default: absent means no translation at all.
+const SOURCE_NAT: &[Node] = &[
+    choice("interface", "Address of the outgoing interface"),
+    kw("pool", "Pool of local addresses").val().then(&[value("NAME", Ty::Ref(Kind::Pool), "Name of an ip nat pool")]),
+];
 
 const DISTANCE: &[Node] = &[value("<1-255>", Ty::Int(1, 255), "Distance").default("1")];
 

@@ -194,30 +194,58 @@ fn connections(rules: &Rules) -> String {
 /// Where the source is translated. A nat chain sees the first packet of a connection only. The port stays what it was where it is free, so that
 /// another box can take the connection over.
 fn outgoing(rules: &Rules) -> String {
-    if !rules.needs_conntrack() {
+    if !rules.translates() {
         return String::new();
     }
     let numbers = Numbers::of(rules);
     let mut text = by_server(rules, &numbers);
-    let decide = if text.is_empty() { String::new() } else { format!("  ct mark >= {BY_SERVER} jump by-server\n") };
-    let mut verdicts = Vec::new();
-    for name in rules.translations() {
-        let Some(name) = name else {
-            text.push_str(" chain interface {\n  masquerade\n }\n");
-            verdicts.push(format!("{INTERFACE} : goto interface"));
-            continue;
+    let mut decide = if text.is_empty() { String::new() } else { format!("  ct mark >= {BY_SERVER} jump by-server\n") };
+    for nat in rules.translations() {
+        let _ = match nat {
+            SourceNat::Interface => writeln!(text, " chain interface {{\n  masquerade\n }}"),
+            SourceNat::Pool(name) => match rules.pools.get(name) {
+                Some(pool) => {
+                    writeln!(text, " chain pool-{name} {{\n  snat {} to {}\n }}", family(pool.first), range(pool))
+                }
+                // A virtual server without its pool is not in IPVS.
+                None => continue,
+            },
         };
-        // A virtual server without its pool is not in IPVS.
-        let Some(pool) = rules.pools.get(name) else { continue };
-        let _ = writeln!(text, " chain pool-{name} {{\n  snat {} to {}\n }}", family(pool.first), range(pool));
-        verdicts.push(format!("{} : goto pool-{name}", numbers.pools[name]));
     }
-    let verdicts = verdicts.join(", ");
-    let _ = write!(
-        text,
-        " chain outgoing {{\n  type nat hook postrouting priority srcnat; policy accept;\n{decide}  ct mark vmap {{ {verdicts} }}\n }}\n"
-    );
+    let of_servers = rules.of_servers().into_iter().filter_map(|nat| {
+        let chain = chain_of(rules, nat)?;
+        Some(format!("{} : goto {chain}", numbers.of_nat(nat)))
+    });
+    let verdicts = of_servers.collect::<Vec<_>>().join(", ");
+    if !verdicts.is_empty() {
+        let _ = writeln!(decide, "  ct mark vmap {{ {verdicts} }}");
+    }
+    decide.push_str(&inside(rules));
+    let _ =
+        write!(text, " chain outgoing {{\n  type nat hook postrouting priority srcnat; policy accept;\n{decide} }}\n");
     text
+}
+
+/// `ip nat inside source`. Of two lines for one host the narrower one counts. Hosts of one prefix know each other by their own addresses.
+fn inside(rules: &Rules) -> String {
+    let mut lines: Vec<_> = rules.inside.iter().collect();
+    lines.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix_len));
+    let mut text = String::new();
+    for (prefix, nat) in lines {
+        if let Some(chain) = chain_of(rules, nat) {
+            let ip = family(prefix.addr);
+            let _ = writeln!(text, "  {ip} saddr {prefix} {ip} daddr != {prefix} goto {chain}");
+        }
+    }
+    text
+}
+
+/// The chain that gives these source addresses, if they exist.
+fn chain_of(rules: &Rules, nat: &SourceNat) -> Option<String> {
+    match nat {
+        SourceNat::Interface => Some("interface".to_owned()),
+        SourceNat::Pool(name) => rules.pools.contains_key(name).then(|| format!("pool-{name}")),
+    }
 }
 
 /// For virtual servers whose real servers differ: the real server, which IPVS has put into the packet by now, decides.
@@ -306,7 +334,11 @@ struct Numbers<'a> {
 
 impl<'a> Numbers<'a> {
     fn of(rules: &'a Rules) -> Self {
-        let pools = rules.translations().into_iter().flatten().zip(INTERFACE + 1..).collect();
+        let names = rules.translations().into_iter().filter_map(|nat| match nat {
+            SourceNat::Interface => None,
+            SourceNat::Pool(name) => Some(name),
+        });
+        let pools = names.zip(INTERFACE + 1..).collect();
         let mixed = rules.servers.iter().filter(|(_, treatment)| matches!(treatment, Treatment::Some(..)));
         let servers = mixed.map(|(virtual_, _)| *virtual_).zip(BY_SERVER..).collect();
         Self { pools, servers }

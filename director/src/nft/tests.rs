@@ -26,7 +26,7 @@ fn scripts() {
             seen += 1;
         }
     }
-    assert!(seen >= 5);
+    assert!(seen >= 6);
 }
 
 #[test]

@@ -74,6 +74,33 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         traffic::silent(addr::VIP_NAT, 53)?;
         conntrack(world, "0")
     })?;
+    scene.check("hosts_inside_reach_the_outside_and_balancing_does_not_notice", |world| {
+        // The router has no route to the real servers' network.
+        let out = || {
+            let ping = Ns::Server1.command("ping").args(["-n", "-c", "1", "-W", "1", "203.0.113.1"]).output()?;
+            ensure!(ping.status.success(), "the router does not answer a real server");
+            Ok(())
+        };
+        for server in SERVERS {
+            net::ip(&["-n", &server.name(), "route", "add", "default", "via", "10.0.20.2"])?;
+        }
+        ensure!(out().is_err(), "the router answers though nothing is translated");
+        world.console()?.configure(&["ip nat inside source 10.0.20.0/24 interface"])?;
+        wait::until("a real server to reach the router", SERVING_LIMIT, out)?;
+        for reply in traffic::ask(REQUESTS, || traffic::http(addr::VIP_NAT))? {
+            ensure!(reply.client == "203.0.113.99", "{} saw {}", reply.server, reply.client);
+        }
+        conntrack(world, "0")?;
+        world.console()?.configure(&["no ip nat inside source 10.0.20.0/24"])?;
+        for server in SERVERS {
+            net::ip(&["-n", &server.name(), "route", "del", "default"])?;
+        }
+        // What began before ends by itself; a new one has another number.
+        wait::until("the translation to end", SERVING_LIMIT, || {
+            ensure!(out().is_err(), "the router still answers");
+            Ok(())
+        })
+    });
     scene.must("every_protocol_and_family_answers_and_sees_an_address_of_the_box", |world| {
         for cell in &CELLS {
             let server = format!("virtual-server {}", cell.name);

@@ -37,6 +37,22 @@ pub(super) fn check(config: &Config, out: &mut Findings) {
     }
 }
 
+/// `ip nat inside source` and the pool it names.
+pub(super) fn inside(config: &Config, out: &mut Findings) {
+    for (prefix, to) in &config.nat_inside {
+        let SourceNat::Pool(name) = to else { continue };
+        let object = format!("ip nat inside source {prefix}");
+        match config.nat_pools.get(name) {
+            None => out.warning(format!("{object}: ip nat pool {name} does not exist")),
+            Some(pool) if pool.first.is_ipv6() != prefix.addr.is_ipv6() => {
+                let family = if prefix.addr.is_ipv6() { "IPv6" } else { "IPv4" };
+                out.problem(format!("{object}: the hosts are {family}, ip nat pool {name} is not, use another pool"));
+            }
+            Some(_) => {}
+        }
+    }
+}
+
 /// Whether neighbours find the address without a route of theirs.
 fn has_place(config: &Config, address: IpAddr) -> bool {
     let of_groups = config.vrrp_groups.values().flat_map(|group| &group.addresses);
