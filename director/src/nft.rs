@@ -1,7 +1,7 @@
 //! Our nft table, `inet yoke`: who may reach SSH, firewall marks, and source addresses of mode fullnat and of hosts inside. Replaced as a
 //! whole in one transaction; nothing outside it is touched.
 //!
-//! [`Rules`] is what a configuration asks of it, as data; [`render`] makes the script, [`program`] hands it to nft, [`generation`] tells when
+//! [`Rules`] is what a configuration asks of it, as data; [`mod@render`] makes the script, [`mod@program`] hands it to nft, [`mod@generation`] tells when
 //! somebody else has used nft. IPVS has its hook after ours, so no rule here may drop or change a packet of a virtual server.
 //!
 //! # Mode fullnat
