@@ -59,6 +59,8 @@ pub struct Programs {
     pub director: PathBuf,
     /// The operator's shell.
     pub shell: PathBuf,
+    /// The kernel's table in the words of the original, for whoever reaches a root shell on the box.
+    pub ipvsadm: PathBuf,
 }
 
 /// What [`build`] made; its `Display` is the table for the end of a build. Sizes are bytes.
@@ -97,7 +99,8 @@ impl fmt::Display for Report {
 /// A missing program of the build machine, a mirror that does not answer while no base is there, a package or kernel option that
 /// the base lacks, a program of ours that is not static, a slot that does not fit its partition.
 pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
-    for program in [&params.programs.init, &params.programs.director, &params.programs.shell] {
+    let Programs { init, director, shell, ipvsadm } = &params.programs;
+    for program in [init, director, shell, ipvsadm] {
         check_static(program)?;
     }
     fs::create_dir_all(&params.out).with_context(|| format!("{}: cannot be created", params.out.display()))?;

@@ -26,6 +26,7 @@ fn main() -> Result<()> {
             init: programs.join("init"),
             director: programs.join("director"),
             shell: programs.join("shell"),
+            ipvsadm: programs.join("ipvsadm"),
         },
         version: version(),
         refresh: has("--refresh"),

@@ -105,6 +105,7 @@ fn root(tree: &Path, base: &Base, programs: &Programs, version: &str) -> Result<
     files::copy(&programs.init, &tree.join("usr/sbin/init"))?;
     files::copy(&programs.director, &tree.join("usr/sbin/director"))?;
     files::copy(&programs.shell, &tree.join("usr/bin/shell"))?;
+    files::copy(&programs.ipvsadm, &tree.join("usr/sbin/ipvsadm"))?;
     // The kernel's own requests for modules run /sbin/modprobe.
     files::link("init", &tree.join("usr/sbin/modprobe"))?;
 
