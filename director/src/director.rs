@@ -33,6 +33,7 @@ pub(crate) struct Director {
     pub(crate) resync: Duration,
     state: RefCell<State>,
     turns: Mutex<()>,
+    walks: Mutex<()>,
 }
 
 /// Everything that changes.
@@ -119,7 +120,14 @@ impl Director {
             nft_generation: None,
             services_read: false,
         };
-        Self { init: Init::new(paths.init_socket()), resync, paths, state: RefCell::new(state), turns: Mutex::new(()) }
+        Self {
+            init: Init::new(paths.init_socket()),
+            resync,
+            paths,
+            state: RefCell::new(state),
+            turns: Mutex::default(),
+            walks: Mutex::default(),
+        }
     }
 
     /// The state, to look at. Not to be held over an `await`.
@@ -140,6 +148,11 @@ impl Director {
     /// The turn, if nobody has it.
     pub(crate) fn try_turn(&self) -> Option<MutexGuard<'_, ()>> {
         self.turns.try_lock().ok()
+    }
+
+    /// Waits for those who read the kernel's table of connections now.
+    pub(crate) async fn walk_turn(&self) -> MutexGuard<'_, ()> {
+        self.walks.lock().await
     }
 
     pub(crate) fn open_session(&self) -> u64 {

@@ -7,6 +7,7 @@ mod routes;
 mod rtnetlink;
 mod servers;
 pub(crate) mod system;
+mod walk;
 
 use std::rc::Rc;
 

@@ -174,9 +174,15 @@ pub struct ConnectionFilter {
     pub client: Option<String>,
     /// Address of the real server.
     pub real_server: Option<IpAddr>,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: Option<String>,
+    /// The kernel's name of a state, in any case, with hyphens or underscores.
+    pub state: Option<String>,
+    /// Persistence templates only.
+    pub templates: bool,
     /// Only the number.
     pub count: bool,
-    /// At most so many rows, 0 is all.
+    /// At most so many rows; 0, and more than 10,000, is 10,000.
     pub limit: u32,
 }
 

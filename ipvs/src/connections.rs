@@ -82,7 +82,7 @@ pub struct Filter {
     pub client: Option<(IpAddr, u8)>,
     /// To this server, and to this port of it unless 0.
     pub destination: Option<SocketAddr>,
-    /// In this state, in any case of letters.
+    /// In this state, in any case of letters; a hyphen is an underscore too.
     pub state: Option<String>,
 }
 
@@ -97,8 +97,14 @@ impl Filter {
             && endpoint(self.service, connection.service)
             && endpoint(self.destination, connection.destination)
             && self.client.is_none_or(|(prefix, length)| holds(prefix, length, connection.client.ip()))
-            && self.state.as_ref().is_none_or(|state| state.eq_ignore_ascii_case(connection.state))
+            && self.state.as_ref().is_none_or(|state| same_state(state, connection.state))
     }
+}
+
+/// Whether two names are of one state: `time-wait` is `TIME_WAIT`, and `C-SENT` has a hyphen in the kernel.
+fn same_state(a: &str, b: &str) -> bool {
+    let plain = |byte: u8| if byte == b'-' { b'_' } else { byte.to_ascii_uppercase() };
+    a.bytes().map(plain).eq(b.bytes().map(plain))
 }
 
 /// Whether a prefix holds an address. A length beyond the address is the whole of it.

@@ -86,8 +86,9 @@ pub enum Command {
     ShowVirtualServer,
     /// `show real-server [NAME [ADDR PORT]] [setup]`: Name, Addr, Port, Kw.
     ShowRealServer,
-    /// `show connections [virtual-server NAME] [client PREFIX] [real-server ADDR] [count] [limit N]`, in any order:
-    /// Kw virtual-server, Name; Kw client, Net; Kw real-server, Addr; Kw count; Kw limit, Int.
+    /// `show connections [virtual-server NAME] [client PREFIX] [real-server ADDR] [protocol P] [state S] [count]
+    /// [limit N]`, in any order: Kw virtual-server, Name; Kw client, Net; Kw real-server, Addr; Kw protocol, Kw; Kw state, Kw; Kw count;
+    /// Kw limit, Int.
     ShowConnections,
     /// `show statistics [virtual-server NAME]`: Kw virtual-server, Name.
     ShowStatistics,

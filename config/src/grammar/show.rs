@@ -92,22 +92,59 @@ pub(super) static SHOW: &[Node] = &[
 ];
 
 /// Filters in any order; the walker takes each of them once in a line.
-static CONNECTIONS: [Node; 5] = [
+static CONNECTIONS: [Node; 7] = [
     kw("client", "From these clients").val().then(&[arg("PREFIX", Ty::NetOrHost, "Address, or prefix with length")
         .val()
         .run(C::ShowConnections)
         .then(&CONNECTIONS)]),
     kw("count", "Their number only").val().run(C::ShowConnections).then(&CONNECTIONS),
-    kw("limit", "At most so many").val().then(&[arg("<1-1000000>", Ty::Int(1, 1_000_000), "Connections")
+    kw("limit", "At most so many")
         .val()
-        .run(C::ShowConnections)
-        .then(&CONNECTIONS)]),
+        .then(&[arg("<1-10000>", Ty::Int(1, 10_000), "Connections").val().run(C::ShowConnections).then(&CONNECTIONS)]),
+    kw("protocol", "Of one protocol").val().then(&[
+        connections("sctp", "SCTP"),
+        connections("tcp", "TCP"),
+        connections("udp", "UDP"),
+    ]),
     kw("real-server", "To one real server").val().then(&[arg("ADDR", Ty::Ref(Kind::RealServer), "Its address")
         .val()
         .run(C::ShowConnections)
         .then(&CONNECTIONS)]),
+    kw("state", "In one state").val().then(&STATES),
     kw("virtual-server", "Of one virtual server").val().then(&[virtual_server(C::ShowConnections).then(&CONNECTIONS)]),
 ];
+
+/// The kernel's names (ip_vs_proto_tcp.c, ip_vs_proto_udp.c, ip_vs_proto_sctp.c, ip_vs_conn.c), hyphens for its underscores.
+static STATES: [Node; 24] = [
+    connections("assured", "Persistence in use"),
+    connections("c-echoed", "SCTP: COOKIE-ECHO seen"),
+    connections("c-replied", "SCTP: INIT-ACK seen"),
+    connections("c-sent", "SCTP: cookie sent"),
+    connections("c-wait", "SCTP: waits for the cookie"),
+    connections("close", "TCP: closed or reset"),
+    connections("close-wait", "TCP: the server has yet to close"),
+    connections("closed", "SCTP: closed"),
+    connections("cookie", "SCTP: cookie seen"),
+    connections("established", "TCP and SCTP: carries data"),
+    connections("fin-wait", "TCP: one side has closed"),
+    connections("init", "SCTP: INIT seen"),
+    connections("init1", "SCTP: first INIT seen"),
+    connections("last-ack", "TCP: the last acknowledgement is missing"),
+    connections("none", "Nothing seen yet"),
+    connections("rejected", "SCTP: refused"),
+    connections("s-ack-sent", "SCTP: SHUTDOWN-ACK sent"),
+    connections("s-received", "SCTP: SHUTDOWN received"),
+    connections("s-sent", "SCTP: SHUTDOWN sent"),
+    connections("syn-recv", "TCP: half open"),
+    connections("syn-sent", "TCP: opened by a real server"),
+    connections("synack", "TCP: half open, answered"),
+    connections("time-wait", "TCP: both have closed"),
+    connections("udp", "UDP"),
+];
+
+const fn connections(word: &'static str, help: &'static str) -> Node {
+    kw(word, help).val().run(C::ShowConnections).then(&CONNECTIONS)
+}
 
 const fn setup() -> Node {
     kw("setup", "What to type on the real servers").val().run(C::ShowRealServer)

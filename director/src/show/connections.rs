@@ -1,41 +1,39 @@
 //! `show connections`: the kernel's connection table, filtered while it is read.
 //!
-//! The table can hold millions, and the kernel walks all of it for us: another thread reads it, and only rows that were asked for are kept.
+//! The table can hold millions: [`super::walk`] reads it gently, and only rows that were asked for are kept, up to a bound. What was left out is
+//! counted.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr as _;
 
 use ipvs::Protocol;
-use ipvs::connections::{Connection, parse_line};
-use yoke_config::model::{Config, FirewallMark, Virtual};
+use ipvs::connections::{self, Connection, parse_line};
+use yoke_config::model::{Config, FirewallMark, Transport, Virtual};
 use yoke_config::value::{IpNet, Name};
 use yoke_director::status::{ConnectionFilter, ConnectionRow, Connections};
 
+use super::walk;
 use crate::director::Director;
 
-/// Rows in one answer, some 8 MB. Who wants more than a screen wants a count, which is exact.
-const ROWS_MAX: usize = 50_000;
-/// Read at once: the kernel does as much for a small read as for a large one.
-const READ_BYTES: usize = 256 << 10;
+/// Rows in one answer, some 4 MB until the shell has read it. Who wants more than that wants a filter, or a count, which is exact.
+pub(super) const ROWS_MAX: usize = 10_000;
 
 /// Reads the table.
 pub(crate) async fn list(director: &Director, filter: ConnectionFilter) -> Result<Connections, String> {
     let filter_ = Filter::new(&director.state().running.config, &filter)?;
-    let path = director.paths.proc.join("net/ip_vs_conn");
     let rows_max = match (filter.count, usize::try_from(filter.limit).unwrap_or(ROWS_MAX)) {
         (true, _) => 0,
         (false, 0) => ROWS_MAX,
         (false, limit) => limit.min(ROWS_MAX),
     };
-    tokio::task::spawn_blocking(move || read(&path, &filter_, rows_max)).await.expect("reading does not panic")
+    walk::run(director, move |path| read(path, &filter_, rows_max)).await
 }
 
 fn read(path: &Path, filter: &Filter, rows_max: usize) -> Result<Connections, String> {
     let why = |e: std::io::Error| format!("{}: {e}", path.display());
-    let mut file = BufReader::with_capacity(READ_BYTES, File::open(path).map_err(why)?);
+    let mut file = walk::open(path).map_err(why)?;
     let mut found = Connections { count: 0, rows: Vec::new() };
     let mut line = String::new();
     while file.read_line(&mut line).map_err(why)? > 0 {
@@ -67,9 +65,9 @@ fn row(connection: &Connection<'_>) -> ConnectionRow {
 /// What to take, in the kernel's terms.
 #[derive(Debug)]
 struct Filter {
-    client: Option<IpNet>,
-    real_server: Option<IpAddr>,
+    of_connection: connections::Filter,
     virtual_server: Option<Target>,
+    templates: bool,
 }
 
 /// The virtual server, and what tells its connections from another's.
@@ -86,15 +84,32 @@ impl Filter {
         let client = asked.client.as_deref().map(prefix).transpose()?;
         let named = asked.virtual_server.as_deref();
         let server = config.virtual_servers.iter().find(|(name, _)| Some(name.as_str()) == named);
+        let of_connection = connections::Filter {
+            protocol: asked.protocol.as_deref().map(protocol).transpose()?,
+            client: client.map(|net| (net.addr, net.prefix_len)),
+            destination: asked.real_server.map(|address| (address, 0).into()),
+            state: asked.state.clone(),
+            service: None,
+        };
         let virtual_server = server.map(|(name, server)| target(config, name, server.virtual_));
-        Ok(Self { client, real_server: asked.real_server, virtual_server })
+        Ok(Self { of_connection, virtual_server, templates: asked.templates })
     }
 
     fn takes(&self, connection: &Connection<'_>) -> bool {
-        self.client.is_none_or(|net| net.contains(connection.client.ip()))
-            && self.real_server.is_none_or(|address| connection.destination.ip() == address)
+        self.of_connection.takes(connection)
+            // A template binds a client whatever its port: the kernel has it with port 0.
+            && (!self.templates || connection.client.port() == 0)
             && self.virtual_server.as_ref().is_none_or(|target| target.takes(connection))
     }
+}
+
+fn protocol(word: &str) -> Result<Protocol, String> {
+    let known = [Transport::Tcp, Transport::Udp, Transport::Sctp].into_iter().find(|known| known.word() == word);
+    known.map(kernels).ok_or_else(|| format!("protocol {word}: not tcp, udp or sctp"))
+}
+
+fn kernels(transport: Transport) -> Protocol {
+    Protocol::from(u16::from(transport.number()))
 }
 
 fn prefix(text: &str) -> Result<IpNet, String> {
@@ -110,8 +125,7 @@ fn target(config: &Config, name: &Name, virtual_: Virtual) -> Target {
                 Virtual::Address(a, t, port) if a == address && t == transport => Some(port),
                 _ => None,
             });
-            let protocol = Protocol::from(u16::from(transport.number()));
-            Target::Address { address, protocol, port, others: ports.collect() }
+            Target::Address { address, protocol: kernels(transport), port, others: ports.collect() }
         }
         Virtual::Fwmark { mark, .. } => {
             Target::Mark(config.firewall_marks.iter().filter(|rule| rule.mark == mark).cloned().collect())

@@ -5,20 +5,15 @@
 
 mod instead;
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use ipvs::ServiceKey;
 use ipvs::ipvsadm::{HELP, Line, List, Names, What, print, read, version};
 
+use super::connections::ROWS_MAX;
+use super::walk;
 use crate::director::{Director, State};
 use crate::kernel::Observed;
-
-/// Connections in one answer, some 5 MB. The rest is counted.
-const CONNECTIONS_MAX: usize = 50_000;
-/// Read at once: the kernel does as much for a small read as for a large one.
-const READ_BYTES: usize = 256 << 10;
 
 /// What the program would print.
 ///
@@ -28,9 +23,7 @@ pub(crate) async fn lines(director: &Director, arguments: &[String]) -> Result<V
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let line = read(&words, &Names::default()).map_err(|failure| format!("ipvsadm: {failure}"))?;
     if let Line::List(list @ List { what: What::Connections { .. }, .. }) = line {
-        let path = director.paths.proc.join("net/ip_vs_conn");
-        let reading = tokio::task::spawn_blocking(move || connections(&path, &list, CONNECTIONS_MAX));
-        return reading.await.expect("reading does not panic");
+        return walk::run(director, move |path| connections(path, &list, ROWS_MAX)).await;
     }
     table(&mut director.state_mut(), line)
 }
@@ -79,7 +72,7 @@ fn one(services: Vec<Observed>, key: ServiceKey) -> Result<Vec<Observed>, String
 
 fn connections(path: &Path, list: &List, rows: usize) -> Result<Vec<String>, String> {
     let why = |e: std::io::Error| format!("{}: {e}", path.display());
-    let mut lines = BufReader::with_capacity(READ_BYTES, File::open(path).map_err(why)?);
+    let mut lines = walk::open(path).map_err(why)?;
     let mut out = Vec::new();
     let more = print::connections(&mut out, list, &Names::default(), &mut lines, rows).map_err(why)?;
     let mut lines = finish(Ok(()), out)?;

@@ -110,10 +110,38 @@ nonsense
     let real = ConnectionFilter { real_server: Some([10, 0, 0, 1].into()), limit: 1, ..ConnectionFilter::default() };
     let (all, rows) = count(real);
     assert_eq!((all, rows.len()), (2, 1));
+    let state = |state: &str| ConnectionFilter { state: Some(state.into()), ..ConnectionFilter::default() };
+    assert_eq!((count(state("established")).0, count(state("fin-wait")).0, count(state("udp")).0), (3, 1, 0));
+    let protocol = |word: &str| ConnectionFilter { protocol: Some(word.into()), ..ConnectionFilter::default() };
+    assert_eq!((count(protocol("tcp")).0, count(protocol("udp")).0), (4, 0));
     let (all, rows) = count(ConnectionFilter { count: true, ..ConnectionFilter::default() });
     assert_eq!((all, rows.len()), (4, 0));
     let bad = Show::Connections(ConnectionFilter { client: Some("x".into()), ..ConnectionFilter::default() });
     assert_eq!(problems(RefusalKind::Failed, admin.call(&Request::Show(bad))), ["client x: not an address or prefix"]);
+}
+
+#[test]
+fn a_long_table_is_counted_whole_and_shown_in_part() {
+    let box_ = Box_::fresh();
+    let mut admin = admin(&box_);
+    let mut lines = String::new();
+    for n in 0..30_000u16 {
+        let template = "TCP C6336401 0000 C000020A 0050 0A000001 1F90 NONE            59\n";
+        lines.push_str(&format!("TCP C6336401 {:04X} C000020A 0050 0A000001 1F90 ESTABLISHED     899\n", n + 1));
+        if n % 1_000 == 999 {
+            lines.push_str(template);
+        }
+    }
+    fs::create_dir_all(box_.paths.proc.join("net")).unwrap();
+    fs::write(box_.paths.proc.join("net/ip_vs_conn"), lines).unwrap();
+    let mut ask = |filter: ConnectionFilter| {
+        let Data::Connections(found) = admin.show(Show::Connections(filter)) else { panic!() };
+        (found.count, found.rows.len())
+    };
+    assert_eq!(ask(ConnectionFilter::default()), (30_030, 10_000));
+    assert_eq!(ask(ConnectionFilter { limit: 1_000_000, ..ConnectionFilter::default() }), (30_030, 10_000));
+    // Also those behind the rows that are shown.
+    assert_eq!(ask(ConnectionFilter { templates: true, ..ConnectionFilter::default() }), (30, 30));
 }
 
 #[test]

@@ -87,7 +87,9 @@ fn filters() {
     assert_eq!(count(Filter { service: Some(at("10.0.0.100:81")), ..Filter::default() }), 0);
     assert_eq!(count(Filter { service: Some(at("[fd00::100]:0")), ..Filter::default() }), 2);
     assert_eq!(count(Filter { destination: Some(at("10.1.1.1:8080")), ..Filter::default() }), 3);
-    assert_eq!(count(Filter { state: Some("time_wait".into()), ..Filter::default() }), 2);
+    for (state, connections) in [("time_wait", 2), ("TIME-WAIT", 2), ("TIME", 0)] {
+        assert_eq!(count(Filter { state: Some(state.into()), ..Filter::default() }), connections, "{state}");
+    }
     let client = |prefix: &str, length| Filter { client: Some((prefix.parse().unwrap(), length)), ..Filter::default() };
     assert_eq!(count(client("10.0.0.96", 29)), 3);
     assert_eq!(count(client("10.0.0.96", 30)), 0);

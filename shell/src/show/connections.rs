@@ -10,7 +10,7 @@ use crate::outcome::Fail;
 use crate::session::Shell;
 use crate::table::{Column, draw, left, long, right};
 
-/// `show connections [virtual-server NAME] [client PREFIX] [real-server ADDR] [count] [limit N]`.
+/// `show connections`, with its filters in any order. What the director did not send is said: the count is always of all.
 pub(crate) fn connections(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
     let filter = filter(values);
     let count = filter.count;
@@ -24,21 +24,24 @@ pub(crate) fn connections(shell: &Shell, values: &[Value], out: &mut Out<'_>) ->
     table(&found.rows, out)?;
     let shown = u64::try_from(found.rows.len()).unwrap_or(u64::MAX);
     if shown < found.count {
-        out.text(&format!("{shown} of {} connections", found.count))?;
+        out.text(&format!("{shown} of {} connections, others are left out: use filters, or count", found.count))?;
     }
     Ok(())
 }
 
 /// `show persistence [NAME]`: clients that are bound to a real server.
 pub(crate) fn persistence(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
-    let filter = ConnectionFilter { virtual_server: name(values), ..ConnectionFilter::default() };
-    let mut rows = ask(shell, filter)?.rows;
-    // A template binds a client whatever its port: the kernel has it with port 0.
-    rows.retain(|row| row.client.ends_with(":0"));
+    let filter = ConnectionFilter { virtual_server: name(values), templates: true, ..ConnectionFilter::default() };
+    let Connections { count, rows } = ask(shell, filter)?;
     if out.is_json() {
         return out.object("persistence", &rows);
     }
-    table(&rows, out)
+    table(&rows, out)?;
+    let shown = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+    if shown < count {
+        out.text(&format!("{shown} of {count} clients, others are left out: name a virtual server"))?;
+    }
+    Ok(())
 }
 
 fn filter(values: &[Value]) -> ConnectionFilter {
@@ -50,6 +53,9 @@ fn filter(values: &[Value]) -> ConnectionFilter {
             Some(Value::Addr(address)) => Some(*address),
             _ => None,
         },
+        protocol: text("protocol"),
+        state: text("state"),
+        templates: false,
         count: has(values, "count"),
         limit: match option(values, "limit") {
             Some(Value::Int(limit)) => *limit,

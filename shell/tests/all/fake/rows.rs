@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use yoke_config::model::{Config, Virtual};
 use yoke_config::tree::Tree;
 use yoke_director::status::{
-    ConnectionRow, Connections, Counters, Data, Flash, FlashFile, InterfaceRow, LogRow, Memory, NeighbourRow,
-    ProcessRow, RealServerRow, RouteRow, SessionRow, Show, Version, VirtualServerRow,
+    ConnectionFilter, ConnectionRow, Connections, Counters, Data, Flash, FlashFile, InterfaceRow, LogRow, Memory,
+    NeighbourRow, ProcessRow, RealServerRow, RouteRow, SessionRow, Show, Version, VirtualServerRow,
 };
 
 use super::State;
@@ -25,7 +25,7 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
             rows.retain(|row| virtual_server.as_ref().is_none_or(|name| row.virtual_server == *name));
             Data::RealServers(rows)
         }
-        Show::Connections(filter) => connections(filter.count),
+        Show::Connections(filter) => connections(filter),
         Show::Interfaces { name } => {
             let mut rows = interfaces(&config);
             rows.retain(|row| name.as_ref().is_none_or(|name| row.name == *name));
@@ -170,7 +170,7 @@ fn real_servers(config: &Config, connections: u32) -> Vec<RealServerRow> {
     all.collect()
 }
 
-fn connections(count_only: bool) -> Data {
+fn connections(filter: &ConnectionFilter) -> Data {
     let row = |port: u16, state: &str| ConnectionRow {
         protocol: "TCP".to_owned(),
         client: format!("198.51.100.7:{port}"),
@@ -179,8 +179,17 @@ fn connections(count_only: bool) -> Data {
         state: state.to_owned(),
         expires_s: 899,
     };
-    let rows = if count_only { Vec::new() } else { vec![row(40_000, "ESTABLISHED"), row(0, "ASSURED")] };
-    Data::Connections(Connections { count: 2, rows })
+    let mut rows = vec![row(40_000, "ESTABLISHED"), row(0, "ASSURED")];
+    rows.retain(|row| !filter.templates || row.state == "ASSURED");
+    rows.retain(|row| filter.state.as_ref().is_none_or(|state| state.eq_ignore_ascii_case(&row.state)));
+    rows.retain(|row| filter.protocol.as_ref().is_none_or(|protocol| protocol.eq_ignore_ascii_case(&row.protocol)));
+    let count = u64::try_from(rows.len()).unwrap();
+    rows.truncate(match (filter.count, filter.limit) {
+        (true, _) => 0,
+        (false, 0) => usize::MAX,
+        (false, limit) => usize::try_from(limit).unwrap(),
+    });
+    Data::Connections(Connections { count, rows })
 }
 
 fn interfaces(config: &Config) -> Vec<InterfaceRow> {
