@@ -7,6 +7,7 @@ mod check;
 mod global;
 mod interface;
 mod later;
+mod monitor;
 #[cfg(test)]
 mod tests;
 mod virtual_server;

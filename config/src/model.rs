@@ -3,6 +3,7 @@
 //! It is made from a [`crate::tree::Tree`] by `TryFrom` (`crate::convert`) and never printed back: text comes from the tree.
 //! Nothing here talks to a kernel; the rooms that do read these types.
 
+mod monitor;
 mod vrrp;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::value::{IfName, IpNet, MacAddr, Name, Ports, SecretHash};
 
+pub use monitor::{Check, HealthCheck, HttpCheck, Monitor, SorryServer, Statuses, Tls, Trust};
 pub use vrrp::{VrrpAddress, VrrpAuth, VrrpChecksum, VrrpGroup, VrrpRollout, VrrpSyncGroup};
 
 /// Everything an operator has said.
@@ -58,7 +60,7 @@ pub struct Config {
     pub firewall_marks: Vec<FirewallMark>,
     /// `interface NAME`.
     pub interfaces: BTreeMap<IfName, Interface>,
-    /// `health-monitor NAME`. Until the monitors exist their content is only checked for being well formed.
+    /// `health-monitor NAME`.
     pub monitors: BTreeMap<Name, Monitor>,
     /// `virtual-server NAME`.
     pub virtual_servers: BTreeMap<Name, VirtualServer>,
@@ -371,13 +373,6 @@ pub enum BondMode {
     BalanceXor,
 }
 
-/// `health-monitor NAME`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Monitor {
-    /// `port`; needed where the real server's port is `any`.
-    pub port: Option<u16>,
-}
-
 /// `virtual-server NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualServer {
@@ -399,8 +394,20 @@ pub struct VirtualServer {
     pub description: Option<String>,
     /// `shutdown`: absent from the kernel.
     pub shutdown: bool,
-    /// `sorry-server ADDR PORT`.
-    pub sorry_server: Option<(IpAddr, u16)>,
+    /// `health-check`; absent: nothing judges its real servers.
+    pub health_check: Option<HealthCheck>,
+    /// `quorum N`, 1: sum of the weights of healthy real servers below which clients go to the sorry server.
+    pub quorum: u16,
+    /// `quorum N hysteresis N`, 0: quorum is lost below their difference and back at their sum.
+    pub hysteresis: u16,
+    /// `sorry-server ADDR PORT [mode M]`.
+    pub sorry_server: Option<SorryServer>,
+    /// `inhibit-on-failure`: weight 0 instead of absence.
+    pub inhibit_on_failure: bool,
+    /// `slow-start`: seconds in which a server that is back grows to its weight; 0: at once.
+    pub slow_start_s: u16,
+    /// `fail-open`.
+    pub fail_open: bool,
     /// `real-server ADDR PORT`; port 0 is `any`.
     pub real_servers: BTreeMap<(IpAddr, u16), RealServer>,
 }
@@ -410,6 +417,12 @@ impl VirtualServer {
     #[must_use]
     pub fn uses(&self, mode: Mode) -> bool {
         self.mode == mode || self.real_servers.values().any(|real| real.mode == mode)
+    }
+
+    /// How that real server is judged: its own `health-check`, or this virtual server's.
+    #[must_use]
+    pub fn health_check_of<'a>(&'a self, real: &'a RealServer) -> Option<&'a HealthCheck> {
+        real.health_check.as_ref().or(self.health_check.as_ref())
     }
 }
 
@@ -537,6 +550,8 @@ pub struct RealServer {
     pub threshold: (u16, Option<u16>),
     /// `drain`: weight 0 whatever `weight` says.
     pub drain: bool,
+    /// Its own `health-check`, or nothing: the virtual server's.
+    pub health_check: Option<HealthCheck>,
     /// `shutdown`: absent from the kernel.
     pub shutdown: bool,
     /// `description`.

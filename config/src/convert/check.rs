@@ -5,7 +5,7 @@ mod pool;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::{Config, Interface, Privilege, Transport, Virtual};
+use crate::model::{Config, HealthCheck, Interface, Privilege, Transport, Virtual};
 use crate::tree::Tree;
 use crate::value::{IfName, IpNet, Name, Value};
 
@@ -22,6 +22,7 @@ pub(super) fn check(config: &Config, tree: &Tree, out: &mut Findings) {
     pool::inside(config, out);
     services(config, out);
     vips(config, out);
+    monitored_ports(config, out);
     vrrp::check(config, out);
     names(config, tree, out);
 }
@@ -226,6 +227,26 @@ fn vips(config: &Config, out: &mut Findings) {
                 "{object}: {address} is in no interface prefix, nobody answers ARP for it: it is routed to this box, or lost"
             ));
         }
+    }
+}
+
+/// A monitor has to know the port that it tries.
+fn monitored_ports(config: &Config, out: &mut Findings) {
+    let mut portless = BTreeSet::new();
+    for (name, server) in &config.virtual_servers {
+        for (_, real) in server.real_servers.iter().filter(|((_, port), _)| *port == 0) {
+            if let Some(HealthCheck::Monitor(monitor)) = server.health_check_of(real)
+                && config.monitors.get(monitor).is_some_and(|found| found.port.is_none() && found.check.has_port())
+            {
+                portless.insert((name, monitor));
+            }
+        }
+    }
+    for (name, monitor) in portless {
+        out.warning(format!(
+            "virtual-server {name}: health-monitor {monitor} has no port to try, real servers of port any count as \
+             healthy, use: port PORT"
+        ));
     }
 }
 

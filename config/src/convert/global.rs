@@ -1,13 +1,13 @@
 //! Lines outside of blocks, and the headers that lead to them.
 
 use crate::model::{
-    Config, Defence, FirewallMark, IpvsSettings, Line as Terminal, Monitor, NatPool, Privilege, Route, Severity,
-    SourceNat, Transport,
+    Config, Defence, FirewallMark, IpvsSettings, Line as Terminal, NatPool, Privilege, Route, Severity, SourceNat,
+    Transport,
 };
 use crate::tree::Tree;
 use crate::value::{Name, Value};
 
-use super::{Findings, Line, interface, virtual_server, vrrp};
+use super::{Findings, Line, interface, monitor, virtual_server, vrrp};
 
 /// Puts one line into its field.
 pub(super) fn read(config: &mut Config, line: &Line<'_>, out: &mut Findings) {
@@ -68,7 +68,9 @@ pub(super) fn read(config: &mut Config, line: &Line<'_>, out: &mut Findings) {
         ("interface", [V::If(name)]) => {
             config.interfaces.insert(name.clone(), interface::read(&line.entry.below, out));
         }
-        ("health-monitor", [V::Name(name)]) => drop(config.monitors.insert(name.clone(), monitor(&line.entry.below))),
+        ("health-monitor", [V::Name(name)]) => {
+            config.monitors.insert(name.clone(), monitor::read(name, &line.entry.below, out));
+        }
         ("virtual-server", [V::Name(name)]) => {
             if let Some(server) = virtual_server::read(name, &line.entry.below, out) {
                 config.virtual_servers.insert(name.clone(), server);
@@ -148,11 +150,6 @@ fn ipvs(config: &mut Config, kind: &str, words: &[&Value], line: &Line<'_>, out:
 
 fn defence(when: &[&Value]) -> Defence {
     if when.is_empty() { Defence::Auto } else { Defence::Always }
-}
-
-fn monitor(below: &Tree) -> Monitor {
-    let port = below.lines().find(|(key, _)| key.kind() == "port").and_then(|(_, entry)| entry.values().first());
-    Monitor { port: if let Some(Value::Int(port)) = port { Some(port16(*port)) } else { None } }
 }
 
 fn severity(word: &str) -> Severity {

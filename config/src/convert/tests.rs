@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::model::{
-    Checksum, Defence, Mode, NatPool, Persistence, Privilege, Scheduler, Transport, Tunnel, Virtual, VrrpChecksum,
-    VrrpRollout,
+    Check, Checksum, Defence, HealthCheck, Mode, Monitor, NatPool, Persistence, Privilege, Scheduler, SorryServer,
+    Transport, Trust, Tunnel, Virtual, VrrpChecksum, VrrpRollout,
 };
 use crate::tree::load;
 use crate::value::{IfName, Name};
@@ -116,4 +116,31 @@ fn the_lines_of_a_vrrp_group() {
     );
     assert_eq!(b.checksum, VrrpChecksum::Heard);
     assert!(!format!("{a:?}{b:?}").contains("1111"), "no log line holds a secret");
+}
+
+#[test]
+fn the_lines_of_health_monitors() {
+    let config = convert(
+        "health-monitor tls\n type https\n request host www.example.net\n expect status 200,300-304\n tls trust ca MAMCAQE=\n \
+         interval 2\n rise 3\n fall 2\nhealth-monitor tcp\nhealth-monitor u\n type udp\n request payload ping\n \
+         expect regex ^pong\nvirtual-server a\n virtual 203.0.113.10 tcp 80\n health-check tls\n \
+         quorum 2 hysteresis 1\n sorry-server 10.0.0.9 80 mode dr\n inhibit-on-failure\n slow-start 60\n fail-open\n \
+         real-server 10.0.0.1 80\n real-server 10.0.0.2 80\n  health-check none\n real-server 10.0.0.3 80\n",
+    );
+    let tls = &config.monitors[&name("tls")];
+    assert_eq!((tls.interval_s, tls.timeout_s, tls.retry, tls.rise, tls.fall), (2, 3, 2, 3, 2));
+    let Check::Http(http) = &tls.check else { panic!("{tls:?}") };
+    assert_eq!((http.path.as_str(), http.host.as_deref()), ("/", Some("www.example.net")));
+    assert!(http.status.contains(304) && http.status.contains(200) && !http.status.contains(201));
+    assert_eq!(http.status.to_string(), "200,300-304");
+    assert_eq!(http.tls.as_ref().map(|tls| &tls.trust), Some(&Trust::Authority(vec![0x30, 3, 2, 1, 1])));
+    assert_eq!(config.monitors[&name("tcp")], Monitor::default());
+    assert_eq!(config.monitors[&name("u")].check, Check::Udp { payload: "ping".into(), regex: Some("^pong".into()) });
+    let server = &config.virtual_servers[&name("a")];
+    assert_eq!((server.quorum, server.hysteresis, server.slow_start_s), (2, 1, 60));
+    assert!(server.inhibit_on_failure && server.fail_open);
+    assert_eq!(server.sorry_server, Some(SorryServer { address: address("10.0.0.9"), port: 80, mode: Mode::Dr }));
+    let of = |last: &str| server.health_check_of(&server.real_servers[&(address(&format!("10.0.0.{last}")), 80)]);
+    assert_eq!(of("1"), Some(&HealthCheck::Monitor(name("tls"))));
+    assert_eq!(of("2"), Some(&HealthCheck::None));
 }

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::model::{
-    Checksum, Mode, Persistence, RealServer, Scheduler, SourceNat, Transport, Tunnel, Virtual, VirtualServer,
+    Checksum, HealthCheck, Mode, Persistence, RealServer, Scheduler, SorryServer, SourceNat, Transport, Tunnel,
+    Virtual, VirtualServer,
 };
 use crate::tree::Tree;
 use crate::value::{Mask, Name, Value};
 
 use super::global::{port16, transport};
-use super::{Findings, Line};
+use super::{Findings, Line, monitor};
 
 /// The lines as they were found, before defaults.
 #[derive(Default)]
@@ -28,7 +29,12 @@ struct Lines {
     one_packet: bool,
     description: Option<String>,
     shutdown: bool,
-    sorry_server: Option<(IpAddr, u16)>,
+    health_check: Option<HealthCheck>,
+    quorum: Option<(u16, u16)>,
+    sorry_server: Option<(IpAddr, u16, Option<Mode>)>,
+    inhibit_on_failure: bool,
+    slow_start_s: u16,
+    fail_open: bool,
 }
 
 /// `None` when there is no `virtual` line; the problem is reported.
@@ -64,7 +70,17 @@ pub(super) fn read(name: &Name, below: &Tree, out: &mut Findings) -> Option<Virt
         one_packet: lines.one_packet,
         description: lines.description.clone(),
         shutdown: lines.shutdown,
-        sorry_server: lines.sorry_server,
+        health_check: lines.health_check.clone(),
+        quorum: lines.quorum.map_or(1, |(quorum, _)| quorum),
+        hysteresis: lines.quorum.map_or(0, |(_, hysteresis)| hysteresis),
+        sorry_server: lines.sorry_server.map(|(address, port, own)| SorryServer {
+            address,
+            port,
+            mode: own.unwrap_or(mode),
+        }),
+        inhibit_on_failure: lines.inhibit_on_failure,
+        slow_start_s: lines.slow_start_s,
+        fail_open: lines.fail_open,
         real_servers,
     };
     lines.check(&object, &server, out);
@@ -105,9 +121,18 @@ impl Lines {
             ("persistence engine", [V::Kw("sip")]) => self.sip = true,
             ("one-packet", []) => self.one_packet = true,
             ("shutdown", []) => self.shutdown = true,
-            ("sorry-server", [V::Addr(address), V::Port(port), ..]) => self.sorry_server = Some((*address, *port)),
-            // Read by nobody until monitors exist; `super::later` says so.
-            ("health-check" | "quorum" | "inhibit-on-failure", _) => {}
+            ("sorry-server", [V::Addr(address), V::Port(port), own @ ..]) => {
+                let own = if let [V::Kw(_), V::Kw(word)] = own { Some(mode(word)) } else { None };
+                self.sorry_server = Some((*address, *port, own));
+            }
+            ("health-check", words) => self.health_check = Some(monitor::health_check(words)),
+            ("quorum", [V::Int(quorum), damping @ ..]) => {
+                let hysteresis = if let [V::Kw(_), V::Int(n)] = damping { port16(*n) } else { 0 };
+                self.quorum = Some((port16(*quorum), hysteresis));
+            }
+            ("inhibit-on-failure", []) => self.inhibit_on_failure = true,
+            ("slow-start", [V::Int(seconds)]) => self.slow_start_s = port16(*seconds),
+            ("fail-open", []) => self.fail_open = true,
             _ => out.unread(line),
         }
     }
@@ -158,8 +183,32 @@ impl Lines {
             // Such a connection is in no table, so that nothing tells whose replies they are.
             out.warning(format!("{object}: one-packet leaves replies of mode nat untranslated, use: mode dr or tun"));
         }
+        self.check_health(object, server, out);
         if self.source_nat.is_some() && !server.uses(Mode::Fullnat) {
             out.problem(format!("{object}: source-nat is for mode fullnat, remove it or use: mode fullnat"));
+        }
+    }
+}
+
+impl Lines {
+    /// Quorum and what stands in when it is lost.
+    fn check_health(&self, object: &str, server: &VirtualServer, out: &mut Findings) {
+        let (quorum, hysteresis) = (server.quorum, server.hysteresis);
+        if hysteresis >= quorum {
+            out.problem(format!(
+                "{object}: quorum {quorum} hysteresis {hysteresis} is never lost, use a hysteresis below the quorum"
+            ));
+        }
+        let weights: u32 = server.real_servers.values().map(|real| u32::from(real.weight)).sum();
+        let needed = u32::from(quorum) + u32::from(hysteresis);
+        if self.quorum.is_some() && needed > weights && !server.real_servers.is_empty() {
+            out.warning(format!("{object}: quorum needs {needed}, all real servers together weigh {weights}"));
+        }
+        let Some(SorryServer { address, port, mode }) = server.sorry_server else { return };
+        let object = format!("{object}: sorry-server {address} {}", Value::Port(port));
+        check_reach(&object, server.virtual_, (address, port, mode), out);
+        if server.real_servers.contains_key(&(address, port)) {
+            out.problem(format!("{object}: it is a real server too, use another"));
         }
     }
 }
@@ -193,6 +242,7 @@ fn real_server(inherited: Mode, below: &Tree, out: &mut Findings) -> RealServer 
         mode: inherited,
         threshold: (0, None),
         drain: false,
+        health_check: None,
         shutdown: false,
         description: None,
     };
@@ -206,7 +256,7 @@ fn real_server(inherited: Mode, below: &Tree, out: &mut Findings) -> RealServer 
             ("threshold", [V::Int(upper), V::Int(lower)]) => real.threshold = (port16(*upper), Some(port16(*lower))),
             ("drain", []) => real.drain = true,
             ("shutdown", []) => real.shutdown = true,
-            ("health-check", _) => {}
+            ("health-check", words) => real.health_check = Some(monitor::health_check(words)),
             _ => out.unread(&line),
         }
     }
@@ -221,27 +271,32 @@ fn check_real_server(
     real: &RealServer,
     out: &mut Findings,
 ) {
-    if !is_unicast(address) {
-        out.problem(format!("{object}: {address} is no address of a host, use another"));
-    }
-    if server.virtual_.is_ipv6() != address.is_ipv6() && real.mode != Mode::Tun {
-        let family = if server.virtual_.is_ipv6() { "IPv6" } else { "IPv4" };
-        out.problem(format!("{object}: the virtual server is {family}, use an {family} address or: mode tun"));
-    }
-    let virtual_port = match server.virtual_ {
-        Virtual::Address(_, _, port) => port,
-        Virtual::Fwmark { .. } => 0,
-    };
-    if matches!(real.mode, Mode::Dr | Mode::Tun) && port != virtual_port {
-        let mode = real.mode.word();
-        out.problem(format!("{object}: mode {mode} cannot change the port, use: {}", Value::Port(virtual_port)));
-    }
+    check_reach(object, server.virtual_, (address, port, real.mode), out);
     if let (upper, Some(lower)) = real.threshold
         && lower > upper
     {
         out.problem(format!(
             "{object}: threshold {upper} {lower} has a lower limit above the upper, use: {lower} {upper}"
         ));
+    }
+}
+
+/// Whether packets for `virtual_` can be sent to that address and port in that mode.
+fn check_reach(object: &str, virtual_: Virtual, (address, port, mode): (IpAddr, u16, Mode), out: &mut Findings) {
+    if !is_unicast(address) {
+        out.problem(format!("{object}: {address} is no address of a host, use another"));
+    }
+    if virtual_.is_ipv6() != address.is_ipv6() && mode != Mode::Tun {
+        let family = if virtual_.is_ipv6() { "IPv6" } else { "IPv4" };
+        out.problem(format!("{object}: the virtual server is {family}, use an {family} address or: mode tun"));
+    }
+    let virtual_port = match virtual_ {
+        Virtual::Address(_, _, port) => port,
+        Virtual::Fwmark { .. } => 0,
+    };
+    if matches!(mode, Mode::Dr | Mode::Tun) && port != virtual_port {
+        let mode = mode.word();
+        out.problem(format!("{object}: mode {mode} cannot change the port, use: {}", Value::Port(virtual_port)));
     }
 }
 

@@ -106,6 +106,12 @@ pub(super) static VIRTUAL_SERVER: Block = Block {
         .val()
         .then(MODES)])])]),
         flag("inhibit-on-failure", "A failed server gets weight 0, not removed").later(),
+        kw("slow-start", "A server that is back gets its weight bit by bit").later().then(&[value(
+            "<1-3600>",
+            Ty::Int(1, 3600),
+            "Seconds until it has all of it",
+        )]),
+        flag("fail-open", "All failed at once: balance as if none had").later(),
         flag("shutdown", "Leave it out, its connections break"),
         kw("real-server", "A server behind the virtual server").then(&[arg(
             "ADDR",

@@ -51,6 +51,7 @@ fn every_line_has_its_place_in_the_typed_configuration() {
 fn context(header: &str) -> &'static str {
     match header.split_whitespace().next() {
         Some("virtual-server") => " virtual 10.0.0.11 udp 80\n persistence timeout 7\n",
+        Some("health-monitor") => " type https\n",
         Some("vrrp") => " vrid 7 interface eth0\n address 10.0.0.11/24\n",
         _ => "",
     }
@@ -70,10 +71,9 @@ fn every_line_changes_the_typed_configuration_or_is_for_later() {
         let (with, _) = load(&format!("{before}{line}\n"));
         let (without, _) = load(&before);
         let is_header = with.diff(&without).iter().any(|line| line.starts_with("no line "));
-        let later = first.starts_with("health-monitor");
         // A default says what its absence says; so does the mode of the virtual server.
         let inherited = line.trim() == "mode nat";
-        if with == without || is_header || later || inherited {
+        if with == without || is_header || inherited {
             continue;
         }
         match (Config::try_from(&with), Config::try_from(&without)) {
@@ -86,5 +86,5 @@ fn every_line_changes_the_typed_configuration_or_is_for_later() {
         }
     }
     // The others need more around them, and are tested one by one.
-    assert!(tested > 120 && invalid.len() < 20, "{tested} tested, not valid alone: {invalid:#?}");
+    assert!(tested > 120 && invalid.len() < 28, "{tested} tested, not valid alone: {invalid:#?}");
 }
