@@ -243,8 +243,13 @@ impl Init {
         let Some(service) = self.supervisor.service(name).cloned() else { return };
         let spec = &service.spec;
         let mut env = spec.env.clone();
+        let kept = || {
+            let capabilities = spec.capabilities.as_deref().map(capability::set).transpose();
+            capabilities.map(|capabilities| Identity { ids: spec.ids, capabilities })
+        };
         let (argv, identity, terminal) = match step {
             Step::Before(at) => (spec.before[at].clone(), Ok(Identity::default()), None),
+            Step::Release => (spec.release.clone(), kept(), None),
             Step::Main => {
                 if service.notify {
                     env.push(("NOTIFY_SOCKET".to_owned(), notify::SOCKET.to_owned()));
@@ -252,9 +257,7 @@ impl Init {
                 if let Some(period) = service.watchdog {
                     env.push(("WATCHDOG_USEC".to_owned(), period.as_micros().to_string()));
                 }
-                let keep = spec.capabilities.as_deref().map(capability::set).transpose();
-                let identity = keep.map(|capabilities| Identity { ids: spec.ids, capabilities });
-                (spec.argv.clone(), identity, service.terminal.as_deref())
+                (spec.argv.clone(), kept(), service.terminal.as_deref())
             }
         };
         let terminal = terminal.map(|name| (name, self.kernel_consoles.split_ascii_whitespace().any(|c| c == name)));

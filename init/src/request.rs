@@ -115,4 +115,14 @@ pub struct ServiceSpec {
     /// as root. One that fails is a failed start of the service. Such as `dropbearkey` when there is no host key.
     #[serde(default)]
     pub before: Vec<Vec<String>>,
+    /// Whether it says READY=1 (sd_notify) once it works.
+    #[serde(default)]
+    pub notify: bool,
+    /// Longest silence between two WATCHDOG=1 in seconds; 0: it has no watchdog.
+    #[serde(default)]
+    pub watchdog_s: u32,
+    /// For one whose absence hurts at once: it is started again without a wait, and after the third failure in 10 s this
+    /// command (absolute path and arguments) lets go of what it held, before the usual waits. Empty: none.
+    #[serde(default)]
+    pub release: Vec<String>,
 }

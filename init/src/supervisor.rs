@@ -38,6 +38,12 @@ pub const READY_LIMIT: Duration = Duration::from_secs(60);
 pub const BEFORE_LIMIT: Duration = Duration::from_secs(180);
 /// For stopping everything, whatever hangs: after this what is left is killed and the machine restarts.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(20);
+/// A service with a `release` is started again at once until it has failed [`RELEASE_FAILURES`] times within this.
+pub const RELEASE_WINDOW: Duration = Duration::from_secs(10);
+/// So many failures within [`RELEASE_WINDOW`] are no accident (settled: the third).
+pub const RELEASE_FAILURES: usize = 3;
+/// For letting go: some netlink requests and packets.
+pub const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 /// This many failures in a row are worth a warning; fewer heal before anybody has read it.
 pub const WORTH_A_WARNING: u32 = 3;
 
@@ -57,6 +63,8 @@ enum State {
     Aborting { pid: i32, kill_at: Option<Duration>, why: String },
     /// It was told to end; `kill_at` is `None` once it was killed.
     Stopping { pid: i32, kill_at: Option<Duration>, then: Then },
+    /// It failed too often, and its `release` runs; afterwards it waits for its next start.
+    Releasing { pid: i32, kill_at: Duration, why: String },
     /// It failed and waits for its next start.
     Backoff { until: Duration, why: String },
     /// It does not run and is not meant to.
@@ -84,6 +92,9 @@ struct Unit {
     since: Duration,
     /// Failures in a row.
     failures: u32,
+    /// When it failed within the last [`RELEASE_WINDOW`], and how the last time, for one with a `release`.
+    recent: Vec<Duration>,
+    last_failure: String,
     /// Starts after the first.
     restarts: u32,
     started: bool,
@@ -97,6 +108,7 @@ impl Unit {
             | State::Starting { pid, .. }
             | State::Running { pid, .. }
             | State::Aborting { pid, .. }
+            | State::Releasing { pid, .. }
             | State::Stopping { pid, .. } => Some(pid),
             State::Held { .. } | State::Spawning { .. } | State::Backoff { .. } | State::Stopped { .. } => None,
         }
@@ -106,6 +118,7 @@ impl Unit {
         match self.state {
             State::Preparing { kill_at: at, .. }
             | State::Starting { abort_at: at, .. }
+            | State::Releasing { kill_at: at, .. }
             | State::Backoff { until: at, .. } => Some(at),
             State::Running { abort_at: at, .. }
             | State::Aborting { kill_at: at, .. }
@@ -168,7 +181,7 @@ impl Supervisor {
             }
             match self.find(&spec.name) {
                 None => {
-                    self.insert(Service { spec: spec.clone(), ..Service::default() }, true, now);
+                    self.insert(Service::from(spec), true, now);
                     self.launch(self.units.len() - 1, now);
                 }
                 Some(index) if !self.units[index].configured => {
@@ -180,7 +193,7 @@ impl Supervisor {
                     let unit = &mut self.units[index];
                     let leaving = matches!(unit.state, State::Stopping { then: Then::Remove, .. });
                     if unit.service.spec != *spec || leaving {
-                        unit.service.spec = spec.clone();
+                        unit.service = Service::from(spec);
                         self.restart(index, now);
                     }
                 }
@@ -212,6 +225,15 @@ impl Supervisor {
         match (outcome, step) {
             (Ok(pid), Step::Before(step)) => {
                 unit.state = State::Preparing { pid, step, kill_at: now + BEFORE_LIMIT };
+            }
+            (Ok(pid), Step::Release) => {
+                let why = unit.last_failure.clone();
+                unit.enter(State::Releasing { pid, kill_at: now + RELEASE_LIMIT, why }, now);
+            }
+            (Err(why), Step::Release) => {
+                let text = format!("{}: {why}", unit.service.spec.release.first().cloned().unwrap_or_default());
+                self.effects.push_back(Effect::Log(text));
+                self.back_off(index, now);
             }
             (Ok(pid), Step::Main) if unit.service.notify => {
                 unit.state = State::Starting { pid, abort_at: now + READY_LIMIT };
@@ -249,6 +271,7 @@ impl Supervisor {
                 self.failed(index, Duration::ZERO, &Exit::NotStarted(format!("{why}, {exit}")), now);
             }
             State::Stopping { then, .. } => self.stopped(index, &then, now),
+            State::Releasing { .. } => self.released(index, exit, now),
             State::Held { .. } | State::Spawning { .. } | State::Backoff { .. } | State::Stopped { .. } => {}
         }
         true
@@ -277,6 +300,7 @@ impl Supervisor {
                 | State::Preparing { .. }
                 | State::Aborting { .. }
                 | State::Stopping { .. }
+                | State::Releasing { .. }
                 | State::Backoff { .. }
                 | State::Stopped { .. },
                 Notice::Ready | Notice::Alive | Notice::Broken,
@@ -355,6 +379,8 @@ impl Supervisor {
             state,
             since: now,
             failures: 0,
+            recent: Vec::new(),
+            last_failure: String::new(),
             restarts: 0,
             started: false,
             status: String::new(),

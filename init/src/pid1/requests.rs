@@ -63,7 +63,9 @@ fn read_services() -> anyhow::Result<Vec<ServiceSpec>> {
     let specs: Vec<ServiceSpec> = serde_json::from_str(&text).context(SERVICES)?;
     for spec in &specs {
         let program = spec.argv.first().map_or("", String::as_str);
-        anyhow::ensure!(program.starts_with('/'), "service {}: {program:?}: not an absolute path", spec.name);
+        for program in [program].into_iter().chain(spec.release.first().map(String::as_str)) {
+            anyhow::ensure!(program.starts_with('/'), "service {}: {program:?}: not an absolute path", spec.name);
+        }
     }
     Ok(specs)
 }

@@ -5,6 +5,8 @@ use super::{Duration, ServiceStatus, State, Step, Unit, WORTH_A_WARNING};
 pub(super) fn status(unit: &Unit, now: Duration) -> ServiceStatus {
     let (state, why) = match &unit.state {
         State::Held { why } => ("starting", why.clone()),
+        State::Spawning { step: Step::Release } => ("stopping", unit.last_failure.clone()),
+        State::Releasing { why, .. } => ("stopping", why.clone()),
         State::Spawning { step: Step::Main } | State::Starting { .. } => ("starting", "is not ready yet".to_owned()),
         State::Spawning { step: Step::Before(step) } | State::Preparing { step, .. } => {
             let program = unit.service.spec.before.get(*step).and_then(|argv| argv.first());

@@ -1,7 +1,8 @@
 //! The transitions of the supervisor: start, fail, wait, abort, stop. Inputs are in the parent module.
 
 use super::{
-    Duration, Effect, Exit, HEALTHY, RETRY_FIRST, RETRY_MAX, Signal, State, Step, Supervisor, TERM_GRACE, Then,
+    Duration, Effect, Exit, HEALTHY, RELEASE_FAILURES, RELEASE_WINDOW, RETRY_FIRST, RETRY_MAX, Signal, State, Step,
+    Supervisor, TERM_GRACE, Then,
 };
 
 /// Why nothing runs after a shutdown began.
@@ -44,12 +45,41 @@ impl Supervisor {
             return self.stopped(index, &Then::Stay, now);
         }
         unit.failures = if ran >= HEALTHY { 1 } else { unit.failures.saturating_add(1) };
+        unit.last_failure = exit.to_string();
+        if unit.service.spec.release.is_empty() {
+            return self.back_off(index, now);
+        }
+        unit.recent.retain(|at| now.saturating_sub(*at) < RELEASE_WINDOW);
+        unit.recent.push(now);
+        if unit.recent.len() < RELEASE_FAILURES {
+            self.launch(index, now);
+        } else {
+            unit.recent.clear();
+            unit.state = State::Spawning { step: Step::Release };
+            self.effects.push_back(Effect::Spawn { name: unit.service.spec.name.clone(), step: Step::Release });
+        }
+    }
+
+    /// Starts a service again when it is time.
+    pub(super) fn back_off(&mut self, index: usize, now: Duration) {
+        let unit = &mut self.units[index];
         let wait = delay(unit.failures);
         if wait.is_zero() {
             self.launch(index, now);
         } else {
-            unit.enter(State::Backoff { until: now + wait, why: exit.to_string() }, now);
+            unit.enter(State::Backoff { until: now + wait, why: unit.last_failure.clone() }, now);
         }
+    }
+
+    /// What the service held was let go of, or not: the service itself starts again later.
+    pub(super) fn released(&mut self, index: usize, exit: &Exit, now: Duration) {
+        let unit = &self.units[index];
+        let program = unit.service.spec.release.first().cloned().unwrap_or_default();
+        self.effects.push_back(Effect::Log(format!("{}: {program} has let go: {exit}", unit.service.spec.name)));
+        if self.shutdown.is_some() {
+            return self.stopped(index, &Then::Stay, now);
+        }
+        self.back_off(index, now);
     }
 
     /// The deadline of the unit's state has passed.
@@ -61,6 +91,10 @@ impl Supervisor {
                 self.effects.push_back(Effect::Signal { pid, signal: Signal::Kill });
                 let why = format!("{program}: not ready in time");
                 self.units[index].state = State::Aborting { pid, kill_at: None, why };
+            }
+            State::Releasing { pid, .. } => {
+                self.effects.push_back(Effect::Signal { pid, signal: Signal::Kill });
+                self.units[index].state = State::Aborting { pid, kill_at: None, why: "does not let go".to_owned() };
             }
             State::Starting { .. } => self.abort(index, "did not become ready".to_owned(), now),
             State::Running { .. } => self.abort(index, "watchdog: silent".to_owned(), now),
@@ -95,7 +129,10 @@ impl Supervisor {
                 let (pid, kill_at) = (*pid, *kill_at);
                 unit.enter(State::Stopping { pid, kill_at, then }, now);
             }
-            State::Preparing { pid, .. } | State::Starting { pid, .. } | State::Running { pid, .. } => {
+            State::Preparing { pid, .. }
+            | State::Starting { pid, .. }
+            | State::Running { pid, .. }
+            | State::Releasing { pid, .. } => {
                 let pid = *pid;
                 self.effects.push_back(Effect::Signal { pid, signal: Signal::Term });
                 unit.enter(State::Stopping { pid, kill_at: Some(now + TERM_GRACE), then }, now);
@@ -109,6 +146,7 @@ impl Supervisor {
     /// Starts a service afresh: what it did before is forgotten. One that is held back stays so.
     pub(super) fn restart(&mut self, index: usize, now: Duration) {
         self.units[index].failures = 0;
+        self.units[index].recent.clear();
         if !matches!(self.units[index].state, State::Held { .. }) {
             self.stop(index, Then::Start, now);
         }

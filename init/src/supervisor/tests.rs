@@ -156,6 +156,45 @@ fn a_logout_is_no_failure_and_a_broken_console_is() {
 }
 
 #[test]
+fn what_must_not_be_absent_is_back_at_once_until_it_has_to_let_go() {
+    let vrrpd = ServiceSpec { release: vec!["/bin/a".into(), "--release".into()], ..spec("a") };
+    let mut it = Box::new();
+    it.supervisor.handle_configured(&[vrrpd], T0);
+    it.drain();
+    // Never three within ten seconds: never a wait, however often.
+    for _ in 0..20 {
+        it.advance(RELEASE_WINDOW / 2);
+        it.exit(it.pid("a"), &Exit::Signal(9));
+        assert_eq!(it.alive.values().next(), Some(&("a".to_owned(), Step::Main)));
+    }
+    it.advance(RELEASE_WINDOW);
+    for step in [Step::Main, Step::Main, Step::Release] {
+        it.exit(it.pid("a"), &Exit::Signal(9));
+        assert_eq!(it.alive.values().next(), Some(&("a".to_owned(), step)));
+    }
+    assert_eq!(it.state("a"), "stopping");
+    it.exit(it.pid("a"), &Exit::Code(0));
+    assert_eq!((it.pid("a"), it.state("a").as_str()), (0, "backoff"));
+    it.advance(RETRY_MAX);
+    assert_eq!(it.alive.values().next(), Some(&("a".to_owned(), Step::Main)), "never given up");
+
+    // One that does not let go either is killed.
+    for _ in 0..3 {
+        it.exit(it.pid("a"), &Exit::Code(1));
+    }
+    let pid = it.pid("a");
+    it.signals.clear();
+    it.advance(RELEASE_LIMIT);
+    assert_eq!(it.signals, [(it.now, pid, Signal::Kill)]);
+    it.missing = true;
+    it.exit(pid, &Exit::Signal(9));
+    it.advance(RETRY_MAX * 3);
+    it.missing = false;
+    it.advance(RETRY_MAX);
+    assert_eq!(it.state("a"), "running");
+}
+
+#[test]
 fn readiness_is_waited_for_and_bounded() {
     let mut it = Box::new();
     it.add(Service { notify: true, ..service("a") });
@@ -336,7 +375,10 @@ proptest! {
                 Op::Notice(n, ready) => it.notice(NAMES[n], if ready { Notice::Ready } else { Notice::Alive }),
                 Op::Advance(ms) => it.advance(Duration::from_millis(ms)),
                 Op::Configure(set) => {
-                    let wanted = (0..4).filter(|n| set & (1 << n) != 0).map(|n| spec(&format!("s{n}")));
+                    let wanted = (0..4).filter(|n| set & (1 << n) != 0).map(|n| ServiceSpec {
+                        release: if n == 3 { vec!["/bin/s3".into()] } else { Vec::new() },
+                        ..spec(&format!("s{n}"))
+                    });
                     it.supervisor.handle_configured(&wanted.collect::<Vec<_>>(), it.now);
                     it.drain();
                     configured = if it.down { configured } else { set };

@@ -18,6 +18,14 @@ pub struct Service {
     pub terminal: Option<String>,
 }
 
+impl From<&ServiceSpec> for Service {
+    /// One of the configuration's.
+    fn from(spec: &ServiceSpec) -> Self {
+        let watchdog = (spec.watchdog_s > 0).then(|| Duration::from_secs(spec.watchdog_s.into()));
+        Self { spec: spec.clone(), notify: spec.notify, watchdog, terminal: None }
+    }
+}
+
 /// Which command of a service runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -25,6 +33,8 @@ pub enum Step {
     Before(usize),
     /// `spec.argv`.
     Main,
+    /// `spec.release`.
+    Release,
 }
 
 /// What the supervisor wants done. Effects never fail; what comes of them is an input.
