@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use ipvs::ServiceKey;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, Notify};
+use vrrp::status::Status;
 use yoke_config::model::Config;
 use yoke_config::tree::{Rejected, Tree};
 
@@ -24,11 +25,15 @@ use crate::past::Past;
 use crate::reconcile::Desired;
 use crate::sessions::Sessions;
 use crate::uids::Uids;
+use crate::vrrpd::Vrrpd;
 
 /// The daemon.
 pub(crate) struct Director {
     pub(crate) paths: Paths,
     pub(crate) init: Init,
+    pub(crate) vrrpd: Vrrpd,
+    /// Rung when the configuration has changed.
+    pub(crate) configured: Notify,
     /// How often the kernel's table is compared with what it should be.
     pub(crate) resync: Duration,
     state: RefCell<State>,
@@ -61,6 +66,8 @@ pub(crate) struct State {
     pub(crate) nft: Option<String>,
     /// The kernel's count of nft's transactions when it came into effect.
     pub(crate) nft_generation: Option<u32>,
+    /// What vrrpd said last; `None` while it is not followed.
+    pub(crate) vrrp: Option<Status>,
     /// Whether init has read `services.json` as it is.
     pub(crate) services_read: bool,
 }
@@ -118,10 +125,13 @@ impl Director {
             limiter: Limiter::default(),
             nft: None,
             nft_generation: None,
+            vrrp: None,
             services_read: false,
         };
         Self {
             init: Init::new(paths.init_socket()),
+            vrrpd: Vrrpd::new(paths.vrrpd_socket()),
+            configured: Notify::new(),
             resync,
             paths,
             state: RefCell::new(state),

@@ -46,6 +46,10 @@ impl Paths {
         self.run.join("init.sock")
     }
 
+    pub(crate) fn vrrpd_socket(&self) -> PathBuf {
+        self.run.join("vrrpd.sock")
+    }
+
     pub(crate) fn running_config(&self) -> PathBuf {
         self.run.join("running-config")
     }

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod boot;
+mod caller;
 mod clock;
 mod commit;
 mod daemon;
@@ -36,6 +37,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod uids;
+mod vrrpd;
 
 use std::path::Path;
 use std::rc::Rc;

@@ -25,6 +25,8 @@ pub(crate) enum Source {
     Accounts,
     /// SSH.
     Services,
+    /// What vrrpd could not have.
+    Vrrp,
     /// `init setup`.
     Network,
 }

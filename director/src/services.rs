@@ -1,4 +1,5 @@
-//! The services that depend on the configuration: one dropbear for each interface address, listed for init in `/run/yoke/services.json`.
+//! The services that depend on the configuration: vrrpd when there is a vrrp group, and one dropbear for each interface address, listed for
+//! init in `/run/yoke/services.json`.
 //!
 //! Pure. SSH answers on interface addresses only, never on an address that is there to be balanced or translated to, so that port 22 of a
 //! virtual server is the virtual server's. One process for each address: dropbear gives up an address that is not there (yet) in silence
@@ -18,6 +19,12 @@ use crate::{accounts, host_keys};
 
 /// The program (Debian's dropbear-bin, 2025.89).
 const DROPBEAR: &str = "/usr/sbin/dropbear";
+/// The redundancy protocol.
+const VRRPD: &str = "/usr/sbin/vrrpd";
+/// Addresses, raw sockets, memory that is never paged out, a realtime priority.
+const VRRPD_CAPABILITIES: [&str; 4] = ["net_admin", "net_raw", "ipc_lock", "sys_nice"];
+/// Longest silence of vrrpd in seconds. It feeds its watchdog every second, and a box whose VIPs nobody minds should not wait.
+const VRRPD_WATCHDOG_S: u32 = 5;
 /// This program.
 const DIRECTOR: &str = "/usr/sbin/director";
 /// Wrong passwords or keys until dropbear hangs up; each costs the caller 0.3 s.
@@ -35,8 +42,34 @@ pub(crate) struct Services {
     pub(crate) warnings: Vec<String>,
 }
 
-/// The services of a configuration. Without a credential, or after `ip ssh shutdown`, there are none.
+/// The services of a configuration. Without a credential, or after `ip ssh shutdown`, there is no SSH.
 pub(crate) fn wanted(config: &Config, paths: &Paths) -> Services {
+    let mut services = Services::default();
+    if !config.vrrp_groups.is_empty() {
+        services.specs.push(vrrpd());
+    }
+    let ssh = ssh(config, paths);
+    services.specs.extend(ssh.specs);
+    services.warnings.extend(ssh.warnings);
+    services
+}
+
+/// First in the list, so that it is stopped last but for the director, and hands over when nothing else holds it up.
+fn vrrpd() -> ServiceSpec {
+    ServiceSpec {
+        name: "vrrpd".to_owned(),
+        argv: vec![VRRPD.to_owned()],
+        // Root, for the files of `/run/yoke` that nobody else reads.
+        ids: Some((0, 0)),
+        capabilities: Some(VRRPD_CAPABILITIES.map(str::to_owned).to_vec()),
+        notify: true,
+        watchdog_s: VRRPD_WATCHDOG_S,
+        release: vec![VRRPD.to_owned(), "--release".to_owned()],
+        ..ServiceSpec::default()
+    }
+}
+
+fn ssh(config: &Config, paths: &Paths) -> Services {
     let mut services = Services::default();
     if config.ssh.shutdown || !accounts::credential_exists(config) {
         return services;

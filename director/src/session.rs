@@ -9,12 +9,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use yoke_config::model::{Config, Severity};
 use yoke_control::{Frames, Peer};
-use yoke_director::status::{LineKind, Refusal, RefusalKind, Reply, Request, Session, SessionRow, Show};
+use yoke_director::status::{LineKind, Refusal, RefusalKind, Reply, Request, Session, SessionRow, Show, VrrpCommand};
 
 use crate::clock;
 use crate::commit::{self, Change};
 use crate::director::Director;
-use crate::{accounts, flash, login, messages, show};
+use crate::{accounts, flash, login, messages, show, vrrpd};
 
 /// Longest text kept of what a caller says of its terminal.
 const TEXT_MAX: usize = 64;
@@ -162,11 +162,23 @@ async fn answer(director: &Rc<Director>, caller: &mut Caller, request: Request) 
             }
         }
         Request::Show(what) => show::answer(director, what).await,
+        Request::Vrrp { command, group } => vrrp(director, caller, command, group).await,
         Request::ClearStatistics { virtual_server } => show::clear(director, virtual_server.as_deref()),
         Request::Messages => {
             let least = director.state().running.config.logging.console.unwrap_or(Severity::Errors);
             Reply::Messages { lines: messages::take(&mut caller.cursor, least) }
         }
+    }
+}
+
+/// An operator's word to the redundancy protocol.
+async fn vrrp(director: &Director, caller: &Caller, command: VrrpCommand, group: Option<String>) -> Reply {
+    match vrrpd::tell(director, command, group.as_deref()).await {
+        Ok(groups) => {
+            log::warn!("{} of {} by {} ({})", vrrpd::word(command), groups.join(", "), caller.name(), caller.place());
+            Reply::Done { warnings: Vec::new() }
+        }
+        Err(problems) => Reply::Refused(Refusal { kind: RefusalKind::Failed, problems }),
     }
 }
 
@@ -196,6 +208,7 @@ fn needs(request: &Request) -> Needs {
         | Request::Erase
         | Request::FactoryReset
         | Request::Reload { .. }
+        | Request::Vrrp { .. }
         | Request::Drain { .. } => Needs::Privilege(15),
         Request::Show(show) => match show {
             Show::Startup | Show::Rejected | Show::Diff | Show::History | Show::Ipvsadm { .. } => Needs::Privilege(15),
@@ -209,6 +222,7 @@ fn needs(request: &Request) -> Needs {
             | Show::Warnings
             | Show::Sessions
             | Show::Log { .. }
+            | Show::Vrrp { .. }
             | Show::Processes
             | Show::Memory
             | Show::Flash => Needs::Privilege(1),

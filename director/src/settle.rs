@@ -10,12 +10,15 @@ use crate::files::{self, Medium, Paths};
 use crate::nft::Rules;
 use crate::notes::Source;
 use crate::uids::Uids;
-use crate::{accounts, services, sysctl};
+use crate::{accounts, services, sysctl, vrrpd};
 
 /// Settles everything but IPVS and nft, which a change may be refused for. `network` says whether `init setup` has something to do.
 pub(crate) async fn run(director: &Director, network: bool) {
     sysctls(director);
     accounts(director);
+    // Before the network: an address that a group gives up may be an interface's from now on.
+    vrrpd::reload(director).await;
+    director.configured.notify_one();
     if network {
         setup(director, None).await;
     }
@@ -84,8 +87,8 @@ pub(crate) async fn services(director: &Director) {
     let mut problems = wanted.warnings;
     // Open to everybody is not what was asked for.
     let unguarded = director.state().nft.is_none() && !director.state().running.config.ssh.access_class.is_empty();
-    if unguarded && !wanted.specs.is_empty() {
-        wanted.specs.clear();
+    if unguarded && wanted.specs.iter().any(|spec| spec.name.starts_with("ssh-")) {
+        wanted.specs.retain(|spec| !spec.name.starts_with("ssh-"));
         problems.push("ip ssh: closed, its access-class could not be put in place".to_owned());
     }
     if let Err(why) = hand_over(director, &wanted.specs).await {

@@ -75,6 +75,19 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
             let rows = lines.into_iter().map(|l| LogRow { uptime_ms: l.uptime_ms, source: l.source, text: l.text });
             Data::Log(rows.collect())
         }
+        Show::Vrrp { group } => {
+            if director.state().running.config.vrrp_groups.is_empty() {
+                return Ok(Data::Vrrp(vrrp::status::Status::default()));
+            }
+            let mut status = director.vrrpd.status().await.map_err(|e| e.to_string())?;
+            if let Some(name) = group {
+                status.groups.retain(|group| group.name == name);
+                if status.groups.is_empty() {
+                    return Err(format!("vrrp group {name}: does not exist, or takes no part"));
+                }
+            }
+            Data::Vrrp(status)
+        }
         Show::Processes => {
             let (services, _) = director.init.status().await.map_err(|e| e.to_string())?;
             Data::Processes(system::processes(&director.paths.proc, services))
@@ -131,6 +144,12 @@ async fn warnings(director: &Director) -> Vec<String> {
     match interfaces::without_carrier(&director.state().running.config, &director.paths.sys) {
         Ok(dark) => sentences.extend(dark),
         Err(e) => sentences.push(format!("interfaces: {e}")),
+    }
+    if !director.state().running.config.vrrp_groups.is_empty() {
+        match director.vrrpd.status().await {
+            Ok(status) => sentences.extend(status.warnings),
+            Err(e) => sentences.push(e.to_string()),
+        }
     }
     match director.init.status().await {
         Ok((_, warnings)) => {

@@ -17,7 +17,7 @@ use crate::files::{self, Medium};
 use crate::kernel::{self, Wanted};
 use crate::nft::Rules;
 use crate::notes::Source;
-use crate::{boot, commit, daemon, nft, reconcile, restart, settle, sysctl};
+use crate::{boot, commit, daemon, nft, reconcile, restart, settle, sysctl, vrrpd};
 
 /// How long init may take to hear a request. It never waits itself, so more means that it is in trouble, and balancing goes on without it.
 const HEARD: Duration = Duration::from_secs(1);
@@ -44,6 +44,7 @@ pub(crate) async fn run(
         program(&director);
     }
     drop(programmed);
+    tokio::task::spawn_local(vrrpd::follow(director.clone()));
     daemon::notify(&[NotifyState::Ready]);
     daemon::run(director, listener, identify).await;
     Ok(())

@@ -91,8 +91,27 @@ pub enum Request {
         /// Only in this virtual server.
         virtual_server: Option<String>,
     },
+    /// `hand-over vrrp`, `hand-back vrrp`, `reset vrrp group`.
+    Vrrp {
+        /// What to do.
+        command: VrrpCommand,
+        /// Only this group, with its sync group; else every one.
+        group: Option<String>,
+    },
     /// Messages for terminals (log lines at `logging console` level or above) since the last time this was asked.
     Messages,
+}
+
+/// What an operator tells the redundancy protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VrrpCommand {
+    /// Resign, and stay backup until handed back or nobody else is active.
+    HandOver,
+    /// Take over from a lower router, preemption or not.
+    HandBack,
+    /// Start the state machine afresh, counters at zero.
+    Reset,
 }
 
 /// Where an operator sits.
@@ -151,6 +170,11 @@ pub enum Show {
     Log {
         /// The last so many; 0 is all.
         tail: u32,
+    },
+    /// `show vrrp`.
+    Vrrp {
+        /// Only this group.
+        group: Option<String>,
     },
     /// `show processes`.
     Processes,
@@ -293,6 +317,7 @@ pub enum Data {
     History(Vec<HistoryRow>),
     Sessions(Vec<SessionRow>),
     Log(Vec<LogRow>),
+    Vrrp(vrrp::status::Status),
     Processes(Vec<ProcessRow>),
     Memory(Memory),
     Flash(Flash),

@@ -2,6 +2,7 @@
 
 mod fake_init;
 mod fake_kernel;
+mod fake_vrrpd;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,6 +17,7 @@ use crate::sysctl;
 
 pub(crate) use fake_init::FakeInit;
 pub(crate) use fake_kernel::FakeKernel;
+pub(crate) use fake_vrrpd::FakeVrrpd;
 
 /// The configuration a text says. Panics when it says nothing valid.
 pub(crate) fn config(text: &str) -> Config {

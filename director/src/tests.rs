@@ -6,4 +6,5 @@ mod harness;
 mod login;
 mod persistence;
 mod recovery;
+mod redundancy;
 mod shows;

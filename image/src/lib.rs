@@ -61,6 +61,8 @@ pub struct Programs {
     pub shell: PathBuf,
     /// The kernel's table in the words of the original, for whoever reaches a root shell on the box.
     pub ipvsadm: PathBuf,
+    /// The redundancy protocol.
+    pub vrrpd: PathBuf,
 }
 
 /// What [`build`] made; its `Display` is the table for the end of a build. Sizes are bytes.
@@ -99,8 +101,8 @@ impl fmt::Display for Report {
 /// A missing program of the build machine, a mirror that does not answer while no base is there, a package or kernel option that
 /// the base lacks, a program of ours that is not static, a slot that does not fit its partition.
 pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
-    let Programs { init, director, shell, ipvsadm } = &params.programs;
-    for program in [init, director, shell, ipvsadm] {
+    let Programs { init, director, shell, ipvsadm, vrrpd } = &params.programs;
+    for program in [init, director, shell, ipvsadm, vrrpd] {
         check_static(program)?;
     }
     fs::create_dir_all(&params.out).with_context(|| format!("{}: cannot be created", params.out.display()))?;

@@ -27,6 +27,7 @@ fn main() -> Result<()> {
             director: programs.join("director"),
             shell: programs.join("shell"),
             ipvsadm: programs.join("ipvsadm"),
+            vrrpd: programs.join("vrrpd"),
         },
         version: version(),
         refresh: has("--refresh"),

@@ -104,6 +104,7 @@ fn root(tree: &Path, base: &Base, programs: &Programs, version: &str) -> Result<
 
     files::copy(&programs.init, &tree.join("usr/sbin/init"))?;
     files::copy(&programs.director, &tree.join("usr/sbin/director"))?;
+    files::copy(&programs.vrrpd, &tree.join("usr/sbin/vrrpd"))?;
     files::copy(&programs.shell, &tree.join("usr/bin/shell"))?;
     files::copy(&programs.ipvsadm, &tree.join("usr/sbin/ipvsadm"))?;
     // The kernel's own requests for modules run /sbin/modprobe.

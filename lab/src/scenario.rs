@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod balancing;
+mod failover;
 mod faults;
 mod firmware;
 mod first_boot;
@@ -41,6 +42,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Vm, name: "bad_input", run: bad_input::run },
     Scenario { rung: Rung::Vm, name: "flash", run: flash::run },
     Scenario { rung: Rung::Vm, name: "faults", run: faults::run },
+    Scenario { rung: Rung::Vm, name: "failover", run: failover::run },
     Scenario { rung: Rung::Vm, name: "ssh", run: ssh::run },
     Scenario { rung: Rung::Vm, name: "paste", run: paste::run },
     Scenario { rung: Rung::Vm, name: "firmware", run: firmware::run },

@@ -5,10 +5,12 @@ mod balance;
 mod files;
 mod power;
 mod reach;
+mod redundancy;
 mod setup;
 
 use yoke_config::grammar::Command as C;
 use yoke_config::value::Value;
+use yoke_director::status::VrrpCommand;
 
 use crate::out::Out;
 use crate::outcome::Fail;
@@ -69,6 +71,11 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::Drain => balance::drain(shell, values, out),
         C::Undrain => balance::undrain(shell, values),
         C::Ipvsadm => show::balance::ipvsadm(shell, values, out),
+
+        C::ShowVrrp => show::vrrp::vrrp(shell, values, out),
+        C::HandOver => redundancy::tell(shell, VrrpCommand::HandOver, values),
+        C::HandBack => redundancy::tell(shell, VrrpCommand::HandBack, values),
+        C::ResetVrrp => redundancy::tell(shell, VrrpCommand::Reset, values),
 
         C::ShowRunningConfig => files::show_running(shell, values, out),
         C::ShowStartupConfig => files::show_startup(shell, out),

@@ -6,6 +6,7 @@ pub(crate) mod network;
 pub(crate) mod recipe;
 pub(crate) mod support;
 pub(crate) mod system;
+pub(crate) mod vrrp;
 
 use yoke_config::value::Value;
 use yoke_director::status::{Data, Reply};

@@ -105,6 +105,8 @@ fn image(options: &[&str]) -> Result<PathBuf> {
                 "yoke-shell",
                 "--package",
                 "ipvs",
+                "--package",
+                "yoke-vrrp",
             ])
             .env("RUSTFLAGS", "-C target-feature=+crt-static"),
     )?;

@@ -108,6 +108,16 @@ pub enum Command {
     /// `ipvsadm [ARGUMENTS]`, read-only: Text.
     Ipvsadm,
 
+    // Redundancy.
+    /// `show vrrp [group NAME] [detail]`: Kw group, Name; Kw detail.
+    ShowVrrp,
+    /// `hand-over vrrp {all|group NAME}`: Kw all; or Kw group, Name.
+    HandOver,
+    /// `hand-back vrrp {all|group NAME}`: the same.
+    HandBack,
+    /// `reset vrrp group NAME`: Kw group, Name.
+    ResetVrrp,
+
     // Configuration.
     /// `show running-config [all|diff|sanitized|interface IFNAME|virtual-server NAME|health-monitor NAME|vrrp ...]`: Kw
     /// all, diff or sanitized; or the words of a section ([`crate::tree::Tree::section`] takes them joined by spaces).

@@ -48,6 +48,8 @@ pub static EXEC: &[Node] = &[
     .run(C::Enable)]),
     kw("exit", "End the session").run(C::Exit),
     kw("factory-reset", "Erase everything and restart").admin(C::FactoryReset).then(&[force(C::FactoryReset)]),
+    kw("hand-back", "Take over from the peer").then(&[vrrp("Addresses that move", &HAND_BACK)]),
+    kw("hand-over", "Leave the addresses to the peer").then(&[vrrp("Addresses that move", &HAND_OVER)]),
     kw("help", "Keys and help").run(C::Help),
     kw("ipvsadm", "Kernel tables, read-only")
         .admin(C::Ipvsadm)
@@ -56,6 +58,7 @@ pub static EXEC: &[Node] = &[
     kw("ping", "Send echo requests").then(&[arg("HOST", Ty::Host, "Address or name").val().run(C::Ping).then(&PING)]),
     kw("poweroff", "Switch the box off").admin(C::PowerOff).then(&[force(C::PowerOff)]),
     kw("reload", "Restart the box").admin(C::Reload).then(&[force(C::Reload)]),
+    kw("reset", "Start afresh, what it holds moves").then(&[vrrp("Redundancy", &RESET)]),
     kw("resolve", "Look up a name").then(&[arg("NAME", Ty::Host, "Name").val().run(C::Resolve)]),
     kw("setup", "Six questions for a new box").admin(C::Setup),
     kw("show", "Show what is").then(SHOW),
@@ -112,6 +115,24 @@ const WAIT: Node =
     kw("wait", "Until its last connection has ended").val().admin(C::Drain).then(&[kw("timeout", "At most so long")
         .val()
         .then(&[arg("<1-86400>", Ty::Int(1, 86_400), "Seconds").val().admin(C::Drain)])]);
+
+static HAND_BACK: [Node; 2] = [
+    kw("all", "Every group").val().admin(C::HandBack),
+    kw("group", "One group, with its sync-group").val().then(&[group(C::HandBack)]),
+];
+static HAND_OVER: [Node; 2] = [
+    kw("all", "Every group").val().admin(C::HandOver),
+    kw("group", "One group, with its sync-group").val().then(&[group(C::HandOver)]),
+];
+static RESET: [Node; 1] = [kw("group", "One group, with its sync-group").val().then(&[group(C::ResetVrrp)])];
+
+const fn group(command: C) -> Node {
+    arg("NAME", Ty::Ref(Kind::VrrpGroup), "Name of a vrrp group").val().admin(command)
+}
+
+const fn vrrp(help: &'static str, next: &'static [Node]) -> Node {
+    kw("vrrp", help).then(next)
+}
 
 const fn force(command: C) -> Node {
     kw("force", "Without asking").val().admin(command)

@@ -149,7 +149,7 @@ pub static GLOBAL: &[Node] = &[
         .then(&[arg("NAME", Ty::Name, "Name of the monitor").block(&MONITOR)]),
     kw("virtual-server", "A balanced service")
         .then(&[arg("NAME", Ty::Name, "Name of the virtual server").block(&VIRTUAL_SERVER)]),
-    kw("vrrp", "Redundancy with a second box").later().then(&[
+    kw("vrrp", "Redundancy with a second box").then(&[
         kw("group", "Addresses that move").then(&[arg("NAME", Ty::Name, "Name of the group").block(&vrrp::GROUP)]),
         kw("sync-group", "Groups that move together")
             .then(&[arg("NAME", Ty::Name, "Name of the sync-group").block(&vrrp::SYNC_GROUP)]),

@@ -88,6 +88,13 @@ pub(super) static SHOW: &[Node] = &[
         kw("detail", "Everything known").val().run(C::ShowVirtualServer),
         virtual_server(C::ShowVirtualServer).then(&[kw("detail", "Everything known").val().run(C::ShowVirtualServer)]),
     ]),
+    kw("vrrp", "Redundancy with a second box").run(C::ShowVrrp).then(&[
+        kw("detail", "Everything known").val().run(C::ShowVrrp),
+        kw("group", "One group").val().then(&[arg("NAME", Ty::Ref(Kind::VrrpGroup), "Name of a vrrp group")
+            .val()
+            .run(C::ShowVrrp)
+            .then(&[kw("detail", "Everything known").val().run(C::ShowVrrp)])]),
+    ]),
     kw("warnings", "What is wrong right now").run(C::ShowWarnings),
 ];
 

@@ -37,6 +37,24 @@ fn each_interface_address_has_a_server_that_forwards_nothing() {
 }
 
 #[test]
+fn vrrpd_runs_with_little_and_only_for_a_group() {
+    let groups = |text: &str| -> Vec<ServiceSpec> {
+        services(text).specs.into_iter().filter(|spec| !spec.name.starts_with("ssh-")).collect()
+    };
+    assert!(groups(&format!("{ADDRESSES}{SECRET}")).is_empty());
+    // Without a credential, and whatever is said of SSH.
+    let specs =
+        groups(&format!("{ADDRESSES}ip ssh shutdown\nvrrp group a\n vrid 1 interface eth0\n address 203.0.113.9/24\n"));
+    let [vrrpd] = specs.as_slice() else { panic!("{specs:?}") };
+    assert_eq!(
+        (vrrpd.argv.as_slice(), vrrpd.release.last().unwrap().as_str()),
+        (&["/usr/sbin/vrrpd".to_owned()][..], "--release")
+    );
+    assert!(vrrpd.notify && vrrpd.watchdog_s > 0);
+    assert_eq!(vrrpd.capabilities.as_ref().unwrap().len(), 4, "it cannot load a module or mount a disk");
+}
+
+#[test]
 fn password_login_is_off_when_nobody_has_a_secret() {
     let passwords = |text: &str| !services(text).specs[0].argv.iter().any(|word| word == "-s");
     assert!(!passwords(&format!("{ADDRESSES}{KEY}")));

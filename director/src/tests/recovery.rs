@@ -71,7 +71,7 @@ fn without_init_the_box_still_answers() {
     let mut admin = box_.admin();
     admin.must_apply(WWW);
     assert_eq!(box_.kernel.table().services.len(), 1);
-    assert!(admin.warnings().iter().any(|w| w.contains("init does not answer")), "{:?}", admin.warnings());
+    assert!(admin.warnings().iter().any(|w| w.contains("init: does not answer")), "{:?}", admin.warnings());
     assert!(matches!(admin.call(&Request::Reload { power_off: false }), Reply::Refused(_)));
 }
 

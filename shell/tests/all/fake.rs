@@ -310,7 +310,7 @@ fn answer(state: &mut State, caller: &mut Caller, request: Request) -> Reply {
             };
             state.apply(u64::MAX, &lines, true)
         }
-        Request::ClearStatistics { .. } => done(),
+        Request::ClearStatistics { .. } | Request::Vrrp { .. } => done(),
         Request::Messages => Reply::Messages { lines: std::mem::take(&mut state.messages) },
         Request::Show(Show::Startup) => {
             let text = state.startup.clone().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use vrrp::status::{Group, Peer, Status, Totals};
 use yoke_config::model::{Config, Virtual};
 use yoke_config::tree::Tree;
 use yoke_director::status::{
@@ -72,8 +73,40 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
             free_bytes: 15_000_000,
             files: vec![FlashFile { name: "startup-config".to_owned(), bytes: 1234 }],
         }),
+        Show::Vrrp { .. } => Data::Vrrp(vrrp()),
         Show::Ipvsadm { .. } => Data::Lines(vec!["IP Virtual Server version 1.2.1 (size=4096)".to_owned()]),
     }
+}
+
+/// One group, active, that has seen things.
+fn vrrp() -> Status {
+    let group = Group {
+        name: "outside".to_owned(),
+        sync_group: Some("pair".to_owned()),
+        vrid: 51,
+        interface: "eth0".to_owned(),
+        version: 3,
+        family: "ipv4".to_owned(),
+        state: "active".to_owned(),
+        since_ms: 72_000,
+        why: "peer silent".to_owned(),
+        before: "backup".to_owned(),
+        faults: Vec::new(),
+        down: vec!["virtual-server www".to_owned()],
+        priority: 193,
+        priority_configured: 253,
+        interval_ms: 100,
+        source: Some([203, 0, 113, 2].into()),
+        virtual_mac: None,
+        peers: Vec::new(),
+        addresses: vec!["203.0.113.10/24".to_owned(), "203.0.113.11/24".to_owned()],
+        held: 2,
+        peer: Some(Peer { address: [203, 0, 113, 3].into(), priority: 254, interval_ms: 100, heard_ms: 72_300 }),
+        conflict: None,
+        totals: Totals { sent: 721, heard: 9, became_active: 1, late_max_us: 180, ..Totals::default() },
+        counters: [("checksum".to_owned(), 2)].into(),
+    };
+    Status { groups: vec![group], interfaces: Vec::new(), warnings: Vec::new() }
 }
 
 /// The lines that drain every real server with this address.

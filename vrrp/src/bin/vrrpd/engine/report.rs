@@ -64,8 +64,6 @@ fn group(group: &Group, router: &Router, sync_group: Option<String>, now: Instan
             counters.insert(name.to_owned(), count);
         }
     }
-    let mac = wanted.identity.vrid.mac(group.family());
-    let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
     status::Group {
         name: wanted.name.to_string(),
         sync_group,
@@ -83,7 +81,7 @@ fn group(group: &Group, router: &Router, sync_group: Option<String>, now: Instan
         priority_configured: router.config().priority.get(),
         interval_ms: millis(router.config().interval.duration()),
         source: group.source,
-        virtual_mac: wanted.vmac.then_some(mac),
+        virtual_mac: None,
         peers: wanted.peers.clone(),
         addresses: wanted.addresses.iter().map(|address| address.net.to_string()).collect(),
         held: group.held(links),

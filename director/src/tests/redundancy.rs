@@ -1,0 +1,79 @@
+//! The director beside a vrrpd: when it is started, when it is told, and what of it an operator hears.
+
+use vrrp::status::Request as Asked;
+use yoke_director::status::{Data, RefusalKind, Reply, Request, Show, VrrpCommand};
+use yoke_init::request::Request as OfInit;
+
+use super::harness::{Box_, problems, until};
+use crate::testing::FakeVrrpd;
+
+const GROUPS: &str = "interface eth0\n ip address 10.1.0.2/24\nvrrp group a\n vrid 1 interface eth0\n address 10.1.0.9/24\n\
+                      vrrp group b\n vrid 2 interface eth0\n address 10.1.0.10/24\nvrrp sync-group pair\n member a\n member b\n";
+
+#[test]
+fn vrrpd_is_started_for_a_group_and_told_of_each_change_before_the_network_is() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    admin.must_apply(GROUPS);
+    let services = std::fs::read_to_string(box_.paths.services()).unwrap();
+    assert!(services.contains("/usr/sbin/vrrpd"), "{services}");
+    // It comes up, and a director that finds it says what may have been missed.
+    let vrrpd = FakeVrrpd::listen(&box_.paths.vrrpd_socket());
+    until("it is followed", || vrrpd.inside().asked.contains(&Asked::Follow));
+    assert_eq!(vrrpd.inside().asked[0], Asked::Reload);
+
+    let setups = box_.init.count(&OfInit::Setup);
+    vrrpd.inside().problems = vec!["vrrp group a: no".to_owned()];
+    vrrpd.inside().asked.clear();
+    // Its address becomes the interface's own: not before the group has given it up.
+    let warnings = admin.must_apply("vrrp group a\n no address 10.1.0.9/24\ninterface eth0\n ip address 10.1.0.9/24\n");
+    assert_eq!(vrrpd.inside().asked.iter().filter(|asked| **asked == Asked::Reload).count(), 1);
+    assert_eq!(box_.init.count(&OfInit::Setup), setups + 1);
+    assert!(warnings.contains(&"vrrp group a: no".to_owned()), "{warnings:?}");
+    vrrpd.inside().problems.clear();
+    vrrpd.inside().status.warnings = vec!["vrrp group b: somebody claims its addresses".to_owned()];
+    admin.must_apply("hostname lb9\n");
+    let warnings = admin.warnings();
+    assert!(!warnings.contains(&"vrrp group a: no".to_owned()), "{warnings:?}");
+    assert!(warnings.contains(&"vrrp group b: somebody claims its addresses".to_owned()), "{warnings:?}");
+
+    admin.must_apply("no vrrp sync-group pair\nno vrrp group a\nno vrrp group b\n");
+    let services = std::fs::read_to_string(box_.paths.services()).unwrap();
+    assert!(!services.contains("vrrpd"), "{services}");
+}
+
+#[test]
+fn without_a_vrrpd_the_operator_is_told() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    assert_eq!(admin.show(Show::Vrrp { group: None }), Data::Vrrp(vrrp::status::Status::default()));
+    admin.must_apply(GROUPS);
+    let said = problems(RefusalKind::Failed, admin.call(&Request::Show(Show::Vrrp { group: None })));
+    assert!(said[0].starts_with("vrrpd: does not answer"), "{said:?}");
+    assert!(admin.warnings().iter().any(|warning| warning.starts_with("vrrpd: does not answer")));
+}
+
+#[test]
+fn an_operators_word_reaches_each_pair_of_groups_once() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    admin.must_apply(GROUPS);
+    let vrrpd = FakeVrrpd::listen(&box_.paths.vrrpd_socket());
+    vrrpd.set(&[("a", "active"), ("b", "active"), ("alone", "active"), ("alone2", "backup")]);
+    let all = |command| Request::Vrrp { command, group: None };
+    assert_eq!(admin.call(&all(VrrpCommand::HandOver)), Reply::Done { warnings: Vec::new() });
+    let handed: Vec<Asked> =
+        vrrpd.inside().asked.iter().filter(|asked| matches!(asked, Asked::HandOver { .. })).cloned().collect();
+    let over = |group: &str| Asked::HandOver { group: group.into() };
+    assert_eq!(handed, [over("a"), over("alone")]);
+    assert_eq!(
+        problems(RefusalKind::Failed, admin.call(&all(VrrpCommand::HandBack))),
+        ["vrrpd: vrrp group alone2: no"]
+    );
+    vrrpd.set(&[("a", "backup")]);
+    let none = problems(RefusalKind::Failed, admin.call(&all(VrrpCommand::HandOver)));
+    assert_eq!(none, ["vrrp: there is no group to hand-over"]);
+    let named = |group: &str| Request::Show(Show::Vrrp { group: Some(group.into()) });
+    assert!(matches!(admin.call(&named("a")), Reply::Data(Data::Vrrp(status)) if status.groups.len() == 1));
+    problems(RefusalKind::Failed, admin.call(&named("z")));
+}

@@ -1,0 +1,173 @@
+//! What the director asks of vrrpd, and how it follows it (settled 8). vrrpd reads the configuration itself and goes on without us; what it is
+//! told is that the file has changed, what the virtual servers are worth, and an operator's word.
+//!
+//! A word on the socket, not a watch on the file: the answer says that the change is in force and its addresses are free, and what could not be
+//! had. It is repeated with each connection, so that neither a director nor a vrrpd that was started meanwhile can have missed a change.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use vrrp::status::{Reply, Request, Status};
+use yoke_director::status::VrrpCommand;
+
+use crate::caller::{Callee, Connection, Error, Why};
+use crate::director::Director;
+use crate::notes::Source;
+
+/// vrrpd answers within milliseconds; after a change it waits up to 3 s for the kernel.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// Between two tries to reach it. It is started again at once when it dies.
+const RETRY: Duration = Duration::from_millis(250);
+/// Between two signs of life; vrrpd waits for [`vrrp::status::HEARTBEAT_LIMIT_S`].
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// vrrpd, as the director sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Vrrpd(Callee);
+
+impl Vrrpd {
+    pub(crate) fn new(socket: PathBuf) -> Self {
+        Self(Callee::new("vrrpd", socket))
+    }
+
+    /// Everything it knows.
+    pub(crate) async fn status(&self) -> Result<Status, Error> {
+        match self.call(&Request::Status).await? {
+            Reply::Status(status) => Ok(status),
+            _ => Err(self.0.error(Why::Unexpected)),
+        }
+    }
+
+    /// An operator's word: hand over, hand back, reset.
+    pub(crate) async fn command(&self, request: &Request) -> Result<(), Error> {
+        match self.call(request).await? {
+            Reply::Done => Ok(()),
+            _ => Err(self.0.error(Why::Unexpected)),
+        }
+    }
+
+    /// Has the configuration read again; what could not be had.
+    async fn reload(&self) -> Result<Vec<String>, Error> {
+        match self.call(&Request::Reload).await? {
+            Reply::Reloaded { problems } => Ok(problems),
+            _ => Err(self.0.error(Why::Unexpected)),
+        }
+    }
+
+    async fn call(&self, request: &Request) -> Result<Reply, Error> {
+        match self.0.call(request, ANSWER_LIMIT, None).await? {
+            Reply::Failed { why } => Err(self.0.error(Why::Refused(why))),
+            reply => Ok(reply),
+        }
+    }
+}
+
+/// Tells an operator's word to a group, or to every one it makes sense for; which those were.
+///
+/// # Errors
+/// A sentence for each group that refused, and nothing was done when there is only that.
+pub(crate) async fn tell(
+    director: &Director,
+    command: VrrpCommand,
+    group: Option<&str>,
+) -> Result<Vec<String>, Vec<String>> {
+    let groups = match group {
+        Some(group) => vec![group.to_owned()],
+        None => {
+            let status = director.vrrpd.status().await.map_err(|e| vec![e.to_string()])?;
+            units(status, command)
+        }
+    };
+    if groups.is_empty() {
+        return Err(vec![format!("vrrp: there is no group to {}", word(command))]);
+    }
+    let mut problems = Vec::new();
+    for group in groups.iter().cloned() {
+        let request = match command {
+            VrrpCommand::HandOver => Request::HandOver { group },
+            VrrpCommand::HandBack => Request::HandBack { group },
+            VrrpCommand::Reset => Request::Reset { group },
+        };
+        if let Err(e) = director.vrrpd.command(&request).await {
+            problems.push(e.to_string());
+        }
+    }
+    if problems.is_empty() { Ok(groups) } else { Err(problems) }
+}
+
+/// As it is typed.
+pub(crate) fn word(command: VrrpCommand) -> &'static str {
+    match command {
+        VrrpCommand::HandOver => "hand-over",
+        VrrpCommand::HandBack => "hand-back",
+        VrrpCommand::Reset => "reset",
+    }
+}
+
+/// One group of each that moves alone or together with others, of those that are in the right state.
+fn units(status: Status, command: VrrpCommand) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let fits = |state: &str| match command {
+        VrrpCommand::HandOver => state == "active",
+        VrrpCommand::HandBack => state == "backup",
+        VrrpCommand::Reset => true,
+    };
+    let groups = status.groups.into_iter().filter(|group| fits(&group.state));
+    groups.filter(|group| group.sync_group.clone().is_none_or(|s| seen.insert(s))).map(|group| group.name).collect()
+}
+
+/// Whether the configuration has something for vrrpd to do.
+fn is_wanted(director: &Director) -> bool {
+    !director.state().running.config.vrrp_groups.is_empty()
+}
+
+/// Tells vrrpd that the configuration has changed, and waits until it has followed. One that does not run reads it when it starts.
+pub(crate) async fn reload(director: &Director) {
+    if director.state().vrrp.is_none() {
+        return director.state_mut().notes.set(Source::Vrrp, Vec::new());
+    }
+    let problems = match director.vrrpd.reload().await {
+        Ok(problems) => problems,
+        Err(e) => vec![e.to_string()],
+    };
+    director.state_mut().notes.set(Source::Vrrp, problems);
+}
+
+/// Follows vrrpd for ever, whenever there is one.
+pub(crate) async fn follow(director: Rc<Director>) {
+    loop {
+        while is_wanted(&director) {
+            if let Ok(connection) = director.vrrpd.0.connect().await {
+                if let Err(why) = session(&director, connection).await {
+                    log::warn!("{}", director.vrrpd.0.error(why));
+                }
+                director.state_mut().vrrp = None;
+            }
+            sleep(RETRY).await;
+        }
+        director.configured.notified().await;
+    }
+}
+
+/// One connection to its end.
+async fn session(director: &Director, mut connection: Connection) -> Result<(), Why> {
+    connection.send(&Request::Reload).await?;
+    connection.send(&Request::Follow).await?;
+    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    loop {
+        tokio::select! {
+            reply = connection.receive() => match reply? {
+                Reply::Reloaded { problems } => director.state_mut().notes.set(Source::Vrrp, problems),
+                Reply::Status(status) => director.state_mut().vrrp = Some(status),
+                Reply::Failed { why } => return Err(Why::Refused(why)),
+                Reply::Done => return Err(Why::Unexpected),
+            },
+            _ = heartbeat.tick() => {
+                connection.send(&Request::Heartbeat { servers: std::collections::BTreeMap::new() }).await?;
+            }
+        }
+    }
+}
