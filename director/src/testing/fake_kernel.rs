@@ -37,6 +37,8 @@ pub(crate) struct Inside {
     pub(crate) seen: Vec<String>,
     /// Of nft's tables: whoever changes one counts it up.
     pub(crate) generation: u32,
+    /// Files to which a stand-in for nft adds a line for each transaction: they count too.
+    pub(crate) transactions: Vec<PathBuf>,
 }
 
 impl FakeKernel {
@@ -74,6 +76,10 @@ impl Inside {
 }
 
 impl Kernel for FakeKernel {
+    fn loader(&self) -> fn() {
+        || ()
+    }
+
     fn observe(&mut self) -> Result<Table, Error> {
         let mut inside = self.inside();
         inside.answer()?;
@@ -142,6 +148,9 @@ impl Kernel for FakeKernel {
     }
 
     fn generation(&mut self) -> io::Result<Generation> {
-        Ok(Generation { id: self.inside().generation, program: "intruder".into() })
+        let inside = self.inside();
+        let texts = inside.transactions.iter().map(|path| std::fs::read_to_string(path).unwrap_or_default());
+        let lines: usize = texts.map(|text| text.lines().count()).sum();
+        Ok(Generation { id: inside.generation + u32::try_from(lines).unwrap(), program: "intruder".into() })
     }
 }

@@ -22,19 +22,24 @@ virtual-server full
 /// How the virtual server above reads in a script.
 const TAG: &str = "192.0.2.10 . tcp . 80 : 2";
 
-/// A box whose nft keeps the table in a file and counts the scripts it is given.
+/// A box whose nft keeps the table in a file and counts the scripts it is given. When there is a file `intrude`, somebody removes the table
+/// right after a script.
 fn a_box() -> (Box_, PathBuf, PathBuf) {
     let mut box_ = Box_::off();
     box_.resync = Duration::from_millis(20);
     let at = |name: &str| box_.paths.run.join(name);
     let (table, count) = (at("table"), at("count"));
     let script = format!(
-        "if [ \"$1\" = -f ]; then cat > {table}; cat {conntrack} >> {table}; echo x >> {count}; else cat {table} 2>&1; fi",
+        "if [ \"$1\" = -f ]; then cat > {table}; cat {conntrack} >> {table}; echo x >> {count}; \
+         if [ -e {intrude} ]; then rm {table}; echo x >> {foreign}; rm {intrude}; fi; else cat {table} 2>&1; fi",
         table = table.display(),
         count = count.display(),
+        intrude = at("intrude").display(),
+        foreign = at("foreign").display(),
         conntrack = conntrack(&box_).display(),
     );
     program(&box_.paths.nft, &script);
+    box_.kernel.inside().transactions = vec![count.clone(), at("foreign")];
     (box_, table, count)
 }
 
@@ -139,6 +144,18 @@ fn a_foreign_hand_on_our_table_is_seen_healed_and_reported() {
     until("a warning", || {
         admin.warnings().iter().any(|w| w.starts_with("nft: another program changed the table inet yoke (once"))
     });
+}
+
+#[test]
+fn a_foreign_hand_right_after_our_own_is_seen_too() {
+    let (mut box_, table, _) = a_box();
+    let mut admin = admin(&mut box_);
+    admin.must_apply(FULL);
+    let ours = fs::read_to_string(&table).unwrap();
+    fs::write(box_.paths.run.join("intrude"), "").unwrap();
+    box_.kernel.inside().generation += 1;
+    until("somebody removes it", || !box_.paths.run.join("intrude").exists());
+    until("our table again", || fs::read_to_string(&table).is_ok_and(|now| now == ours));
 }
 
 #[test]
