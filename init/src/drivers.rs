@@ -18,6 +18,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// Runs `init network`: 0 when every driver loaded.
 #[must_use]
 pub fn network_main() -> u8 {
+    // On one processor the flash comes first, and with it the director and the console: the network's turn is after them,
+    // and while they wait for the disk.
+    sys::yield_to_others(10);
     let mut loader = Loader::new();
     let mut seen = Vec::new();
     let mut problems = Vec::new();
@@ -33,7 +36,7 @@ pub fn network_main() -> u8 {
 /// Runs `init devices`: 0 when every driver loaded.
 #[must_use]
 pub fn devices_main() -> u8 {
-    sys::yield_to_everybody();
+    sys::yield_to_others(19);
     let mut loader = Loader::new();
     let mut seen = Vec::new();
     let mut problems = Vec::new();

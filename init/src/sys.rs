@@ -291,10 +291,10 @@ pub fn reap() -> nix::Result<Option<(Pid, Ended)>> {
     }
 }
 
-/// Lets everything else run first.
-pub fn yield_to_everybody() {
+/// Lets others run first. `by` as in nice(2): 10 leaves a tenth of a busy processor, 19 a seventieth.
+pub fn yield_to_others(by: i32) {
     // SAFETY: a plain system call; a refusal costs speed only.
-    unsafe { libc::nice(19) };
+    unsafe { libc::nice(by) };
 }
 
 /// Renames a network interface that is down.
