@@ -16,6 +16,9 @@ use crate::reconcile::Desired;
 
 /// What the director asks of the kernel. Every call is synchronous and short: the kernel answers before the send returns.
 pub(crate) trait Kernel {
+    /// What brings IPVS into the kernel, should it not be there: some tenths of a second, so for another thread. Whether it worked is known
+    /// by the first call of the others.
+    fn loader(&self) -> fn();
     /// The table as it is.
     fn observe(&mut self) -> Result<Table, Error>;
     /// Writes changes in order; stops at the first that is refused.
@@ -132,6 +135,10 @@ impl Netlink {
 }
 
 impl Kernel for Netlink {
+    fn loader(&self) -> fn() {
+        || drop(Client::open())
+    }
+
     fn observe(&mut self) -> Result<Table, Error> {
         self.client()?.observe()
     }

@@ -1,7 +1,7 @@
 //! From nothing to serving: load, program IPVS, answer, then everything that may take its time.
 //!
-//! Links take seconds to come up, so init is asked for them first; then IPVS is programmed, which does not wait for them, and the console is
-//! answered, which waits for neither.
+//! Links take seconds to come up, so init is asked for them first; then the console is answered, which waits for nothing; and IPVS is loaded
+//! and programmed, which does not wait for the links.
 
 use std::io;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ const HEARD: Duration = Duration::from_secs(1);
 /// When `/run/yoke` cannot be written: without it nobody can be served, and init tries again.
 pub(crate) async fn run(
     director: Rc<Director>,
-    identify: impl Fn(&UnixStream) -> io::Result<Peer>,
+    identify: impl Fn(&UnixStream) -> io::Result<Peer> + 'static,
 ) -> anyhow::Result<()> {
     std::fs::create_dir_all(&director.paths.run)?;
     let again = load(&director)?;
@@ -36,18 +36,20 @@ pub(crate) async fn run(
     let (asked, told) = oneshot::channel();
     let (programmed, balancing) = oneshot::channel::<()>();
     tokio::task::spawn_local(after(director.clone(), again, asked, balancing));
+    let serving = tokio::task::spawn_local(daemon::run(director.clone(), listener, identify));
     // Fails when init is not there, which `after` reports.
     let _ = tokio::time::timeout(HEARD, told).await;
     // A box that balances nothing yet loads IPVS later: somebody waits for the console.
     if !director.state().running.config.virtual_servers.is_empty() {
+        let load = director.state().kernel.loader();
+        let _ = tokio::task::spawn_blocking(load).await;
         translate(&director).await;
         program(&director);
     }
     drop(programmed);
     tokio::task::spawn_local(vrrpd::follow(director.clone()));
     daemon::notify(&[NotifyState::Ready]);
-    daemon::run(director, listener, identify).await;
-    Ok(())
+    Ok(serving.await?)
 }
 
 /// Loads the configuration and writes it where `init setup` reads it. Returns whether the box was up already.

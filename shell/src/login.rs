@@ -13,8 +13,9 @@ use crate::outcome::Fail;
 use crate::{secret, tty};
 
 /// How long to wait for the director before saying so, in steps of [`STEP_MS`].
-const SILENT_STEPS: u32 = 50;
-const STEP_MS: u16 = 100;
+const SILENT_STEPS: u32 = 5_000 / STEP_MS as u32;
+/// Between two looks for its socket. Somebody waits, and a look costs some ten microseconds.
+const STEP_MS: u16 = 20;
 
 /// Connects, waiting for the director as long as it takes. The terminal answers meanwhile. `None`: the terminal is gone.
 pub(crate) fn connect(path: &std::path::Path, place: &Place, editor: &mut Editor) -> Option<Result<Director, Fail>> {

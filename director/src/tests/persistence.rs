@@ -5,7 +5,7 @@ use std::fs;
 use yoke_director::status::{Data, LineKind, RefusalKind, Reply, Request, Show};
 use yoke_init::request::Request as InitRequest;
 
-use super::harness::{Box_, Caller, problems};
+use super::harness::{Box_, Caller, problems, until};
 
 const WWW: &str = "hostname lb1\nvirtual-server www\n virtual 192.0.2.10 tcp 80\n real-server 10.0.0.1 8080\n";
 
@@ -40,7 +40,7 @@ fn what_was_saved_balances_again_after_a_power_cut() {
     assert_eq!(diff, ["hostname unsaved"]);
     let table = box_.kernel.table();
     power_cut(&mut box_);
-    assert_eq!(box_.kernel.table(), table);
+    until("it balances", || box_.kernel.table() == table);
     let mut admin = box_.console();
     let session = admin.login("admin", "secret");
     assert_eq!((session.hostname.as_str(), session.notice.as_str(), session.ids.0), ("lb1", "", 1001));

@@ -20,9 +20,9 @@ fn a_director_that_is_killed_finds_nothing_to_do() {
     let observations = box_.kernel.inside().observations;
     box_.kill();
     box_.start();
+    until("the kernel's table has been read", || box_.kernel.inside().observations == observations + 1);
     assert_eq!(box_.kernel.table(), table);
     assert_eq!(box_.kernel.inside().changes, changes, "the table is not rewritten");
-    assert_eq!(box_.kernel.inside().observations, observations + 1);
     let mut admin = box_.hello(1001, LineKind::Vty);
     assert_eq!(admin.running(), (revision, text), "what was not saved is not lost");
     assert!(matches!(admin.apply_to(revision, "hostname lb1"), Reply::Applied { .. }));
