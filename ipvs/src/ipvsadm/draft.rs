@@ -20,12 +20,11 @@ pub(super) enum ServicePlace {
 }
 
 /// A scheduler flag by its name.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SchedulerFlag {
-    pub(super) name: &'static str,
+struct SchedulerFlag {
+    name: &'static str,
     /// The scheduler it is of; `None` is any.
-    pub(super) of: Option<&'static str>,
-    pub(super) flag: SchedulerFlags,
+    of: Option<&'static str>,
+    flag: SchedulerFlags,
 }
 
 const SCHEDULER_FLAGS: [SchedulerFlag; 7] = [
@@ -38,15 +37,6 @@ const SCHEDULER_FLAGS: [SchedulerFlag; 7] = [
     SchedulerFlag { name: "mh-port", of: Some("mh"), flag: SchedulerFlags::PORT },
 ];
 
-fn scheduler_flags(text: &str) -> Result<Vec<SchedulerFlag>, Failure> {
-    let names = text.split(',').filter(|name| !name.is_empty());
-    let flag = |name| {
-        let known = SCHEDULER_FLAGS.into_iter().find(|flag| flag.name == name);
-        known.ok_or_else(|| Failure::Wrong(format!("invalid scheduler flag `{name}'")))
-    };
-    names.map(flag).collect()
-}
-
 /// What was given so far.
 pub(super) struct Draft<'a> {
     names: &'a Names,
@@ -55,9 +45,9 @@ pub(super) struct Draft<'a> {
     flags: Vec<Flag>,
     pub(super) service: Option<ServicePlace>,
     v6: bool,
-    server: Option<Place>,
-    pub(super) scheduler: String,
-    pub(super) scheduler_flags: Vec<SchedulerFlag>,
+    server: Option<DestinationKey>,
+    scheduler: String,
+    scheduler_flags: String,
     pub(super) persistent: Option<u32>,
     pub(super) netmask: Option<Netmask>,
     pub(super) engine: String,
@@ -105,7 +95,7 @@ impl<'a> Draft<'a> {
             v6: false,
             server: None,
             scheduler: String::new(),
-            scheduler_flags: Vec::new(),
+            scheduler_flags: String::new(),
             persistent: None,
             netmask: None,
             engine: String::new(),
@@ -154,26 +144,32 @@ impl<'a> Draft<'a> {
             }
             Flag::V6 => {
                 if !matches!(self.service, Some(ServicePlace::Mark(_))) {
-                    return wrong("-6 must follow -f\n");
+                    return wrong("-6 used before -f\n");
                 }
                 self.v6 = true;
                 // A netmask given before is forgotten.
                 self.netmask = None;
             }
             Flag::Scheduler => self.scheduler = cut(value, NAME_MAX),
-            Flag::SchedulerFlags => self.scheduler_flags = scheduler_flags(value)?,
+            Flag::SchedulerFlags => self.scheduler_flags = value.into(),
             Flag::Engine => self.engine = cut(value, ENGINE_MAX),
             Flag::Persistent => self.persistent = Some(timeout(value, 1)?),
             Flag::Netmask => self.netmask = Some(self.read_netmask(value)?),
             Flag::RealServer => {
-                let protocol = match self.service {
-                    Some(ServicePlace::At(protocol, _)) => protocol,
-                    Some(ServicePlace::Mark(_)) | None => Protocol::Tcp,
-                };
+                // Before there is a service, a port has no name.
+                let protocol = self.service.map(|service| match service {
+                    ServicePlace::At(protocol, _) => protocol,
+                    ServicePlace::Mark(_) => Protocol::Tcp,
+                });
                 let Some(place) = self.names.place(value, protocol) else {
                     return wrong("illegal real server address[:port] specified");
                 };
-                self.server = Some(place);
+                // Without a port it is on the service's, if that is known by now.
+                let port = place.port.unwrap_or(match self.service {
+                    Some(ServicePlace::At(_, service)) => service.port.unwrap_or(0),
+                    Some(ServicePlace::Mark(_)) | None => 0,
+                });
+                self.server = Some(DestinationKey { address: place.address, port });
             }
             Flag::TunnelType => {
                 if !["ipip", "gue", "gre"].contains(&value) {
@@ -229,7 +225,7 @@ impl<'a> Draft<'a> {
     }
 
     fn take_service(&mut self, protocol: Protocol, value: &str) -> Result<(), Failure> {
-        let Some(place) = self.names.place(value, protocol) else {
+        let Some(place) = self.names.place(value, Some(protocol)) else {
             return wrong("illegal virtual server address[:port] specified");
         };
         self.service = Some(ServicePlace::At(protocol, place));
@@ -250,6 +246,29 @@ impl<'a> Draft<'a> {
         mask.ok_or_else(|| Failure::Wrong("illegal virtual server persistent mask specified".into()))
     }
 
+    /// The scheduler.
+    pub(super) fn scheduler(&self) -> &str {
+        if self.scheduler.is_empty() { "wlc" } else { &self.scheduler }
+    }
+
+    /// Its flags.
+    ///
+    /// # Errors
+    /// The first that nobody knows, or that is another scheduler's.
+    pub(super) fn scheduler_flags(&self) -> Result<SchedulerFlags, Failure> {
+        let mut flags = SchedulerFlags::NONE;
+        for name in self.scheduler_flags.split(',').filter(|name| !name.is_empty()) {
+            let Some(SchedulerFlag { of, flag, .. }) = SCHEDULER_FLAGS.iter().find(|flag| flag.name == name) else {
+                return wrong(format!("invalid scheduler flag `{name}'"));
+            };
+            if of.is_some_and(|of| of != self.scheduler()) {
+                return wrong(format!("incompatible scheduler flag `{name}'"));
+            }
+            flags = flags | *flag;
+        }
+        Ok(flags)
+    }
+
     /// The service.
     pub(super) fn key(&self) -> Result<ServiceKey, Failure> {
         match self.service {
@@ -263,13 +282,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// The server, on the service's port when it has none.
+    /// The server.
     pub(super) fn server(&self) -> Result<DestinationKey, Failure> {
-        let Some(Place { address, port }) = self.server else { return wrong("a real-server is missing") };
-        let of_service = match self.service {
-            Some(ServicePlace::At(_, place)) => place.port.unwrap_or(0),
-            Some(ServicePlace::Mark(_)) | None => 0,
-        };
-        Ok(DestinationKey { address, port: port.unwrap_or(of_service) })
+        self.server.map_or_else(|| wrong("a real-server is missing"), Ok)
     }
 }

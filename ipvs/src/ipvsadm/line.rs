@@ -9,7 +9,7 @@ use crate::{
 };
 use clap_lex::RawArgs;
 
-use super::draft::{Draft, SchedulerFlag};
+use super::draft::Draft;
 use super::refuse::Failure;
 use super::rules;
 use super::text::Names;
@@ -142,7 +142,9 @@ pub fn read(arguments: &[&str], names: &Names) -> Result<Line, Failure> {
     if let Some(extra) = alone.first() {
         return Err(Failure::Wrong(format!("unexpected argument {extra}")));
     }
+    let scheduler_flags = draft.scheduler_flags()?;
     rules::judge(verb, &draft.given)?;
+    let service = |draft| service(draft, scheduler_flags);
     let ask = |request| Ok(Line::Ask(request));
     match verb {
         Verb::AddService => service(&draft).and_then(|(key, service)| ask(Request::NewService(key, service))),
@@ -191,11 +193,9 @@ fn role(verb: Verb, text: &str) -> Result<SyncRole, Failure> {
     }
 }
 
-fn service(draft: &Draft<'_>) -> Result<(ServiceKey, Service), Failure> {
+fn service(draft: &Draft<'_>, scheduler_flags: SchedulerFlags) -> Result<(ServiceKey, Service), Failure> {
     let wrong = |text: &str| Err(Failure::Wrong(text.into()));
     let key = draft.key()?;
-    let scheduler = if draft.scheduler.is_empty() { "wlc" } else { &draft.scheduler };
-    let scheduler_flags = scheduler_flags(&draft.scheduler_flags, scheduler)?;
     if let ServiceKey::Address { protocol, port, .. } = key {
         if port == 0 && draft.persistent.is_none() {
             return wrong("Zero port specified for non-persistent service");
@@ -208,25 +208,13 @@ fn service(draft: &Draft<'_>) -> Result<(ServiceKey, Service), Failure> {
     let engine = if draft.engine.is_empty() { None } else { Some(draft.engine.parse().map_err(|_| no_module())?) };
     let netmask = draft.netmask.unwrap_or(Netmask::host(key.family()));
     let service = Service {
-        scheduler: scheduler.parse().map_err(|_| no_module())?,
+        scheduler: draft.scheduler().parse().map_err(|_| no_module())?,
         scheduler_flags,
         persistence: draft.persistent.map(|timeout| Persistence { timeout, netmask }),
         engine,
         one_packet: draft.has(Flag::OnePacket),
     };
     Ok((key, service))
-}
-
-/// Refuses flags that are another scheduler's.
-fn scheduler_flags(given: &[SchedulerFlag], scheduler: &str) -> Result<SchedulerFlags, Failure> {
-    let mut flags = SchedulerFlags::NONE;
-    for SchedulerFlag { name, of, flag } in given {
-        if of.is_some_and(|of| of != scheduler) {
-            return Err(Failure::Wrong(format!("incompatible scheduler flag `{name}'")));
-        }
-        flags = flags | *flag;
-    }
-    Ok(flags)
 }
 
 fn server(draft: &Draft<'_>) -> Result<(ServiceKey, DestinationKey, Destination), Failure> {

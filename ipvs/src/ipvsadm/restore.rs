@@ -1,7 +1,7 @@
 //! Lines from standard input.
 //!
 //! Plain, as ipvsadm does it: lines in order; what the kernel refuses is said and gone past; a line that cannot be read ends it, and those
-//! before it are done. Only that requests which follow each other go to the kernel together, many in one send.
+//! before it are done. The exit status is that of the last line. Only that requests which follow each other go to the kernel together, many in one send.
 //!
 //! With `--replace` the input is the whole table as it shall be: lines are first read to the end, then compared with the kernel's table, and the
 //! difference is written; what cannot be written is taken back. `--dry-run` says what would be written.
@@ -23,14 +23,16 @@ fn words(text: &str) -> Vec<&str> {
 /// Reads and does lines.
 ///
 /// # Errors
-/// When a line cannot be read.
+/// When a line cannot be read, or the last one is refused.
 pub(super) fn lines<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>) -> Result<(), Failure> {
     let mut waiting: Vec<Request> = Vec::new();
+    let mut last = None;
     let mut text = String::new();
     loop {
         text.clear();
         if io.input.read_line(&mut text)? == 0 {
-            return send(client, io, &mut waiting);
+            send(client, io, &mut waiting, &mut last)?;
+            return last.map_or(Ok(()), Err);
         }
         let words = words(&text);
         if words.is_empty() {
@@ -41,35 +43,51 @@ pub(super) fn lines<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>) -> Re
             Ok(Line::Restore { .. }) => Err(Failure::Usage),
             other => other,
         };
-        match line {
-            Ok(Line::Ask(request)) => waiting.push(request),
-            Ok(line) => {
-                send(client, io, &mut waiting)?;
-                match super::run::run(client, io, &line) {
-                    Err(failure @ Failure::Refused(_)) => writeln!(io.err, "{failure}")?,
-                    other => other?,
-                }
-            }
-            Err(failure) => {
-                send(client, io, &mut waiting)?;
-                return Err(failure);
-            }
+        if let Ok(Line::Ask(request)) = line {
+            waiting.push(request);
+            continue;
+        }
+        send(client, io, &mut waiting, &mut last)?;
+        say(io, &mut last)?;
+        match line.and_then(|line| super::run::run(client, io, &line)) {
+            Err(failure @ Failure::Refused(_)) => last = Some(failure),
+            other => other?,
         }
     }
 }
 
-/// Sends what waits. Refusals are said; what comes after them is sent all the same.
-fn send<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>, waiting: &mut Vec<Request>) -> Result<(), Failure> {
+/// Says that a line was refused, as soon as another has come after it. What is left in the end is the exit status.
+fn say(io: &mut Io<'_>, last: &mut Option<Failure>) -> Result<(), Failure> {
+    if let Some(failure) = last.take() {
+        writeln!(io.err, "{failure}")?;
+    }
+    Ok(())
+}
+
+/// Sends what waits. Refusals are said, but for that of the last; what comes after them is sent all the same.
+fn send<T: Transport>(
+    client: &mut Client<T>,
+    io: &mut Io<'_>,
+    waiting: &mut Vec<Request>,
+    last: &mut Option<Failure>,
+) -> Result<(), Failure> {
     let mut rest = waiting.as_slice();
+    if !rest.is_empty() {
+        say(io, last)?;
+    }
     while let Err(error) = client.execute(rest) {
-        for (_, error) in &error.failed {
-            writeln!(io.err, "{}", failed(error))?;
+        for (place, error) in &error.failed {
+            say(io, last)?;
+            if !matches!(error, Error::Refused { .. }) {
+                return Err(failed(error));
+            }
+            *last = Some(failed(error));
+            if place + 1 < rest.len() {
+                say(io, last)?;
+            }
         }
-        if !error.failed.iter().all(|(_, error)| matches!(error, Error::Refused { .. })) {
-            return Err(failed(error.first()));
-        }
-        let last = error.failed.iter().map(|(place, _)| *place).chain(error.done.iter().copied()).max();
-        rest = rest.get(last.map_or(0, |last| last + 1)..).unwrap_or(&[]);
+        let done = error.failed.iter().map(|(place, _)| *place).chain(error.done.iter().copied()).max();
+        rest = rest.get(done.map_or(0, |done| done + 1)..).unwrap_or(&[]);
     }
     waiting.clear();
     Ok(())

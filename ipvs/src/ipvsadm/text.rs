@@ -125,8 +125,8 @@ impl Names {
         names
     }
 
-    /// Reads `host[:port]`, `[v6]:port` or a bare IPv6 address.
-    pub(super) fn place(&self, text: &str, protocol: Protocol) -> Option<Place> {
+    /// Reads `host[:port]`, `[v6]:port` or a bare IPv6 address. Without a protocol a port has to be a number.
+    pub(super) fn place(&self, text: &str, protocol: Option<Protocol>) -> Option<Place> {
         if let Some(rest) = text.strip_prefix('[') {
             let (host, port) = rest.split_once("]:")?;
             let address = IpAddr::V6(host.parse().ok()?);
@@ -143,10 +143,10 @@ impl Names {
         Some(Place { address: address.into(), port })
     }
 
-    fn port(&self, text: &str, protocol: Protocol) -> Option<u16> {
+    fn port(&self, text: &str, protocol: Option<Protocol>) -> Option<u16> {
         match number(text, 0, u16::MAX.into()) {
             Some(port) => u16::try_from(port).ok(),
-            None => self.ports.get(&(text.to_owned(), protocol.to_string())).copied(),
+            None => self.ports.get(&(text.to_owned(), protocol?.to_string())).copied(),
         }
     }
 
@@ -208,10 +208,12 @@ mod tests {
     fn names_both_ways() {
         let hosts = "127.0.0.1 localhost\n10.0.0.1 vip.example vip # x\nfd00::1 six\n10.0.0.1 other\n";
         let names = Names::parse(hosts, "http 80/tcp www\ndomain 53/udp\n# c\n");
-        let (tcp, udp) = (Protocol::Tcp, Protocol::Udp);
-        assert_eq!(names.named([10, 0, 0, 1].into(), 80, tcp), "vip.example:http");
-        assert_eq!(names.named([10, 0, 0, 1].into(), 80, udp), "vip.example:80");
-        assert_eq!(names.named("fd00::1".parse().unwrap(), 53, udp), "[six]:domain");
+        assert_eq!(names.named([10, 0, 0, 1].into(), 80, Protocol::Tcp), "vip.example:http");
+        assert_eq!(names.named([10, 0, 0, 1].into(), 80, Protocol::Udp), "vip.example:80");
+        assert_eq!(names.named("fd00::1".parse().unwrap(), 53, Protocol::Udp), "[six]:domain");
+        let (tcp, udp) = (Some(Protocol::Tcp), Some(Protocol::Udp));
+        assert_eq!(names.place("vip:www", None), None);
+        assert_eq!(names.place("vip:80", None).map(|p| p.port), Some(Some(80)));
         assert_eq!(names.place("vip:www", tcp).map(|p| p.port), Some(Some(80)));
         assert_eq!(names.place("vip:www", udp), None);
         assert_eq!(names.place("six:80", tcp), None);

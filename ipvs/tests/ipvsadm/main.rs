@@ -128,6 +128,11 @@ fn generated_lines() {
 }
 
 #[test]
+fn what_is_judged_when() {
+    replay("order.transcript", "no_ip_vs_conn.txt");
+}
+
+#[test]
 fn connections() {
     replay("connections.transcript", "ip_vs_conn.txt");
 }
