@@ -199,12 +199,12 @@ fn shell_archive(busybox: &Path, tree: &Path, more: &[PathBuf]) -> Result<Vec<u8
     let ipvsadm = Path::new("/usr/sbin/ipvsadm");
     copy_program(ipvsadm, &lab.join("usr/sbin/ipvsadm"), &lab).context("package ipvsadm")?;
     for program in more {
-        std::fs::copy(program, lab.join(program.file_name().context("a program has a name")?))?;
+        copy_program(program, &lab.join(program.file_name().context("a program has a name")?), &lab)?;
     }
     archive(tree, "yoke-lab")
 }
 
-/// Copies a program of this machine to `to`, and its shared libraries to where it looks for them below `root`.
+/// Copies a program of this machine to `to`, and its shared libraries, if it has any, to where it looks for them below `root`.
 ///
 /// # Errors
 /// When there is no such program.
@@ -215,8 +215,8 @@ pub fn copy_program(program: &Path, to: &Path, root: &Path) -> Result<()> {
         Ok(())
     };
     copy(program, to)?;
-    // ldd prints `NAME => PATH (ADDRESS)`, and the loader as a path alone.
-    let libraries = String::from_utf8(run(Command::new("ldd").arg(program))?)?;
+    // ldd prints `NAME => PATH (ADDRESS)`, and the loader as a path alone. For a static program it prints no path, and fails.
+    let libraries = String::from_utf8(Command::new("ldd").arg(program).output().context("run ldd")?.stdout)?;
     let mut paths = libraries.split_whitespace().filter(|word| word.starts_with('/'));
     paths.try_for_each(|path| copy(Path::new(path), &root.join(path.trim_start_matches('/'))))
 }

@@ -9,6 +9,7 @@
 //! | [`pair`] | two routers that speak VRRP, and who hears them |
 //! | [`disk`], [`writelog`], [`vm`], [`qmp`] | a machine, its disk, its power and its cables |
 //! | [`peer`] | a second machine: hosts with a kernel that has tunnels and SCTP |
+//! | [`twins`] | two programs on one kernel, inside the first machine |
 //! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`] | typing at it, and reading what it says |
 //! | [`runner`], [`scenario`], [`figure`], [`wait`] | what is checked and measured, and the one way to wait |
 //! | [`demo`], [`mod@bench`] | the same network for a person; figures |
@@ -30,6 +31,7 @@ pub mod servers;
 pub mod ssh;
 pub mod term;
 pub mod traffic;
+pub mod twins;
 pub mod vm;
 pub mod wait;
 pub mod writelog;

@@ -2,13 +2,14 @@
 //! person to play with, `yoke-lab bench [FILTER...]` measures.
 //!
 //! Without `--vm` it uses namespaces on this machine's kernel; with it, the real image in QEMU between real nginx and
-//! curl. Inside the lab's second machine, `yoke-lab peer` is what serves and asks. Needs root and says so; nothing is skipped. `cargo xtask lab` calls it.
+//! curl. Inside the lab's second machine, `yoke-lab peer` is what serves and asks,
+//! inside the first `yoke-lab twins` compares programs. Needs root and says so; nothing is skipped. `cargo xtask lab` calls it.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use yoke_lab::runner::{self, Report, Rung, Scenario};
-use yoke_lab::{bench, demo, peer, scenario, target, wait};
+use yoke_lab::{bench, demo, peer, scenario, target, twins, wait};
 
 const USAGE: &str =
     "usage: yoke-lab [--vm [--all]] [--list] [FILTER...] | yoke-lab demo [--uefi] | yoke-lab bench [FILTER...]";
@@ -26,8 +27,10 @@ fn main() -> ExitCode {
 fn lab() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    if let ["peer", words @ ..] = arguments.as_slice() {
-        return peer::program::main(words);
+    match arguments.as_slice() {
+        ["peer", words @ ..] => return peer::program::main(words),
+        ["twins", words @ ..] => return twins::main(words),
+        _ => {}
     }
     let (options, names): (Vec<&str>, Vec<&str>) = arguments.into_iter().partition(|word| word.starts_with('-'));
     let known = ["--vm", "--all", "--list", "--uefi"];

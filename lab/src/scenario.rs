@@ -9,6 +9,7 @@ mod first_boot;
 mod flash;
 mod fullnat;
 mod instruments;
+mod ipvsadm;
 mod links;
 mod matrix;
 mod operator;
@@ -37,6 +38,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Vm, name: "balancing", run: balancing::run },
     Scenario { rung: Rung::Vm, name: "peer", run: peer::run },
     Scenario { rung: Rung::Vm, name: "fullnat", run: fullnat::run },
+    Scenario { rung: Rung::Vm, name: "ipvsadm", run: ipvsadm::run },
     Scenario { rung: Rung::Vm, name: "links", run: links::run },
     Scenario { rung: Rung::Vm, name: "operator", run: operator::run },
     Scenario { rung: Rung::Vm, name: "bad_input", run: bad_input::run },
