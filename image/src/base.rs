@@ -1,4 +1,5 @@
 //! The base: kernel, modules, root and loader modules in one directory, and how the quick base is made from Debian packages.
+//! The other maker of a base is [`crate::buildroot`].
 //!
 //! The layout is the contract between whatever makes a base and what makes a disk of it:
 //!
@@ -25,7 +26,7 @@ use crate::modules::{Index, Wanted, unmet_options};
 use crate::packages;
 use crate::tool::{LIB_DIR, LOADER, Tools, run};
 
-const PACKAGES: &str = include_str!("../base/packages.list");
+pub(crate) const PACKAGES: &str = include_str!("../base/packages.list");
 const REQUIRED: &str = include_str!("../base/kernel.config");
 const MODULES: &str = include_str!("../base/modules.list");
 /// Raised when the same packages give another base.
@@ -86,7 +87,7 @@ impl Base {
     }
 
     /// Takes the base in `dir` as it is.
-    fn open(dir: PathBuf, tools: Tools) -> Result<Self> {
+    pub(crate) fn open(dir: PathBuf, tools: Tools) -> Result<Self> {
         let id = fs::read_to_string(dir.join("id")).context("the base has no id")?;
         let release = only_entry(&dir.join("modules"))?;
         Ok(Self { dir, release, id, tools })
@@ -164,10 +165,7 @@ fn kernel(unpacked: &Path, dir: &Path, tools: &Tools) -> Result<String> {
     let release = only_entry(&all)?;
     let boot = unpacked.join("boot");
     let config = fs::read_to_string(boot.join(format!("config-{release}"))).context("the kernel's options")?;
-    let unmet = unmet_options(REQUIRED, &config);
-    ensure!(unmet.is_empty(), "kernel {release} lacks {} of image/base/kernel.config", unmet.join(", "));
-    files::write(&dir.join("config"), config, 0o644)?;
-    files::copy(&boot.join(format!("vmlinuz-{release}")), &dir.join("vmlinuz"))?;
+    take_kernel(&release, &boot.join(format!("vmlinuz-{release}")), &config, dir)?;
 
     // The package leaves this to the machine it is installed on.
     run(tools.command_as("usr/bin/kmod", "depmod").arg("-b").arg(unpacked.join("usr")).arg(&release))?;
@@ -176,17 +174,32 @@ fn kernel(unpacked: &Path, dir: &Path, tools: &Tools) -> Result<String> {
     Ok(release)
 }
 
+/// The kernel itself, if it has the options that every base must have.
+pub(crate) fn take_kernel(release: &str, vmlinuz: &Path, config: &str, dir: &Path) -> Result<()> {
+    let unmet = unmet_options(REQUIRED, config);
+    ensure!(unmet.is_empty(), "kernel {release} lacks {} of image/base/kernel.config", unmet.join(", "));
+    files::write(&dir.join("config"), config, 0o644)?;
+    files::copy(vmlinuz, &dir.join("vmlinuz"))
+}
+
 /// Copies modules of `source`, and what they depend on, to `target`: unpacked, and with the index files that name only them.
-fn take<'a>(source: &Path, target: &Path, names: impl Iterator<Item = &'a str>, tools: &Tools) -> Result<()> {
+pub(crate) fn take<'a>(
+    source: &Path,
+    target: &Path,
+    names: impl Iterator<Item = &'a str>,
+    tools: &Tools,
+) -> Result<()> {
     let index = read_index(source)?;
     let part = index.subset(&index.closure(names)?);
-    let mut unpack = tools.command("usr/bin/xz");
-    unpack.arg("-dq").current_dir(target);
+    let mut packed = Vec::new();
     for path in &part.modules {
         files::copy(&source.join(path), &target.join(path))?;
-        unpack.arg(path);
+        packed.extend(path.ends_with(".xz").then_some(path));
     }
-    run(&mut unpack)?;
+    // Without a file it would read its stdin. Debian packs modules, Buildroot does not.
+    if !packed.is_empty() {
+        run(tools.command("usr/bin/xz").arg("-dq").current_dir(target).args(packed))?;
+    }
     for path in &part.modules {
         let plain = target.join(path.trim_end_matches(".xz"));
         let mut module = fs::read(&plain).with_context(|| format!("{}", plain.display()))?;
@@ -276,7 +289,7 @@ fn licences(unpacked: &Path, root: &Path) -> Result<()> {
 }
 
 /// The name of the one entry of a directory.
-fn only_entry(dir: &Path) -> Result<String> {
+pub(crate) fn only_entry(dir: &Path) -> Result<String> {
     let mut names = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| format!("{}", dir.display()))? {
         names.push(entry?.file_name().to_string_lossy().into_owned());

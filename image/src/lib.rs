@@ -5,19 +5,21 @@
 //! | step | module | leaves below `Params::out` |
 //! |---|---|---|
 //! | Debian packages by name, verified by apt | [`apt`], [`packages`] | `apt/`, `debian/` |
+//! | or a finished Buildroot build | [`buildroot`] | |
 //! | the base: what a kernel, a root and a loader are, wherever they come from | [`base`], [`modules`] | `base/` |
 //! | the slot: one squashfs with kernel, initrd and root | [`slot`], [`cpio`] | `slot/`, `slot.sqsh` |
 //! | the loader for BIOS and UEFI | [`grub`] | `loader/` |
 //! | the disk | [`disk`] | `yoke-x86_64.img`, `.img.zst` |
 //!
 //! The directory `base/` is a contract: `vmlinuz`, `config`, `modules/VERSION/`, `root/`, `grub/{i386-pc,x86_64-efi}` and
-//! `base.json`. The steps after it do not know that it was made from Debian.
+//! `base.json`. The steps after it do not know which of the two it was made from.
 //!
 //! Nothing here needs root, mounts anything or installs anything on the build machine: the external programs are run out of
 //! the unpacked packages ([`tool`]). Our own binaries are built by the caller.
 
 pub mod apt;
 pub mod base;
+pub mod buildroot;
 pub mod cpio;
 pub mod disk;
 mod elf;
@@ -44,10 +46,22 @@ pub struct Params {
     pub programs: Programs,
     /// Version of the product, as `/etc/yoke-release` tells it.
     pub version: String,
-    /// Ask the mirror for newer packages even if the base is less than a day old.
-    pub refresh: bool,
+    /// Where the base comes from.
+    pub base: Source,
     /// Also write `yoke-x86_64.img.zst`, which a boot in QEMU does not need.
     pub compress: bool,
+}
+
+/// What the base is made from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// Debian packages.
+    Debian {
+        /// Ask the mirror for newer packages even if the base is less than a day old.
+        refresh: bool,
+    },
+    /// A finished Buildroot build.
+    Buildroot(buildroot::Output),
 }
 
 /// The programs of ours that a slot holds.
@@ -110,7 +124,10 @@ pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
     let out = params.out.canonicalize()?;
     let _lock = lock(&out, say)?;
 
-    let base = base::quick(&out, params.refresh, say)?;
+    let base = match &params.base {
+        Source::Debian { refresh } => base::quick(&out, *refresh, say)?,
+        Source::Buildroot(output) => buildroot::base(&out, output, say)?,
+    };
     let slot = slot::build(&out, &base, &params.programs, &params.version, say)?;
     let loader = grub::build(&out, &base)?;
     say("disk: partitions, loader, slot a");

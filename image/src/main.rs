@@ -1,22 +1,27 @@
 //! `yoke-image PROGRAMS [--refresh] [--run]`: makes `target/yoke/yoke-x86_64.img` of the static programs in the directory `PROGRAMS`.
+//! `yoke-image --buildroot`: makes `yoke-x86_64.img` in Buildroot's directory of images, of what it has built; for its post-image script.
 //!
 //! With `--run` it also brings `target/yoke/run.img` up to date, the disk that is booted here and keeps what was saved on it.
 //! `cargo xtask image` builds the programs and calls this. What is done is in the library.
 
 #![expect(clippy::print_stdout, reason = "progress and result of a build are its output")]
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
-use yoke_image::{Params, Programs, build, keep};
+use anyhow::{Context as _, Result, bail};
+use yoke_image::{Params, Programs, Source, build, buildroot, keep};
 
 fn main() -> Result<()> {
     let (options, places): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
+    if options == ["--buildroot"] && places.is_empty() {
+        return of_buildroot();
+    }
     let known = ["--refresh", "--run"];
     let ([programs], true) = (places.as_slice(), options.iter().all(|option| known.contains(&option.as_str()))) else {
-        bail!("use: yoke-image PROGRAMS [--refresh] [--run]");
+        bail!("use: yoke-image PROGRAMS [--refresh] [--run], or yoke-image --buildroot");
     };
     let has = |option: &str| options.iter().any(|given| given == option);
     let programs = PathBuf::from(programs);
@@ -29,8 +34,8 @@ fn main() -> Result<()> {
             ipvsadm: programs.join("ipvsadm"),
             vrrpd: programs.join("vrrpd"),
         },
-        version: version(),
-        refresh: has("--refresh"),
+        version: version(Path::new(".")),
+        base: Source::Debian { refresh: has("--refresh") },
         compress: true,
     };
     let report = build(&params, &|line| println!("{line}"))?;
@@ -43,10 +48,36 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The workspace's version, and the commit when this is a clone: `0.1.0+0fef3fc0`.
-fn version() -> String {
+/// The intermediate files go into a directory of their own in Buildroot's directory of images, and what is shipped beside it.
+fn of_buildroot() -> Result<()> {
+    let output = buildroot::Output::from_environment()?;
+    let images = output.images.clone();
+    // Buildroot runs its scripts in its own directory, which may be a clone as well.
+    let tree = std::env::var("BR2_EXTERNAL_YOKE_PATH").context("BR2_EXTERNAL_YOKE_PATH is not set")?;
+    let params = Params {
+        out: images.join("yoke"),
+        programs: output.programs(),
+        version: version(Path::new(&tree)),
+        base: Source::Buildroot(output),
+        compress: true,
+    };
+    let report = build(&params, &|line| println!("{line}"))?;
+    for file in [&report.disk, &report.slot].into_iter().chain(&report.compressed) {
+        let name = file.file_name().context("an image has a name")?;
+        let target = images.join(name);
+        if target.exists() {
+            fs::remove_file(&target)?;
+        }
+        fs::hard_link(file, &target).with_context(|| target.display().to_string())?;
+    }
+    print!("{report}");
+    Ok(())
+}
+
+/// The workspace's version, and the commit when `dir` is in a clone: `0.1.0+0fef3fc0`.
+fn version(dir: &Path) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let commit = Command::new("git").args(["rev-parse", "--short=8", "HEAD"]).output();
+    let commit = Command::new("git").arg("-C").arg(dir).args(["rev-parse", "--short=8", "HEAD"]).output();
     match commit {
         Ok(output) if output.status.success() => {
             format!("{version}+{}", String::from_utf8_lossy(&output.stdout).trim())

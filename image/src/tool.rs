@@ -14,17 +14,25 @@ pub const LIB_DIR: &str = "usr/lib/x86_64-linux-gnu";
 /// The dynamic loader below [`LIB_DIR`].
 pub const LOADER: &str = "ld-linux-x86-64.so.2";
 
-/// The programs of a tree of unpacked packages.
+/// The programs that assemble a disk: of a tree of unpacked packages, or of Buildroot's `host` directory.
 #[derive(Debug, Clone)]
 pub struct Tools {
     root: PathBuf,
+    /// Linked for this machine, with their own library path.
+    native: bool,
 }
 
 impl Tools {
     /// The programs below `root`, an absolute path.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, native: false }
+    }
+
+    /// The programs of `host`, Buildroot's HOST_DIR. They are found by name, wherever below it Debian would have them.
+    #[must_use]
+    pub fn of_host(host: PathBuf) -> Self {
+        Self { root: host, native: true }
     }
 
     /// The tree.
@@ -49,6 +57,12 @@ impl Tools {
     /// The same for programs that look at the name they are called by, such as `mtools` and `kmod`.
     #[must_use]
     pub fn command_as(&self, program: &str, name: &str) -> Command {
+        if self.native {
+            let [bin, sbin] = ["bin", "sbin"].map(|dir| self.root.join(dir).join(name));
+            let mut command = Command::new(if sbin.exists() { sbin } else { bin });
+            command.env("LC_ALL", "C").env("MTOOLSRC", "/dev/null");
+            return command;
+        }
         let mut command = self.loader();
         command.args(["--argv0", name]).arg(self.root.join(program));
         // Programs of the packages must not read settings of the build machine.

@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+mod buildroot;
 mod host;
 
 const HELP: &str = "cargo xtask COMMAND
@@ -20,6 +21,7 @@ const HELP: &str = "cargo xtask COMMAND
   lab [--vm] [FILTER]    tests on real networks: namespaces, or QEMU with the real image
   bench [FILTER]         figures, side by side with what one would use instead
   docs                   write docs/cli.md from the grammar
+  buildroot DIR          what can be said of buildroot/ without building: DIR is an unpacked Buildroot
 ";
 
 /// Our programs as the image ships them: static, so that they run on either base.
@@ -44,6 +46,7 @@ fn main() -> Result<()> {
         ["docs"] => program(
             Command::new("cargo").args(["test", "--quiet", "--package", "yoke-config", "reference"]).env("UPDATE", "1"),
         ),
+        ["buildroot", dir] => buildroot::check(Path::new(dir)),
         _ => bail!("{HELP}"),
     }
 }
