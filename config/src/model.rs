@@ -4,6 +4,7 @@
 //! Nothing here talks to a kernel; the rooms that do read these types.
 
 mod monitor;
+mod path;
 mod vrrp;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::value::{IfName, IpNet, MacAddr, Name, Ports, SecretHash};
 
 pub use monitor::{Check, HealthCheck, HttpCheck, Monitor, SorryServer, Statuses, Tls, Trust};
+pub use path::ETHERNET_MTU;
 pub use vrrp::{VrrpAddress, VrrpAuth, VrrpChecksum, VrrpGroup, VrrpRollout, VrrpSyncGroup};
 
 /// Everything an operator has said.
@@ -495,7 +497,7 @@ impl Mode {
 }
 
 /// `tunnel ...`: the encapsulation of mode tun.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Tunnel {
     /// Plain IP in IP.
     #[default]
@@ -507,7 +509,7 @@ pub enum Tunnel {
 }
 
 /// Checksum of the outer header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Checksum {
     /// `nocsum`.
     #[default]

@@ -5,7 +5,7 @@ mod pool;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::{Config, HealthCheck, Interface, Privilege, Transport, Virtual};
+use crate::model::{Config, ETHERNET_MTU, HealthCheck, Interface, Privilege, Transport, Virtual};
 use crate::tree::Tree;
 use crate::value::{IfName, IpNet, Name, Value};
 
@@ -92,8 +92,6 @@ fn interfaces(config: &Config, out: &mut Findings) {
     }
 }
 
-/// What a port has unless it is told otherwise.
-const ETHERNET_MTU: u16 = 1500;
 /// RFC 8200 §5.
 const IPV6_MTU_MIN: u16 = 1280;
 

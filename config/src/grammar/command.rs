@@ -84,7 +84,7 @@ pub enum Command {
     // Balancing.
     /// `show virtual-server [NAME] [detail]`: Name, Kw.
     ShowVirtualServer,
-    /// `show real-server [NAME [ADDR PORT]] [setup]`: Name, Addr, Port, Kw.
+    /// `show real-server [NAME [ADDR PORT]] [setup [linux|freebsd|windows]]`: Name, Addr, Port, Kw, Kw.
     ShowRealServer,
     /// `show connections [virtual-server NAME] [client PREFIX] [real-server ADDR] [protocol P] [state S] [count]
     /// [limit N]`, in any order: Kw virtual-server, Name; Kw client, Net; Kw real-server, Addr; Kw protocol, Kw; Kw state, Kw; Kw count;

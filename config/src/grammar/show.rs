@@ -153,8 +153,15 @@ const fn connections(word: &'static str, help: &'static str) -> Node {
     kw(word, help).val().run(C::ShowConnections).then(&CONNECTIONS)
 }
 
+/// The systems [`setup`] knows.
+static SYSTEMS: [Node; 3] = [
+    kw("freebsd", "Commands of FreeBSD").val().run(C::ShowRealServer),
+    kw("linux", "Commands of Linux (default)").val().run(C::ShowRealServer),
+    kw("windows", "Commands of Windows").val().run(C::ShowRealServer),
+];
+
 const fn setup() -> Node {
-    kw("setup", "What to type on the real servers").val().run(C::ShowRealServer)
+    kw("setup", "What to type on the real servers").val().run(C::ShowRealServer).then(&SYSTEMS)
 }
 
 const fn section(word: &'static str, ty: Ty) -> Node {

@@ -79,7 +79,7 @@ fn detail(shell: &Shell, row: &VirtualServerRow, out: &mut Out<'_>) -> Result<()
     real_table(&rows, false, out)
 }
 
-/// `show real-server [NAME [ADDR PORT]] [setup]`.
+/// `show real-server [NAME [ADDR PORT]] [setup [SYSTEM]]`.
 pub(crate) fn real_servers(shell: &mut Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
     let wanted = match values {
         [_, Value::Addr(address), Value::Port(port), ..] => Some((*address, *port)),
@@ -95,7 +95,7 @@ pub(crate) fn real_servers(shell: &mut Shell, values: &[Value], out: &mut Out<'_
         )));
     }
     if has(values, "setup") {
-        return recipe::show(shell, &rows, out);
+        return recipe::show(shell, &rows, values, out);
     }
     if out.is_json() {
         return out.object("real_servers", &rows);
