@@ -1,6 +1,7 @@
 //! Rules between objects: addresses, names, parents.
 
 mod pool;
+mod reach;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -23,6 +24,7 @@ pub(super) fn check(config: &Config, tree: &Tree, out: &mut Findings) {
     services(config, out);
     vips(config, out);
     monitored_ports(config, out);
+    reach::check(config, out);
     vrrp::check(config, out);
     names(config, tree, out);
 }

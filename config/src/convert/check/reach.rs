@@ -1,0 +1,55 @@
+//! Whether packets can get from this box to a real server the way its mode sends them. Only what is certain to fail is said.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::model::{Config, Mode, VirtualServer};
+use crate::value::Value;
+
+use super::super::Findings;
+use super::is_connected;
+
+/// RFC 8200 section 5. IPVS drops IPv6 packets instead of sending them through a tunnel that leaves less.
+const IPV6_MTU_MIN: u16 = 1280;
+
+pub(super) fn check(config: &Config, out: &mut Findings) {
+    let ours = ours(config);
+    for (name, server) in &config.virtual_servers {
+        for (&(address, port), real) in server.real_servers.iter().filter(|(_, real)| !real.shutdown) {
+            let object = format!("virtual-server {name}: real-server {address} {}", Value::Port(port));
+            if let Some(whose) = ours.get(&address) {
+                out.warning(format!("{object}: this is an address of this box, {whose}: nothing serves there"));
+            } else if real.mode == Mode::Dr && !config.interfaces.is_empty() && !is_connected(config, address) {
+                // A router would send it by its destination: back to this box.
+                out.warning(format!(
+                    "{object}: it is in no interface prefix, mode dr reaches neighbours only, use: mode tun"
+                ));
+            } else if real.mode == Mode::Tun {
+                tunnel(config, server, address, &object, out);
+            }
+        }
+    }
+}
+
+fn tunnel(config: &Config, server: &VirtualServer, address: IpAddr, object: &str, out: &mut Findings) {
+    let needed = IPV6_MTU_MIN + server.tunnel.overhead(address.is_ipv6());
+    if let Some(interface) = config.interface_towards(address)
+        && server.virtual_.is_ipv6()
+        && config.mtu_of(interface) < needed
+    {
+        out.warning(format!(
+            "{object}: interface {interface}: IPv6 does not fit into the tunnel, use: mtu {needed} or more"
+        ));
+    }
+}
+
+/// Addresses this box answers at, and what they are.
+fn ours(config: &Config) -> BTreeMap<IpAddr, String> {
+    let virtual_ = config.virtual_servers.iter();
+    let virtual_ =
+        virtual_.filter_map(|(name, server)| Some((server.virtual_.address()?, format!("virtual-server {name}"))));
+    let fixed = config.interfaces.iter().flat_map(|(name, interface)| {
+        interface.addresses.iter().map(move |net| (net.addr, format!("interface {name}")))
+    });
+    virtual_.chain(fixed).collect()
+}
