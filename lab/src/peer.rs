@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use yoke_image::base::Base;
+use yoke_image::tool::{LIB_DIR, LOADER};
 
 use crate::disk::{self, run};
 use crate::labshell::{self, LabShell};
@@ -46,6 +47,8 @@ const MODULES: [&str; 16] = [
     "nft_reject_inet",
     "nf_conntrack",
 ];
+/// The packet filter's program, below the base's packages.
+const NFT: &str = "usr/sbin/nft";
 /// QEMU connects its ports before it emulates anything.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 /// An upload of a MiB through two emulated machines.
@@ -121,6 +124,16 @@ impl Peer {
         self.shell.ok_within(&format!("ip netns exec {host} sh -c '{quoted}'"), TRANSFER_LIMIT)
     }
 
+    /// Types `lines` into a root shell of `host`, as they are, until one of them fails.
+    ///
+    /// # Errors
+    /// What the one that failed said.
+    pub fn apply(&mut self, host: &str, lines: &[String]) -> Result<()> {
+        let quoted: Vec<String> = lines.iter().map(|line| format!("'{}'", line.replace('\'', r"'\''"))).collect();
+        self.shell.ok(&format!("printf '%s\\n' {} >/typed", quoted.join(" ")))?;
+        self.shell.ok(&format!("ip netns exec {host} sh -ex /typed")).map(drop)
+    }
+
     /// `count` requests of the client to `vip`, one after the other, each from a new port. `protocol` is `tcp`, `udp`
     /// or `sctp`.
     ///
@@ -161,9 +174,26 @@ fn initrd(base: &Base, dir: &Path) -> Result<PathBuf> {
     run(Command::new("chmod").arg("755").args([root.join("init"), root.join("busybox")]))?;
     disk::copy_program(&Path::new("/bin/sh").canonicalize()?, &root.join("bin/sh"), &root)?;
     disk::copy_program(Path::new("/usr/sbin/ip"), &root.join("usr/sbin/ip"), &root).context("package iproute2")?;
+    copy_nft(base, &root)?;
     // This very program: what serves and asks in there.
     disk::copy_program(&std::env::current_exe()?, &root.join("yoke-lab"), &root)?;
     let archive = dir.join("peer.initrd");
     std::fs::write(&archive, disk::archive(&root, ".")?)?;
     Ok(archive)
+}
+
+/// nft of the base's packages, with its own libraries: those of this machine may be older.
+fn copy_nft(base: &Base, root: &Path) -> Result<()> {
+    let to = root.join("debian");
+    std::fs::create_dir_all(&to)?;
+    let libraries = base.tools.libraries(NFT)?;
+    let libraries = libraries.iter().map(String::as_str).chain([LOADER]).map(|name| format!("{LIB_DIR}/{name}"));
+    for file in libraries.chain([NFT.to_owned()]) {
+        let name = Path::new(&file).file_name().context("a file name")?;
+        std::fs::copy(base.tools.root().join(&file), to.join(name)).with_context(|| format!("copy {file}"))?;
+    }
+    let script =
+        format!("#!/bin/sh\nexec /debian/{LOADER} --inhibit-cache --library-path /debian /debian/nft \"$@\"\n");
+    std::fs::write(root.join("usr/sbin/nft"), script)?;
+    run(Command::new("chmod").arg("755").arg(root.join("usr/sbin/nft")).arg(to.join(LOADER))).map(drop)
 }

@@ -1,21 +1,84 @@
 //! Real servers whose kernel takes tunnels apart and speaks SCTP: the hosts of the second machine.
+//!
+//! None of them is prepared for anything: what makes them real servers is the text that the box prints, applied as it is printed.
 
-use anyhow::{Result, ensure};
+use std::collections::BTreeMap;
 
-use crate::runner::Scene;
+use anyhow::{Context, Result, ensure};
+
+use super::{PASSWORD, typed};
+use crate::runner::{Scene, World};
+use crate::traffic::tally;
+use crate::vm::Machine;
+
+/// Requests to each virtual server, two for each of its real servers.
+const REQUESTS: usize = 4;
+/// Bytes of an upload: hundreds of full segments.
+const UPLOAD: usize = 1 << 20;
+
+/// A virtual server of `config/peer.cfg` on port 80.
+struct Cell {
+    name: &'static str,
+    vip: &'static str,
+    /// The client as servers see it.
+    client: &'static str,
+    servers: [&'static str; 2],
+}
+
+const fn far(name: &'static str, vip: &'static str, client: &'static str) -> Cell {
+    Cell { name, vip, client, servers: ["far1", "far2"] }
+}
+
+const fn near(name: &'static str, vip: &'static str, client: &'static str) -> Cell {
+    Cell { name, vip, client, servers: ["near1", "near2"] }
+}
+
+const OUT4: &str = "203.0.113.98";
+const OUT6: &str = "2001:db8:1::98";
+const IN4: &str = "10.0.20.98";
+const IN6: &str = "2001:db8:20::98";
+
+/// Of the two servers behind the router one is reached by IPv4 and one by IPv6: every kind of tunnel carries both families in both.
+const TUNNELS: [Cell; 12] = [
+    far("ipip4", "203.0.113.40", OUT4),
+    far("ipip6", "2001:db8:1::40", OUT6),
+    far("gue4", "203.0.113.41", OUT4),
+    far("gue6", "2001:db8:1::41", OUT6),
+    far("gue-csum4", "203.0.113.42", OUT4),
+    far("gue-csum6", "2001:db8:1::42", OUT6),
+    far("gue-remcsum4", "203.0.113.43", OUT4),
+    far("gue-remcsum6", "2001:db8:1::43", OUT6),
+    far("gre4", "203.0.113.44", OUT4),
+    far("gre6", "2001:db8:1::44", OUT6),
+    near("gre-csum4", "10.0.20.145", IN4),
+    near("gre-csum6", "2001:db8:20::45", IN6),
+];
+
+const DIRECT: [Cell; 2] = [near("dr4", "10.0.20.140", IN4), near("dr6", "2001:db8:20::40", IN6)];
+
+/// Addresses of real servers, and the host that has each.
+const HOSTS: [(&str, &str); 6] = [
+    ("10.0.20.21", "near1"),
+    ("2001:db8:20::21", "near1"),
+    ("10.0.20.22", "near2"),
+    ("2001:db8:20::22", "near2"),
+    ("198.18.5.21", "far1"),
+    ("2001:db8:5::22", "far2"),
+];
 
 /// Tells it.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     scene.network()?;
+    scene.boot(Machine::default())?;
     scene.boot_peer()?;
     scene.must("its_hosts_answer_by_every_protocol", |world| {
         let peer = world.peer()?;
         peer.wait_ready()?;
         for (host, address, client) in [
-            ("near1", "10.0.20.21", "10.0.20.98"),
-            ("near2", "2001:db8:20::22", "2001:db8:20::98"),
-            ("far1", "198.18.5.21", "203.0.113.98"),
-            ("far2", "2001:db8:5::22", "2001:db8:1::98"),
+            ("near1", "10.0.20.21", IN4),
+            ("near2", "2001:db8:20::22", IN6),
+            ("far1", "198.18.5.21", OUT4),
+            ("far2", "2001:db8:5::22", OUT6),
         ] {
             peer.shell().ok(&format!("ip netns exec {host} /yoke-lab peer serve-sctp {host} {address} 7000 &"))?;
             for (protocol, port) in [("tcp", 80), ("tcp", 8080), ("udp", 5300), ("sctp", 7000)] {
@@ -26,5 +89,72 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
             }
         }
         Ok(())
-    })
+    })?;
+    scene.must("machines_that_are_not_set_up_do_not_answer", |world| {
+        let console = world.console()?;
+        console.first_password(PASSWORD)?;
+        console.ok("terminal length 0")?;
+        console.configure(&typed(include_str!("../../config/peer.cfg")))?;
+        // Of each kind one: an answer that does not come takes its time.
+        for cell in [&DIRECT[0], &TUNNELS[0], &TUNNELS[3], &TUNNELS[10]] {
+            let ask = format!("timeout 1 /yoke-lab peer ask tcp {} 80 1", cell.vip);
+            ensure!(world.peer()?.run("client", &ask).is_err(), "{} answers", cell.name);
+        }
+        Ok(())
+    })?;
+    scene.must("they_take_the_printed_commands", |world| {
+        for (address, commands) in recipes(&world.console()?.ok("show real-server setup")?.lines)? {
+            let (_, host) = HOSTS.iter().find(|(of, _)| *of == address).with_context(|| address.clone())?;
+            world.peer()?.apply(host, &commands).with_context(|| format!("{host} {address}"))?;
+        }
+        Ok(())
+    })?;
+    for cell in DIRECT.iter().chain(&TUNNELS) {
+        scene.check(&format!("{}_serves", cell.name), |world| serves(world, cell));
+    }
+    scene.check("full_segments_go_up_and_down_and_none_is_lost", |world| {
+        let peer = world.peer()?;
+        for cell in TUNNELS.iter().chain(&DIRECT) {
+            // One to each of its servers.
+            for _ in cell.servers {
+                peer.run("client", &format!("/yoke-lab peer upload {} 80 {UPLOAD}", cell.vip)).context(cell.name)?;
+            }
+            // Had one been too large, the client would have been told, and would remember.
+            let route = peer.run("client", &format!("ip route get {}", cell.vip))?;
+            ensure!(!route.contains("mtu"), "{}: {route}", cell.name);
+        }
+        for cell in [&TUNNELS[0], &TUNNELS[1]] {
+            peer.run("client", &format!("/yoke-lab peer download {} 80 {UPLOAD}", cell.vip))?;
+        }
+        Ok(())
+    });
+    Ok(())
+}
+
+/// Asks a virtual server and looks whether its own servers answered, in its own name.
+fn serves(world: &mut World, cell: &Cell) -> Result<()> {
+    let replies = world.peer()?.ask("tcp", cell.vip, 80, REQUESTS)?;
+    let expected: BTreeMap<_, _> = cell.servers.map(|server| (server, REQUESTS / 2)).into();
+    ensure!(tally(&replies) == expected, "{:?}", tally(&replies));
+    for reply in &replies {
+        ensure!(reply.client == cell.client && reply.local == cell.vip && reply.port == "80", "{reply:?}");
+    }
+    Ok(())
+}
+
+/// Takes apart what `show real-server ... setup` prints: addresses and the lines below each.
+fn recipes(lines: &[String]) -> Result<Vec<(String, Vec<String>)>> {
+    let mut recipes: Vec<(String, Vec<String>)> = Vec::new();
+    for line in lines {
+        match (line.strip_prefix("On "), line.strip_prefix("  "), recipes.last_mut()) {
+            (Some(header), ..) => {
+                let address = header.split_whitespace().next().context("an address")?;
+                recipes.push((address.to_owned(), Vec::new()));
+            }
+            (None, Some(command), Some((_, commands))) => commands.push(command.to_owned()),
+            _ => anyhow::bail!("setup prints {line:?}"),
+        }
+    }
+    ensure!(!recipes.is_empty(), "setup prints nothing");
+    Ok(recipes)
 }

@@ -12,7 +12,7 @@ use super::needs::Needs;
 pub(super) fn freebsd(needs: &Needs) -> Recipe {
     let mut recipe = Recipe { commands: Vec::new(), remarks: needs.remarks.iter().cloned().collect() };
     let mut kinds: Vec<&str> = Vec::new();
-    for (inner_v6, tunnel) in &needs.tunnels {
+    for (inner_v6, tunnel) in needs.tunnels.keys() {
         let kind = match tunnel {
             Tunnel::Ipip => "gif",
             Tunnel::Gre(_) => "gre",
@@ -39,7 +39,7 @@ pub(super) fn freebsd(needs: &Needs) -> Recipe {
     for (vip, mss) in &needs.mss {
         recipe.remark(format!("pf.conf: match out proto tcp from {} scrub (max-mss {mss})", vip.addr));
     }
-    for vip in &needs.vips {
+    for vip in &needs.vips() {
         if vip.is_host() {
             let family = if vip.addr.is_ipv6() { "inet6" } else { "inet" };
             recipe.commands.push(format!("ifconfig lo0 {family} {vip} alias"));
@@ -61,14 +61,14 @@ pub(super) fn windows(needs: &Needs) -> Recipe {
         recipe.remark("Windows unwraps no tunnels, use: mode dr, nat or fullnat");
         return recipe;
     }
-    if !needs.vips.is_empty() || needs.gateway.is_some() {
+    if !needs.direct.is_empty() || needs.gateway.is_some() {
         recipe.remark(format!("net is the adapter that has {}", needs.address));
     }
-    if !needs.vips.is_empty() {
+    if !needs.direct.is_empty() {
         recipe.remark("loopback is a Microsoft KM-TEST Loopback Adapter, made with hdwwiz");
     }
     for family in [4, 6] {
-        let of_family = || needs.vips.iter().filter(|vip| vip.addr.is_ipv6() == (family == 6));
+        let of_family = || needs.direct.iter().filter(|vip| vip.addr.is_ipv6() == (family == 6));
         if of_family().next().is_none() {
             continue;
         }

@@ -1,10 +1,10 @@
 //! A recipe in commands of Linux: sysctl, iproute2, nft. Pure.
 //!
 //! The order is the point. Kernel settings come before any address: a server that has the virtual address and still answers ARP for it
-//! takes the traffic of everybody. All virtual addresses are on `lo`, whatever the mode: that is up, is no neighbour's, and a server may be
-//! reached in several modes.
+//! takes the traffic of everybody. Virtual addresses of mode dr are on `lo`; those of mode tun on the interface that unwraps, because the
+//! kernel takes nothing from clients elsewhere that comes in by an interface without an IPv4 address, unless rp_filter is off.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use yoke_config::model::{Checksum, Tunnel};
 use yoke_config::value::IpNet;
@@ -31,20 +31,23 @@ const fn device(module: &'static str, name: &'static str, kind: &'static str) ->
 
 pub(super) fn recipe(needs: &Needs) -> Recipe {
     let mut commands = Vec::new();
-    if needs.vips.iter().any(|vip| vip.addr.is_ipv4()) {
+    if needs.vips().iter().any(|vip| vip.addr.is_ipv4()) {
         commands.push(QUIET_ARP.to_owned());
     }
-    for (device, inner_v4) in devices(needs) {
-        let Device { module, name, kind, options } = device;
+    let devices = devices(needs);
+    for (Device { module, name, kind, options }, vips) in &devices {
         commands.push(format!("modprobe {module}"));
         commands.push(format!("ip link add {name} type {kind} local {}{options}", needs.address));
-        if inner_v4 {
-            // Loose: requests come out of the tunnel from clients whose way back is another interface.
-            commands.push(format!("sysctl -w net.ipv4.conf.{name}.rp_filter=2"));
+        // Requests come out of the tunnel from clients whose way back is another interface.
+        let mut of_ipv4 = vips.iter().filter(|vip| vip.addr.is_ipv4()).peekable();
+        if of_ipv4.peek().is_some() {
+            let all_off = if of_ipv4.any(IpNet::is_host) { "" } else { "net.ipv4.conf.all.rp_filter=0 " };
+            let loose = if all_off.is_empty() { 2 } else { 0 };
+            commands.push(format!("sysctl -w {all_off}net.ipv4.conf.{name}.rp_filter={loose}"));
         }
         commands.push(format!("ip link set {name} up"));
     }
-    let ports: BTreeSet<u16> = needs.tunnels.iter().filter_map(|(_, tunnel)| gue(*tunnel)).collect();
+    let ports: BTreeSet<u16> = needs.tunnels.keys().filter_map(|(_, tunnel)| gue(*tunnel)).collect();
     if !ports.is_empty() {
         commands.push("modprobe fou".to_owned());
         let family = if needs.address.is_ipv6() { " -6" } else { "" };
@@ -61,18 +64,22 @@ pub(super) fn recipe(needs: &Needs) -> Recipe {
             ));
         }
     }
-    commands.extend(needs.vips.iter().map(|vip| match vip.is_host() {
-        true => format!("ip address add {vip} dev lo"),
-        false => format!("ip route add local {vip} dev lo"),
-    }));
+    let places = devices.iter().map(|(device, vips)| (device.name, vips)).chain([("lo", &needs.direct)]);
+    for (place, vips) in places {
+        commands.extend(vips.iter().map(|vip| match vip.is_host() {
+            true => format!("ip address add {vip} dev {place}"),
+            false => format!("ip route add local {vip} dev lo"),
+        }));
+    }
     commands.extend(needs.gateway.map(|gateway| format!("ip route replace default via {gateway}")));
     Recipe { commands, remarks: needs.remarks.iter().cloned().collect() }
 }
 
-/// Each device once, and whether IPv4 comes out of it.
-fn devices(needs: &Needs) -> Vec<(Device, bool)> {
-    let mut devices: Vec<(Device, bool)> = Vec::new();
-    for &(inner_v6, tunnel) in &needs.tunnels {
+/// Each device once, and what comes out of it.
+fn devices(needs: &Needs) -> BTreeMap<Device, BTreeSet<IpNet>> {
+    let summed = needs.tunnels.keys().any(|(_, tunnel)| *tunnel == Tunnel::Gre(Checksum::Full));
+    let mut devices: BTreeMap<Device, BTreeSet<IpNet>> = BTreeMap::new();
+    for (&(inner_v6, tunnel), vips) in &needs.tunnels {
         let mut device = match (tunnel, needs.address.is_ipv6(), inner_v6) {
             (Tunnel::Gre(_), false, _) => device("ip_gre", "lvs-gre", "gre"),
             (Tunnel::Gre(_), true, _) => device("ip6_gre", "lvs-gre6", "ip6gre"),
@@ -81,14 +88,10 @@ fn devices(needs: &Needs) -> Vec<(Device, bool)> {
             (_, false, true) => device("sit", "lvs-sit", "sit"),
             (_, true, _) => device("ip6_tunnel", "lvs-ip6tnl", "ip6tnl mode any"),
         };
-        let summed = needs.tunnels.iter().any(|(_, other)| *other == Tunnel::Gre(Checksum::Full));
         if matches!(tunnel, Tunnel::Gre(_)) && summed {
             device.options = " icsum";
         }
-        match devices.iter_mut().find(|(known, _)| *known == device) {
-            Some((_, inner_v4)) => *inner_v4 |= !inner_v6,
-            None => devices.push((device, !inner_v6)),
-        }
+        devices.entry(device).or_default().extend(vips);
     }
     devices
 }

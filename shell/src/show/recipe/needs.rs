@@ -20,10 +20,10 @@ pub(super) struct Needs {
     /// Of which virtual servers.
     pub(super) virtual_servers: BTreeSet<String>,
     pub(super) modes: BTreeSet<Mode>,
-    /// What clients send to, and this machine takes for its own: addresses, or whole networks.
-    pub(super) vips: BTreeSet<IpNet>,
-    /// What it unwraps: the inner family (true is IPv6) and how it is wrapped.
-    pub(super) tunnels: BTreeSet<(bool, Tunnel)>,
+    /// What clients send to, and this machine takes for its own though it comes in by any interface: addresses, or whole networks.
+    pub(super) direct: BTreeSet<IpNet>,
+    /// What it unwraps, by the inner family (true is IPv6) and how it is wrapped, and what for.
+    pub(super) tunnels: BTreeMap<(bool, Tunnel), BTreeSet<IpNet>>,
     /// Largest TCP segment it may ask of clients of a virtual address, where that is less than they would send. Only the server can say
     /// so: its answer to a client's SYN does not pass the director.
     pub(super) mss: BTreeMap<IpNet, u16>,
@@ -42,8 +42,8 @@ impl Needs {
             address,
             virtual_servers: BTreeSet::new(),
             modes: BTreeSet::new(),
-            vips: BTreeSet::new(),
-            tunnels: BTreeSet::new(),
+            direct: BTreeSet::new(),
+            tunnels: BTreeMap::new(),
             mss: BTreeMap::new(),
             gateway: None,
             director: None,
@@ -64,14 +64,20 @@ impl Needs {
                 None => self.remark("its replies must pass this director: route the clients' addresses to it"),
             },
             Mode::Fullnat => self.remark("mode fullnat needs nothing: clients appear with addresses of the director"),
-            Mode::Dr | Mode::Tun => {
+            Mode::Dr => {
                 let vips = self.virtual_addresses(config, server.virtual_);
-                if real.mode == Mode::Tun {
-                    self.tunnel(config, server.tunnel, server.virtual_.is_ipv6(), &vips);
-                }
-                self.vips.extend(vips);
+                self.direct.extend(vips);
+            }
+            Mode::Tun => {
+                let vips = self.virtual_addresses(config, server.virtual_);
+                self.tunnel(config, server.tunnel, server.virtual_.is_ipv6(), vips);
             }
         }
+    }
+
+    /// Everything it takes for its own.
+    pub(super) fn vips(&self) -> BTreeSet<IpNet> {
+        self.tunnels.values().chain([&self.direct]).flatten().copied().collect()
     }
 
     fn remark(&mut self, text: &str) {
@@ -98,9 +104,9 @@ impl Needs {
         nets
     }
 
-    fn tunnel(&mut self, config: &Config, tunnel: Tunnel, inner_v6: bool, vips: &BTreeSet<IpNet>) {
-        self.tunnels.insert((inner_v6, tunnel));
-        let with = |checksum| self.tunnels.iter().any(|(_, tunnel)| *tunnel == Tunnel::Gre(checksum));
+    fn tunnel(&mut self, config: &Config, tunnel: Tunnel, inner_v6: bool, vips: BTreeSet<IpNet>) {
+        self.tunnels.entry((inner_v6, tunnel)).or_default().extend(&vips);
+        let with = |checksum| self.tunnels.keys().any(|(_, tunnel)| *tunnel == Tunnel::Gre(checksum));
         if with(Checksum::None) && with(Checksum::Full) {
             self.remark("one address takes gre with csum or without, not both: use the same for all");
         }
@@ -116,7 +122,7 @@ impl Needs {
         } else if mtu < ETHERNET_MTU {
             let mss = mtu.saturating_sub(if inner_v6 { TCP6_HEADERS } else { TCP4_HEADERS });
             for vip in vips {
-                self.mss.entry(*vip).and_modify(|least| *least = mss.min(*least)).or_insert(mss);
+                self.mss.entry(vip).and_modify(|least| *least = mss.min(*least)).or_insert(mss);
             }
         }
     }

@@ -54,7 +54,8 @@ fn settings_come_before_addresses() {
         for needs in all(&config).values() {
             let commands = recipe(needs, System::Linux).commands;
             let is_setting = |command: &String| command.starts_with("sysctl") || command.starts_with("nft");
-            let is_address = |command: &String| command.ends_with(" dev lo");
+            let is_address =
+                |command: &String| command.starts_with("ip address add") || command.starts_with("ip route add local");
             if let (Some(last), Some(first)) =
                 (commands.iter().rposition(is_setting), commands.iter().position(is_address))
             {
