@@ -1,0 +1,236 @@
+//! All machines together: what is tried next, what is known of each target, and how it came to be.
+//!
+//! One probe a target, however many virtual servers ask. New targets are started a little apart, within one interval, so that their probes stay
+//! spread; each keeps its place from then on. What is remembered of a target is bounded: its last outcome and its last changes.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use yoke_config::model::Monitor;
+
+use crate::machine::{Change, Machine, Outcome, State, Timing};
+use crate::{Target, Time};
+
+/// Between the first probes of two new targets, unless an interval is too short for all of them: 200 a second.
+const STAGGER: Duration = Duration::from_millis(5);
+/// Changes remembered of each target.
+const HISTORY_MAX: usize = 10;
+/// Probes under way at most: each holds a descriptor, and there are 65,536.
+const UNDER_WAY_MAX: usize = 16_384;
+
+/// A probe to be made.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Says whose outcome it is.
+    pub number: u64,
+    /// Where to.
+    pub target: Target,
+    /// How.
+    pub monitor: Arc<Monitor>,
+}
+
+/// A change that has happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// When.
+    pub at: Time,
+    /// What the target is since.
+    pub state: State,
+    /// Why, in words; empty for one that is up.
+    pub reason: String,
+}
+
+/// What a pool has to know of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// What it is.
+    pub state: State,
+    /// Since when.
+    pub since: Time,
+    /// Whether it has ever been up.
+    pub proven: bool,
+}
+
+/// Everything known of a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Which.
+    pub target: Target,
+    /// What it is, since when.
+    pub verdict: Verdict,
+    /// The last outcome and when; `None` before the first.
+    pub last: Option<(Time, Outcome)>,
+    /// Good attempts.
+    pub good: u64,
+    /// Failed attempts.
+    pub failed: u64,
+    /// Its last changes, the oldest first.
+    pub history: Vec<Past>,
+}
+
+/// One target.
+#[derive(Debug)]
+struct Entry {
+    monitor: Arc<Monitor>,
+    timing: Timing,
+    machine: Machine,
+    /// Of the job under way.
+    number: u64,
+    since: Time,
+    proven: bool,
+    last: Option<(Time, Outcome)>,
+    good: u64,
+    failed: u64,
+    history: VecDeque<Past>,
+}
+
+/// All targets.
+#[derive(Debug, Default)]
+pub struct Checks {
+    entries: BTreeMap<Target, Entry>,
+    /// When each target that is not under way is due.
+    due: BTreeSet<(Time, Target)>,
+    under_way: BTreeMap<u64, Target>,
+    next_number: u64,
+}
+
+impl Checks {
+    /// Takes over what is to be probed. What is known of a target that stays is kept, also when its monitor has changed, and then it is tried
+    /// anew soon; `known` is what an earlier process knew of those that are new.
+    pub fn handle_targets(
+        &mut self,
+        targets: &BTreeMap<Target, Arc<Monitor>>,
+        known: &BTreeMap<Target, Verdict>,
+        now: Time,
+    ) {
+        let gone: Vec<Target> = self.entries.keys().filter(|target| !targets.contains_key(target)).cloned().collect();
+        for target in gone {
+            self.remove(&target);
+        }
+        let is_new = |(target, monitor): &(&Target, &Arc<Monitor>)| {
+            self.entries.get(target).is_none_or(|entry| *entry.monitor != ***monitor)
+        };
+        let new: Vec<(Target, Arc<Monitor>)> =
+            targets.iter().filter(is_new).map(|(target, monitor)| (target.clone(), monitor.clone())).collect();
+        let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
+        for (place, (target, monitor)) in (0u32..).zip(new) {
+            let timing = Timing::from(&*monitor);
+            let apart = STAGGER.min(timing.interval / count.max(1));
+            let first = now + apart * place;
+            let kept = self.remove(&target);
+            let verdict = kept.as_ref().map(Entry::verdict).or_else(|| known.get(&target).copied());
+            let verdict = verdict.unwrap_or(Verdict { state: State::Unknown, since: now, proven: false });
+            let machine = Machine::new(verdict.state, first);
+            let entry = match kept {
+                Some(entry) => Entry { monitor, timing, machine, number: 0, ..entry },
+                None => Entry {
+                    monitor,
+                    timing,
+                    machine,
+                    number: 0,
+                    since: verdict.since,
+                    proven: verdict.proven,
+                    last: None,
+                    good: 0,
+                    failed: 0,
+                    history: VecDeque::new(),
+                },
+            };
+            self.due.insert((first, target.clone()));
+            self.entries.insert(target, entry);
+        }
+    }
+
+    fn remove(&mut self, target: &Target) -> Option<Entry> {
+        let entry = self.entries.remove(target)?;
+        match entry.machine.poll_timeout() {
+            Some(at) => drop(self.due.remove(&(at, target.clone()))),
+            None => drop(self.under_way.remove(&entry.number)),
+        }
+        Some(entry)
+    }
+
+    /// When the next probe is due; `None` when nothing is waited for but outcomes.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Time> {
+        if self.under_way.len() >= UNDER_WAY_MAX {
+            return None;
+        }
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// The next probe that is due, which begins now.
+    pub fn poll_job(&mut self, now: Time) -> Option<Job> {
+        if self.poll_timeout()? > now {
+            return None;
+        }
+        let (_, target) = self.due.pop_first()?;
+        let entry = self.entries.get_mut(&target)?;
+        entry.machine.handle_start(now);
+        self.next_number += 1;
+        entry.number = self.next_number;
+        self.under_way.insert(entry.number, target.clone());
+        Some(Job { number: entry.number, target, monitor: entry.monitor.clone() })
+    }
+
+    /// A probe has ended. One of a target that is gone, or that is probed otherwise by now, says nothing.
+    pub fn handle_outcome(&mut self, number: u64, outcome: Outcome, now: Time) -> Option<(Target, Change)> {
+        let target = self.under_way.remove(&number)?;
+        let entry = self.entries.get_mut(&target)?;
+        let change = entry.machine.handle_outcome(outcome.is_ok(), now, &entry.timing);
+        if let Some(at) = entry.machine.poll_timeout() {
+            self.due.insert((at, target.clone()));
+        }
+        match &outcome {
+            Ok(_) => entry.good += 1,
+            Err(_) => entry.failed += 1,
+        }
+        if let Some(change) = change {
+            entry.since = now;
+            entry.proven |= change.to == State::Up;
+            if entry.history.len() == HISTORY_MAX {
+                entry.history.pop_front();
+            }
+            let reason = outcome.as_ref().err().cloned().unwrap_or_default();
+            entry.history.push_back(Past { at: now, state: change.to, reason });
+        }
+        entry.last = Some((now, outcome));
+        change.map(|change| (target, change))
+    }
+
+    /// Verdicts of all targets.
+    #[must_use]
+    pub fn verdicts(&self) -> BTreeMap<Target, Verdict> {
+        self.entries.iter().map(|(target, entry)| (target.clone(), entry.verdict())).collect()
+    }
+
+    /// What is known of all targets.
+    #[must_use]
+    pub fn reports(&self) -> Vec<Report> {
+        let report = |(target, entry): (&Target, &Entry)| Report {
+            target: target.clone(),
+            verdict: entry.verdict(),
+            last: entry.last.clone(),
+            good: entry.good,
+            failed: entry.failed,
+            history: entry.history.iter().cloned().collect(),
+        };
+        self.entries.iter().map(report).collect()
+    }
+
+    /// Probes under way.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+}
+
+impl Entry {
+    fn verdict(&self) -> Verdict {
+        Verdict { state: self.machine.state(), since: self.since, proven: self.proven }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! Tables of pools, and laws over any verdicts.
+
+use proptest::prelude::*;
+use yoke_config::model::Config;
+
+use super::*;
+
+const S: Duration = Duration::from_secs(1);
+
+/// A virtual server of tcp with real servers 10.0.0.1, .2, ... of these weights, and more lines.
+fn server(weights: &[u16], lines: &str) -> VirtualServer {
+    let mut text = format!("virtual-server a\n virtual 192.0.2.10 tcp 80\n{lines}");
+    for (n, weight) in (1..).zip(weights) {
+        text.push_str(&format!(" real-server 10.0.0.{n} 80\n  weight {weight}\n"));
+    }
+    let (tree, rejected) = yoke_config::tree::load(&text);
+    assert_eq!(rejected, [], "{text}");
+    let config = Config::try_from(&tree).expect("valid");
+    config.virtual_servers.into_values().next().expect("one")
+}
+
+fn last(key: Key) -> usize {
+    match key.0 {
+        IpAddr::V4(address) => usize::from(address.octets()[3]) - 1,
+        IpAddr::V6(_) => panic!("an IPv4 address"),
+    }
+}
+
+/// What the letters say of the servers: U up, D down, d down and never up, ? unknown, - not judged.
+fn verdicts(letters: &str) -> impl Fn(Key) -> Option<Verdict> {
+    let letters: Vec<char> = letters.chars().collect();
+    move |key| {
+        let (state, proven) = match letters[last(key)] {
+            'U' => (State::Up, true),
+            'D' => (State::Down, true),
+            'd' => (State::Down, false),
+            '?' => (State::Unknown, false),
+            _ => return None,
+        };
+        Some(Verdict { state, since: Time::ZERO, proven })
+    }
+}
+
+/// Places as text: a weight, `i` inhibited, `x` out; then `S` for the sorry server, `O` for open.
+fn show(pool: &Pool) -> String {
+    let place = |place: &Place| match place {
+        Place::In(weight) => weight.to_string(),
+        Place::Inhibited => "i".to_owned(),
+        Place::Out => "x".to_owned(),
+    };
+    let mut words: Vec<String> = pool.places.values().map(place).collect();
+    words.extend(pool.sorry.map(|_| "S".to_owned()));
+    words.extend(pool.open.then(|| "O".to_owned()));
+    words.join(" ")
+}
+
+#[test]
+fn the_table_of_pools() {
+    const SORRY: &str = " sorry-server 10.0.0.99 80\n";
+    let inhibit = " inhibit-on-failure\n";
+    let open = " fail-open\n";
+    let quorum = " quorum 3 hysteresis 1\n sorry-server 10.0.0.99 80\n";
+    // Lines, verdicts, whether there was quorum; pool, whether there is quorum.
+    let table: [(&str, &str, bool, &str, bool); 20] = [
+        ("", "---", true, "1 2 3", true),
+        ("", "UUU", true, "1 2 3", true),
+        ("", "???", true, "x x x", false),
+        ("", "UD?", true, "1 x x", true),
+        (inhibit, "UDd", true, "1 i x", true),
+        (inhibit, "DDD", true, "i i i", false),
+        (SORRY, "UUD", true, "1 2 x", true),
+        (SORRY, "DDD", true, "x x x S", false),
+        (SORRY, "???", false, "x x x S", false),
+        (SORRY, "-DD", true, "1 x x", true),
+        (quorum, "UDD", true, "0 x x S", false),
+        (quorum, "DUD", true, "x 2 x", true),
+        (quorum, "DUD", false, "x 0 x S", false),
+        (quorum, "DDU", false, "x x 0 S", false),
+        (quorum, "UDU", false, "1 x 3", true),
+        (" quorum 3\n", "UDD", true, "1 x x", false),
+        (open, "DDD", true, "1 2 3 O", true),
+        (open, "DDd", true, "1 2 x O", true),
+        (open, "ddd", true, "x x x", false),
+        (open, "DDU", true, "x x 3", true),
+    ];
+    for (lines, letters, had, places, quorum) in table {
+        let pool = judge(&server(&[1, 2, 3], lines), &verdicts(letters), had, 100 * S);
+        assert_eq!((show(&pool).as_str(), pool.quorum), (places, quorum), "{lines:?} {letters} {had}");
+    }
+}
+
+#[test]
+fn a_drained_server_is_healthy_and_counts_nothing() {
+    let mut server = server(&[5, 1], " quorum 2\n sorry-server 10.0.0.99 80\n");
+    server.real_servers.values_mut().next().expect("two").drain = true;
+    let pool = judge(&server, &verdicts("UU"), true, S);
+    assert_eq!((show(&pool).as_str(), pool.quorum), ("0 0 S", false));
+}
+
+#[test]
+fn over_udp_a_dead_server_is_out_even_when_inhibited() {
+    let mut server = server(&[1, 1], " inhibit-on-failure\n");
+    server.virtual_ = Virtual::Address(IpAddr::from([192, 0, 2, 10]), Transport::Udp, 53);
+    assert_eq!(show(&judge(&server, &verdicts("UD"), true, S)), "1 x");
+}
+
+#[test]
+fn a_server_that_is_back_grows() {
+    let server = server(&[100, 100], " slow-start 10\n");
+    let verdict = |key: Key| {
+        let since = if last(key) == 0 { Time::ZERO } else { 100 * S };
+        Some(Verdict { state: State::Up, since, proven: true })
+    };
+    let table = [(100, "100 1"), (101, "100 10"), (105, "100 50"), (109, "100 90"), (110, "100 100"), (500, "100 100")];
+    for (now, places) in table {
+        let pool = judge(&server, &verdict, true, now * S);
+        assert_eq!(show(&pool), places, "{now}");
+        assert_eq!(pool.next, (now < 110).then(|| (now + 1) * S), "{now}");
+    }
+    // All of them new: nobody would get less load for it.
+    let pool = judge(&server, &|_| Some(Verdict { state: State::Up, since: 100 * S, proven: true }), true, 103 * S);
+    assert_eq!((show(&pool).as_str(), pool.next), ("100 100", None));
+}
+
+proptest! {
+    #[test]
+    fn laws(
+        letters in "[UDd?-]{1,6}", weights in proptest::collection::vec(0u16..9, 6), quorum in 1u16..8, hysteresis in 0u16..8,
+        sorry: bool, inhibit: bool, open: bool, had: bool, slow in 0u16..9, now in 0u32..20,
+    ) {
+        let mut lines = format!(" quorum {quorum} hysteresis {}\n", hysteresis.min(quorum - 1));
+        if sorry { lines.push_str(" sorry-server 10.0.0.99 80\n") }
+        if inhibit { lines.push_str(" inhibit-on-failure\n") }
+        if open { lines.push_str(" fail-open\n") }
+        if slow > 0 { lines.push_str(&format!(" slow-start {slow}\n")) }
+        let server = server(&weights[..letters.len()], &lines);
+        let pool = judge(&server, &verdicts(&letters), had, now * S);
+        prop_assert_eq!(pool.places.len(), letters.len());
+        for (place, (letter, weight)) in pool.places.values().zip(letters.chars().zip(&weights)) {
+            match place {
+                // Never more than was asked for, and nothing for whom nobody has ever seen alive.
+                Place::In(got) => prop_assert!(got <= weight && (matches!(letter, 'U' | '-') || letter == 'D' && pool.open)),
+                Place::Inhibited => prop_assert!(inhibit && letter == 'D'),
+                // A live one never loses its connections.
+                Place::Out => prop_assert!(matches!(letter, 'D' | 'd' | '?')),
+            }
+        }
+        prop_assert_eq!(pool.sorry.is_some(), sorry && !pool.quorum);
+        prop_assert!(!pool.open || (open && !letters.contains(['U', '-'])));
+        // Judged again with nothing changed, nothing changes.
+        prop_assert_eq!(judge(&server, &verdicts(&letters), pool.quorum, now * S), pool.clone());
+    }
+}

@@ -1,0 +1,106 @@
+//! One attempt: asks a server once and says how long it took, or why it is no good, in words.
+//!
+//! Thin, and bounded in everything: an attempt ends within the monitor's timeout, reads at most 64 KiB, and whatever happens its
+//! descriptor is closed with it. What bytes mean is decided in pure functions of each protocol's file. A name is never resolved: a real
+//! server is an address.
+
+mod dns;
+mod external;
+mod http;
+mod icmp;
+mod smtp;
+mod tcp;
+mod tls;
+mod udp;
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+use yoke_config::model::{Check, Monitor};
+
+use crate::{Outcome, Target};
+
+/// Of an answer, what is read at most: a head, and as much of a body as an expression is looked for in.
+const ANSWER_MAX: usize = 64 * 1024;
+
+/// What an attempt is at, in words: what a timeout says was waited for.
+type Stage = Cell<&'static str>;
+
+/// How an attempt fails: a sentence without a subject, `connect: refused`.
+type Tried = Result<(), String>;
+
+/// Makes one attempt. `hostname` is how this box calls itself, `elapsed` the time since the attempt began.
+pub async fn attempt(target: &Target, monitor: &Monitor, hostname: &str, elapsed: impl Fn() -> Duration) -> Outcome {
+    let timeout = Duration::from_secs(u64::from(monitor.timeout_s));
+    let stage = Stage::new("reply");
+    let server = SocketAddr::new(target.address, target.port);
+    match tokio::time::timeout(timeout, ask(server, monitor, hostname, timeout, &stage)).await {
+        Ok(Ok(())) => Ok(elapsed()),
+        Ok(Err(why)) => Err(why),
+        Err(_) => Err(format!("no {} in {}.0 s", stage.get(), monitor.timeout_s)),
+    }
+}
+
+async fn ask(server: SocketAddr, monitor: &Monitor, hostname: &str, timeout: Duration, stage: &Stage) -> Tried {
+    match &monitor.check {
+        Check::Tcp => tcp::connect(server, stage).await.map(drop),
+        Check::Http(http) => http::ask(server, http, stage).await,
+        Check::Udp { payload, regex } => udp::ask(server, payload, regex.as_deref(), timeout).await,
+        Check::Dns { name } => dns::ask(server, name.as_deref()).await,
+        Check::Smtp { host } => smtp::ask(server, host.as_deref().unwrap_or(hostname), stage).await,
+        Check::Icmp => icmp::ask(server.ip()).await,
+        Check::External { program } => external::ask(server, program).await,
+    }
+}
+
+/// An error of a socket in few words.
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "refused".to_owned(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "reset".to_owned(),
+        io::ErrorKind::HostUnreachable => "no route to host".to_owned(),
+        io::ErrorKind::NetworkUnreachable => "network unreachable".to_owned(),
+        io::ErrorKind::UnexpectedEof => "closed".to_owned(),
+        // Without the "(os error 111)" of the library.
+        _ => error.to_string().split(" (os error").next().unwrap_or_default().to_ascii_lowercase(),
+    }
+}
+
+/// Reads until `done` says what it has read is enough, the server closes, or too much has come; `done` gets all that was read.
+async fn read_until<T>(
+    stream: &mut (impl AsyncRead + Unpin),
+    done: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Result<T, Vec<u8>>, String> {
+    let mut answer = Vec::with_capacity(1024);
+    loop {
+        if let Some(result) = done(&answer) {
+            return Ok(Ok(result));
+        }
+        let room = ANSWER_MAX - answer.len();
+        if room == 0 {
+            return Ok(Err(answer));
+        }
+        let limit = u64::try_from(room.min(4096)).unwrap_or(u64::MAX);
+        match (&mut *stream).take(limit).read_buf(&mut answer).await {
+            Ok(0) => return Ok(Err(answer)),
+            Ok(_) => {}
+            // A server that has said what it had to say may end as it likes.
+            Err(error) if !answer.is_empty() && error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Err(answer)),
+            Err(error) => return Err(format!("reply: {}", words(&error))),
+        }
+    }
+}
+
+/// What a server said instead of what was expected, short and printable.
+fn quoted(bytes: &[u8]) -> String {
+    const SHOWN_MAX: usize = 40;
+    let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let text: String = String::from_utf8_lossy(line).chars().take(SHOWN_MAX).flat_map(char::escape_debug).collect();
+    format!("\"{text}\"")
+}
+
+#[cfg(test)]
+mod tests;

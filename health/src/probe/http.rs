@@ -1,0 +1,166 @@
+//! A GET over HTTP/1.1: the status, and an expression in what comes with it.
+//!
+//! As little HTTP as a check needs: one request a connection, no redirect followed, no decompression. The body is read only when an expression
+//! is looked for, and only its first part.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use yoke_config::model::HttpCheck;
+
+use super::{Stage, Tried, quoted, read_until, tcp, tls, words};
+
+pub(super) async fn ask(server: SocketAddr, check: &HttpCheck, stage: &Stage) -> Tried {
+    let stream = tcp::connect(server, stage).await?;
+    let default_port = if check.tls.is_some() { 443 } else { 80 };
+    let host = check.host.clone().unwrap_or_else(|| {
+        // RFC 9110 §7.2: without the port of the scheme.
+        if server.port() == default_port && server.is_ipv4() { server.ip().to_string() } else { server.to_string() }
+    });
+    match &check.tls {
+        Some(how) => {
+            let name = how.name.as_ref().or(check.host.as_ref());
+            let stream = tls::connect(stream, server.ip(), name.map(String::as_str), &how.trust, stage).await?;
+            exchange(stream, check, &host, stage).await
+        }
+        None => exchange(stream, check, &host, stage).await,
+    }
+}
+
+async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    check: &HttpCheck,
+    host: &str,
+    stage: &Stage,
+) -> Tried {
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: yoke\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+        check.path
+    );
+    let sent = async {
+        stream.write_all(request.as_bytes()).await?;
+        stream.flush().await
+    };
+    sent.await.map_err(|error| format!("request: {}", words(&error)))?;
+    stage.set("reply");
+    let status = |answer: &[u8]| status(answer).map(|status| (status, answer.to_vec()));
+    let (status, begun) = match read_until(&mut stream, status).await? {
+        Ok((Some(status), begun)) => (status, begun),
+        Ok((None, answer)) => return Err(format!("no http: {}", quoted(&answer))),
+        Err(answer) if answer.is_empty() => return Err("closed without a reply".to_owned()),
+        Err(answer) => return Err(format!("no http: {}", quoted(&answer))),
+    };
+    if !check.status.contains(status) {
+        return Err(format!("status {status}, expected {}", check.status));
+    }
+    let Some(regex) = &check.regex else { return Ok(()) };
+    stage.set("whole reply");
+    // It was compiled when it was typed.
+    let regex = regex_lite::Regex::new(regex).map_err(|error| format!("expect regex: {error}"))?;
+    let found = |rest: &[u8]| {
+        let whole = [&begun, rest].concat();
+        regex.is_match(&String::from_utf8_lossy(&unchunked(&whole))).then_some(())
+    };
+    match read_until(&mut stream, found).await? {
+        Ok(()) => Ok(()),
+        Err(_) => Err(format!("status {status}, but the reply does not match the expression")),
+    }
+}
+
+/// The status of an answer: `None` when more has to come, `Some(None)` when this is no HTTP.
+fn status(answer: &[u8]) -> Option<Option<u16>> {
+    let line = match answer.iter().position(|byte| *byte == b'\n') {
+        Some(end) => &answer[..end],
+        // No status line is that long.
+        None if answer.len() < 512 && could_be(answer) => return None,
+        None => return Some(None),
+    };
+    // RFC 9112 §4: HTTP-version SP status-code SP [ reason-phrase ]
+    let text = std::str::from_utf8(line).unwrap_or_default();
+    let mut parts = text.trim_end().splitn(3, ' ');
+    let version = parts.next().unwrap_or_default();
+    let code = parts.next().filter(|code| code.len() == 3).and_then(|code| code.parse().ok());
+    Some(code.filter(|code| version.starts_with("HTTP/1.") && (100..=599).contains(code)))
+}
+
+fn could_be(answer: &[u8]) -> bool {
+    b"HTTP/1.".iter().zip(answer).all(|(a, b)| a == b)
+}
+
+/// Head and body without the frames of chunked transfer (RFC 9112 §7.1), as far as they have come.
+fn unchunked(answer: &[u8]) -> Vec<u8> {
+    let Some(end) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return answer.to_vec() };
+    let (head, mut body) = answer.split_at(end + 4);
+    let chunked = String::from_utf8_lossy(head)
+        .to_ascii_lowercase()
+        .lines()
+        .any(|line| line.strip_prefix("transfer-encoding:").is_some_and(|value| value.trim().ends_with("chunked")));
+    if !chunked {
+        return answer.to_vec();
+    }
+    let mut whole = head.to_vec();
+    while let Some(end) = body.windows(2).position(|two| two == b"\r\n") {
+        let size = String::from_utf8_lossy(&body[..end]);
+        let size = size.split(';').next().and_then(|size| usize::from_str_radix(size.trim(), 16).ok());
+        let Some(size) = size.filter(|size| *size > 0) else { break };
+        let data = &body[end + 2..];
+        whole.extend_from_slice(&data[..size.min(data.len())]);
+        // Behind the data is a line end of its own.
+        let Some(rest) = size.checked_add(2).and_then(|next| data.get(next..)) else { break };
+        body = rest;
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn statuses() {
+        let table: [(&[u8], Option<Option<u16>>); 12] = [
+            (b"", None),
+            (b"HTTP/1.1 20", None),
+            (b"HTTP/1.1 200 OK\r\n", Some(Some(200))),
+            (b"HTTP/1.0 503\r\n", Some(Some(503))),
+            (b"HTTP/1.1 404 Not Found\nServer", Some(Some(404))),
+            (b"HTTP/2 200\r\n", Some(None)),
+            (b"HTTP/1.1 2000 OK\r\n", Some(None)),
+            (b"HTTP/1.1 999 x\r\n", Some(None)),
+            (b"HTTP/1.1\r\n", Some(None)),
+            (b"220 mail ESMTP\r\n", Some(None)),
+            (b"SSH-2.0", Some(None)),
+            (b"\x15\x03\x01", Some(None)),
+        ];
+        for (answer, expected) in table {
+            assert_eq!(status(answer), expected, "{:?}", String::from_utf8_lossy(answer));
+        }
+        assert_eq!(status(&[b'H'; 600]), Some(None));
+    }
+
+    #[test]
+    fn chunks_are_put_together() {
+        let chunked =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nall \r\n7;x=y\r\nis well\r\n0\r\n\r\n";
+        assert!(String::from_utf8_lossy(&unchunked(chunked)).ends_with("\r\n\r\nall is well"));
+        let plain = b"HTTP/1.1 200 OK\r\n\r\n4\r\nall";
+        assert_eq!(unchunked(plain), plain);
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics(answer in proptest::collection::vec(any::<u8>(), 0..300), chunked: bool) {
+            let head: &[u8] = if chunked { b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" } else { b"" };
+            let whole = [head, &answer].concat();
+            let _ = (status(&whole), unchunked(&whole), quoted(&whole));
+        }
+
+        #[test]
+        fn no_size_of_a_chunk_panics(size in "[0-9a-fA-F]{1,17}", rest in "[a-z\r\n]{0,40}") {
+            let whole = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\n{rest}");
+            let _ = unchunked(whole.as_bytes());
+        }
+    }
+}
