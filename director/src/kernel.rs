@@ -2,6 +2,8 @@
 //!
 //! [`converge`] brings it to what is wanted with the fewest changes; what is wanted is decided in [`crate::reconcile`].
 
+mod reason;
+
 use std::collections::BTreeMap;
 use std::io;
 
@@ -116,7 +118,7 @@ fn sentence(desired: &Desired, change: &Change, error: &Error) -> String {
         Change::AddService { .. } | Change::EditService { .. } | Change::RemoveService { .. } => name,
     };
     match error.refusal() {
-        Some(refusal) => format!("{what}: the kernel refuses: {refusal}"),
+        Some(refusal) => format!("{what}: {}", reason::reason(change, refusal)),
         None => format!("{what}: {error}"),
     }
 }

@@ -138,8 +138,7 @@ fn a_service_that_was_refused_before_is_not_in_the_way() {
     fs::write(box_.paths.flash.join("startup-config"), format!("username admin privilege 15\n{text}")).unwrap();
     box_.start();
     let mut admin = box_.hello(1001, yoke_director::status::LineKind::Vty);
-    let warning =
-        "virtual-server odd: the kernel refuses: the scheduler or the persistence engine is not in the kernel";
+    let warning = "virtual-server odd: the kernel has no scheduler mh, use another";
     assert!(admin.warnings().iter().any(|w| w == warning), "{:?}", admin.warnings());
     admin.must_apply(WWW);
     assert_eq!(box_.kernel.table().services.len(), 1);
