@@ -4,6 +4,7 @@
 //! Nothing here talks to a kernel; the rooms that do read these types.
 
 mod monitor;
+mod moving;
 mod path;
 mod vrrp;
 
@@ -48,6 +49,8 @@ pub struct Config {
     pub nat_inside: BTreeMap<IpNet, SourceNat>,
     /// `ip nat pool NAME FIRST [LAST]`.
     pub nat_pools: BTreeMap<Name, NatPool>,
+    /// `ip nat pool ... redundancy GROUP`, by the pool's name: it is there only while the group is active.
+    pub pool_groups: BTreeMap<Name, Name>,
     /// `ip ssh ...`.
     pub ssh: Ssh,
     /// `ntp server HOST [prefer]`.
@@ -398,6 +401,8 @@ pub struct VirtualServer {
     pub shutdown: bool,
     /// `health-check`; absent: nothing judges its real servers.
     pub health_check: Option<HealthCheck>,
+    /// `redundancy GROUP`: it is here only while this vrrp group is active.
+    pub redundancy: Option<Name>,
     /// `quorum N`, 1: sum of the weights of healthy real servers below which clients go to the sorry server.
     pub quorum: u16,
     /// `quorum N hysteresis N`, 0: quorum is lost below their difference and back at their sum.

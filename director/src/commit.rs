@@ -22,6 +22,7 @@ use crate::kernel::{self, Wanted};
 use crate::nft::Rules;
 use crate::notes::Source;
 use crate::past::Conflict;
+use crate::roles::{self, Roles};
 use crate::{accounts, nft, reconcile, restart, settle, sysctl};
 
 /// What is asked for.
@@ -171,11 +172,15 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     let before = director.state().notes.clone();
     let revision = director.state().running.revision + 1;
     let old = director.state().running.clone();
+    // A group that is no more is active nowhere.
+    let left = director.state().roles.clone().of(&config);
     let new = Rc::new(Running::new(revision, tree, config));
 
     let mut begun = false;
     let done = async {
-        carry_over(director, &old.config, &new.config, &mut begun).await?;
+        let roles = director.state().roles.clone();
+        let from = roles::in_force(&old.config, &roles);
+        carry_over(director, &from, &roles::in_force(&new.config, &left), &mut begun).await?;
         write(director, &new)
     };
     if let Err(why) = done.await {
@@ -187,6 +192,7 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
         let mut state = director.state_mut();
         state.past.push(revision, new.tree.clone(), by);
         state.running = new.clone();
+        state.roles = left;
         state.notes.set(Source::Configuration, new.config.warnings.clone());
     }
     // What init would make of them decides, so that nothing it acts on can be forgotten here.
@@ -194,6 +200,26 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     settle::run(director, network).await;
     let news = director.state().notes.since(&before);
     Ok((revision, news))
+}
+
+/// Acts on what vrrpd says of its groups, for ever: what is bound to a group comes and goes with it.
+pub(crate) async fn follow_roles(director: Rc<Director>) {
+    loop {
+        director.elected.notified().await;
+        let _turn = director.turn().await;
+        // One that is not followed has changed nothing that is known.
+        let Some(new) = director.state().vrrp.as_ref().map(Roles::from) else { continue };
+        let old = std::mem::replace(&mut director.state_mut().roles, new.clone());
+        if new == old {
+            continue;
+        }
+        let running = director.state().running.clone();
+        let (from, to) = (roles::in_force(&running.config, &old), roles::in_force(&running.config, &new));
+        if let Err(why) = carry_over(&director, &from, &to, &mut false).await {
+            log::error!("after an election: {why}, tried again within {} s", director.resync.as_secs());
+            director.state_mut().desired = reconcile::desired(&to);
+        }
+    }
 }
 
 /// Brings nft, connection tracking and IPVS from one configuration to another. The rules of both are in effect while IPVS changes, so that at no
@@ -286,12 +312,14 @@ fn generation(director: &Director) -> Option<u32> {
 
 /// Goes back to `old` after a step towards `new` was refused; `begun` as in [`carry_over`].
 async fn undo(director: &Director, old: &Running, new: &Running, begun: bool, why: String) -> Vec<String> {
-    let rules = Rules::from(&old.config);
+    let roles = director.state().roles.clone();
+    let (old_config, new_config) = (roles::in_force(&old.config, &roles), roles::in_force(&new.config, &roles));
+    let rules = Rules::from(old_config.as_ref());
     let mut failures = Vec::new();
     if begun {
-        let between = rules.joined(&Rules::from(&new.config));
+        let between = rules.joined(&Rules::from(new_config.as_ref()));
         failures.extend(nft_script(director, nft::render(&between)).await.err());
-        failures.extend(restore(director, &old.config).err());
+        failures.extend(restore(director, &old_config).err());
     }
     failures.extend(nft_script(director, nft::render(&rules)).await.err());
     failures.extend(write(director, old).err());

@@ -3,6 +3,7 @@
 //! One thread, so no lock: [`Director::state`] borrows for as long as no `await` lies between. Changes take turns ([`Director::turn`]); whoever
 //! only looks never waits for one.
 
+use std::borrow::Cow;
 use std::cell::{Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -23,6 +24,7 @@ use crate::limiter::Limiter;
 use crate::notes::Notes;
 use crate::past::Past;
 use crate::reconcile::Desired;
+use crate::roles::{self, Roles};
 use crate::sessions::Sessions;
 use crate::uids::Uids;
 use crate::vrrpd::Vrrpd;
@@ -34,6 +36,8 @@ pub(crate) struct Director {
     pub(crate) vrrpd: Vrrpd,
     /// Rung when the configuration has changed.
     pub(crate) configured: Notify,
+    /// Rung when a vrrp group has changed its state.
+    pub(crate) elected: Notify,
     /// How often the kernel's table is compared with what it should be.
     pub(crate) resync: Duration,
     state: RefCell<State>,
@@ -66,10 +70,21 @@ pub(crate) struct State {
     pub(crate) nft: Option<String>,
     /// The kernel's count of nft's transactions when it came into effect.
     pub(crate) nft_generation: Option<u32>,
+    /// Which groups are active, as far as it has been acted on.
+    pub(crate) roles: Roles,
+    /// Which virtual servers have their quorum, as vrrpd was told.
+    pub(crate) quorum: BTreeMap<String, bool>,
     /// What vrrpd said last; `None` while it is not followed.
     pub(crate) vrrp: Option<Status>,
     /// Whether init has read `services.json` as it is.
     pub(crate) services_read: bool,
+}
+
+impl State {
+    /// What of the running configuration is in force.
+    pub(crate) fn in_force(&self) -> Cow<'_, Config> {
+        roles::in_force(&self.running.config, &self.roles)
+    }
 }
 
 /// The running configuration, three times the same.
@@ -125,6 +140,8 @@ impl Director {
             limiter: Limiter::default(),
             nft: None,
             nft_generation: None,
+            roles: Roles::default(),
+            quorum: BTreeMap::new(),
             vrrp: None,
             services_read: false,
         };
@@ -132,6 +149,7 @@ impl Director {
             init: Init::new(paths.init_socket()),
             vrrpd: Vrrpd::new(paths.vrrpd_socket()),
             configured: Notify::new(),
+            elected: Notify::new(),
             resync,
             paths,
             state: RefCell::new(state),

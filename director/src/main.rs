@@ -25,6 +25,7 @@ mod notes;
 mod past;
 mod reconcile;
 mod restart;
+mod roles;
 mod services;
 mod session;
 mod sessions;

@@ -29,8 +29,8 @@ pub(crate) async fn run(director: &Director, network: bool) {
 pub(crate) fn sysctls(director: &Director) {
     let mut problems = {
         let state = director.state();
-        let config = &state.running.config;
-        sysctl::apply(&director.paths.proc, config, Rules::from(config).needs_conntrack())
+        let config = state.in_force();
+        sysctl::apply(&director.paths.proc, &config, Rules::from(config.as_ref()).needs_conntrack())
     };
     if std::fs::read_to_string(director.paths.module_options()).unwrap_or_default()
         != sysctl::module_options(&director.state().running.config.ipvs)

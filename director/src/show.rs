@@ -38,14 +38,14 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
             exists(director, name.as_deref())?;
             let mut state = director.state_mut();
             let (observed, failure) = observe(&mut state);
-            let view = servers::View::new(&state.running.config, &observed, &state.refused, failure.as_deref());
+            let view = servers::View::new(&state, &observed, failure.as_deref());
             Data::VirtualServers(servers::virtual_servers(&state.running.config, &view, name.as_deref()))
         }
         Show::RealServers { virtual_server } => {
             exists(director, virtual_server.as_deref())?;
             let mut state = director.state_mut();
             let (observed, failure) = observe(&mut state);
-            let view = servers::View::new(&state.running.config, &observed, &state.refused, failure.as_deref());
+            let view = servers::View::new(&state, &observed, failure.as_deref());
             Data::RealServers(servers::real_servers(&state.running.config, &view, virtual_server.as_deref()))
         }
         Show::Connections(filter) => {

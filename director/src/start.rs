@@ -39,6 +39,9 @@ pub(crate) async fn run(
     let serving = tokio::task::spawn_local(daemon::run(director.clone(), listener, identify));
     // Fails when init is not there, which `after` reports.
     let _ = tokio::time::timeout(HEARD, told).await;
+    if again {
+        vrrpd::learn(&director).await;
+    }
     // A box that balances nothing yet loads IPVS later: somebody waits for the console.
     if !director.state().running.config.virtual_servers.is_empty() {
         let load = director.state().kernel.loader();
@@ -48,6 +51,7 @@ pub(crate) async fn run(
     }
     drop(programmed);
     tokio::task::spawn_local(vrrpd::follow(director.clone()));
+    tokio::task::spawn_local(commit::follow_roles(director.clone()));
     daemon::notify(&[NotifyState::Ready]);
     Ok(serving.await?)
 }
@@ -84,7 +88,7 @@ fn load(director: &Director) -> anyhow::Result<bool> {
 
 /// What mode fullnat needs before its services are there. Without it nobody has to wait for nft.
 async fn translate(director: &Director) {
-    let rules = Rules::from(&director.state().running.config);
+    let rules = Rules::from(director.state().in_force().as_ref());
     if !rules.needs_conntrack() {
         return;
     }
@@ -105,7 +109,7 @@ async fn translate(director: &Director) {
 fn program(director: &Director) {
     let mut guard = director.state_mut();
     let state = &mut *guard;
-    let desired = reconcile::desired(&state.running.config);
+    let desired = reconcile::desired(&state.in_force());
     let wanted = Wanted { desired: &desired, timeouts: reconcile::timeouts(&state.running.config) };
     let sentences = match kernel::converge(state.kernel.as_mut(), &wanted, &|_| true) {
         Ok(outcome) => {
@@ -132,7 +136,7 @@ async fn after(director: Rc<Director>, again: bool, asked: oneshot::Sender<()>, 
     if director.state().running.config.virtual_servers.is_empty() {
         program(&director);
     }
-    let rules = Rules::from(&director.state().running.config);
+    let rules = Rules::from(director.state().in_force().as_ref());
     let script = nft::render(&rules);
     // A box that has just come up has no table to remove.
     if rules.is_empty() && !again {

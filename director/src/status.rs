@@ -351,7 +351,8 @@ pub struct VirtualServerRow {
     pub scheduler: String,
     /// nat, dr, tun or fullnat.
     pub mode: String,
-    /// `up`, `down` (no real server takes connections), `shutdown`, `absent` (should be in the kernel and is not).
+    /// `up`, `down` (no real server takes connections), `shutdown`, `absent` (should be in the kernel and is not),
+    /// `backup` (its vrrp group is not active on this box).
     pub state: String,
     /// Real servers that take new connections.
     pub up: u32,

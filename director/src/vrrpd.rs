@@ -11,11 +11,14 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use vrrp::status::{Reply, Request, Status};
+use yoke_config::model::VirtualServer;
 use yoke_director::status::VrrpCommand;
 
 use crate::caller::{Callee, Connection, Error, Why};
 use crate::director::Director;
 use crate::notes::Source;
+use crate::reconcile;
+use crate::roles::{self, Roles};
 
 /// vrrpd answers within milliseconds; after a change it waits up to 3 s for the kernel.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -23,6 +26,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(250);
 /// Between two signs of life; vrrpd waits for [`vrrp::status::HEARTBEAT_LIMIT_S`].
 const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Longest wait for vrrpd at a start.
+const LEARN_LIMIT: Duration = Duration::from_secs(2);
 
 /// vrrpd, as the director sees it.
 #[derive(Debug, Clone)]
@@ -152,22 +157,55 @@ pub(crate) async fn follow(director: Rc<Director>) {
     }
 }
 
+/// Asks vrrpd which groups are active before anything is programmed: a director that was killed changes nothing that was right. One that does
+/// not answer is waited for a little, since it is started again at once.
+pub(crate) async fn learn(director: &Director) {
+    if !is_wanted(director) {
+        return;
+    }
+    let answer = async {
+        loop {
+            if let Ok(status) = director.vrrpd.status().await {
+                return status;
+            }
+            sleep(RETRY).await;
+        }
+    };
+    match tokio::time::timeout(LEARN_LIMIT, answer).await {
+        Ok(status) => director.state_mut().roles = Roles::from(&status),
+        Err(_) => log::warn!("vrrpd: does not answer, what depends on a vrrp group waits for it"),
+    }
+}
+
+/// What vrrpd is told of the virtual servers.
+fn heartbeat(director: &Director) -> Request {
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
+    let refused =
+        |server: &VirtualServer| reconcile::key(server.virtual_).is_some_and(|key| state.refused.contains_key(&key));
+    let quorum = roles::quorum(&state.running.config, &state.quorum, refused);
+    state.quorum.clone_from(&quorum);
+    Request::Heartbeat { servers: quorum }
+}
+
 /// One connection to its end.
 async fn session(director: &Director, mut connection: Connection) -> Result<(), Why> {
     connection.send(&Request::Reload).await?;
     connection.send(&Request::Follow).await?;
-    let mut heartbeat = tokio::time::interval(HEARTBEAT);
+    let mut beats = tokio::time::interval(HEARTBEAT);
     loop {
         tokio::select! {
             reply = connection.receive() => match reply? {
                 Reply::Reloaded { problems } => director.state_mut().notes.set(Source::Vrrp, problems),
-                Reply::Status(status) => director.state_mut().vrrp = Some(status),
+                Reply::Status(status) => {
+                    director.state_mut().vrrp = Some(status);
+                    director.elected.notify_one();
+                }
                 Reply::Failed { why } => return Err(Why::Refused(why)),
                 Reply::Done => return Err(Why::Unexpected),
             },
-            _ = heartbeat.tick() => {
-                connection.send(&Request::Heartbeat { servers: std::collections::BTreeMap::new() }).await?;
-            }
+            _ = beats.tick() => connection.send(&heartbeat(director)).await?,
+            () = director.configured.notified() => connection.send(&heartbeat(director)).await?,
         }
     }
 }

@@ -213,6 +213,7 @@ fn vips(config: &Config, out: &mut Findings) {
         config.interfaces.values().flat_map(|interface| &interface.addresses).map(|net| net.addr).collect();
     let of_groups: BTreeSet<IpAddr> =
         config.vrrp_groups.values().flat_map(|group| &group.addresses).map(|a| a.net.addr).collect();
+    bindings(config, &own, out);
     let mut told = BTreeSet::new();
     for (name, server) in &config.virtual_servers {
         let Virtual::Address(address, protocol, port) = server.virtual_ else { continue };
@@ -226,6 +227,33 @@ fn vips(config: &Config, out: &mut Findings) {
             out.warning(format!(
                 "{object}: {address} is in no interface prefix, nobody answers ARP for it: it is routed to this box, or lost"
             ));
+        }
+    }
+}
+
+/// `redundancy` of virtual servers and pools: an address moves with one group, and an interface's own does not.
+fn bindings(config: &Config, own: &BTreeSet<IpAddr>, out: &mut Findings) {
+    let mut owners: BTreeMap<IpAddr, &Name> = BTreeMap::new();
+    for (name, group) in &config.vrrp_groups {
+        owners.extend(group.addresses.iter().map(|address| (address.net.addr, name)));
+    }
+    let servers = config.virtual_servers.iter().filter_map(|(name, server)| {
+        Some((format!("virtual-server {name}"), server.redundancy.as_ref()?, config.addresses_of(server)))
+    });
+    let pools = config.pool_groups.iter().filter_map(|(name, group)| {
+        Some((format!("ip nat pool {name}"), group, config.nat_pools.get(name)?.addresses().collect()))
+    });
+    for (object, group, addresses) in servers.chain(pools) {
+        if !config.vrrp_groups.contains_key(group) {
+            out.warning(format!("{object}: vrrp group {group} does not exist, nobody answers for it"));
+        }
+        for address in addresses {
+            if own.contains(&address) {
+                out.problem(format!("{object}: redundancy {group}: {address} is an interface's own and does not move"));
+            }
+            if let Some(other) = owners.insert(address, group).filter(|other| *other != group) {
+                out.problem(format!("{object}: redundancy {group}: {address} moves with vrrp group {other} already"));
+            }
         }
     }
 }

@@ -31,8 +31,11 @@ pub(super) fn read(config: &mut Config, line: &Line<'_>, out: &mut Findings) {
             };
             config.nat_inside.insert(*prefix, to);
         }
-        ("ip nat pool", [V::Name(name), V::Addr(first), last @ ..]) => {
-            let last = if let [V::Addr(last)] = last { *last } else { *first };
+        ("ip nat pool", [V::Name(name), V::Addr(first), more @ ..]) => {
+            let last = if let [V::Addr(last), ..] = more { *last } else { *first };
+            if let [.., V::Kw("redundancy"), V::Name(group)] = more {
+                config.pool_groups.insert(name.clone(), group.clone());
+            }
             config.nat_pools.insert(name.clone(), NatPool { first: *first, last });
         }
         ("ip route" | "ipv6 route", [V::Net(prefix), V::Addr(gateway), distance @ ..]) => {

@@ -31,6 +31,7 @@ struct Lines {
     shutdown: bool,
     health_check: Option<HealthCheck>,
     quorum: Option<(u16, u16)>,
+    redundancy: Option<Name>,
     sorry_server: Option<(IpAddr, u16, Option<Mode>)>,
     inhibit_on_failure: bool,
     slow_start_s: u16,
@@ -71,6 +72,7 @@ pub(super) fn read(name: &Name, below: &Tree, out: &mut Findings) -> Option<Virt
         description: lines.description.clone(),
         shutdown: lines.shutdown,
         health_check: lines.health_check.clone(),
+        redundancy: lines.redundancy.clone(),
         quorum: lines.quorum.map_or(1, |(quorum, _)| quorum),
         hysteresis: lines.quorum.map_or(0, |(_, hysteresis)| hysteresis),
         sorry_server: lines.sorry_server.map(|(address, port, own)| SorryServer {
@@ -130,6 +132,7 @@ impl Lines {
                 let hysteresis = if let [V::Kw(_), V::Int(n)] = damping { port16(*n) } else { 0 };
                 self.quorum = Some((port16(*quorum), hysteresis));
             }
+            ("redundancy", [V::Name(group)]) => self.redundancy = Some(group.clone()),
             ("inhibit-on-failure", []) => self.inhibit_on_failure = true,
             ("slow-start", [V::Int(seconds)]) => self.slow_start_s = port16(*seconds),
             ("fail-open", []) => self.fail_open = true,

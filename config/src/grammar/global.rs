@@ -48,7 +48,10 @@ pub static GLOBAL: &[Node] = &[
                 Ty::Addr(Family::Any),
                 "First address",
             )
-            .then(&[value("LAST", Ty::Addr(Family::Any), "Last address, same family")])])]),
+            .then(&[
+                value("LAST", Ty::Addr(Family::Any), "Last address, same family").then(POOL_REDUNDANCY),
+                kw("redundancy", "There only while a vrrp group is active").val().then(POOL_GROUP),
+            ])])]),
         ]),
         kw("route", "Static route").then(&[arg("A.B.C.D/M", Ty::Net(Family::V4), "Destination, or address and mask")
             .then(&[arg("A.B.C.D", Ty::Addr(Family::V4), "Gateway").line().then(DISTANCE)])]),
@@ -166,6 +169,9 @@ pub static GLOBAL: &[Node] = &[
         kw("port", "UDP port").then(&[value("<1-65535>", Ty::Int(1, 65535), "Port").default("8848")]),
     ]),
 ];
+
+const POOL_GROUP: &[Node] = &[value("GROUP", Ty::Ref(Kind::VrrpGroup), "Name of a vrrp group")];
+const POOL_REDUNDANCY: &[Node] = &[kw("redundancy", "There only while a vrrp group is active").val().then(POOL_GROUP)];
 
 static CONSOLE: Block = Block {
     prompt: "config-line",

@@ -84,15 +84,19 @@ pub(super) static VIRTUAL_SERVER: Block = Block {
         ]),
         flag("one-packet", "Schedule every UDP packet by itself"),
         HEALTH_CHECK,
-        kw("quorum", "Real servers needed to be up").later().then(&[value(
-            "<1-65535>",
-            Ty::Int(1, 65535),
-            "Sum of weights",
-        )
-        .default("1")
-        .then(&[kw("hysteresis", "Damping")
-            .val()
-            .then(&[value("<0-65535>", Ty::Int(0, 65535), "Sum of weights").default("0")])])]),
+        kw("redundancy", "Active only while a vrrp group is").then(&[value(
+            "GROUP",
+            Ty::Ref(Kind::VrrpGroup),
+            "Name of a vrrp group",
+        )]),
+        kw("quorum", "Real servers needed to be up").then(&[value("<1-65535>", Ty::Int(1, 65535), "Sum of weights")
+            .default("1")
+            .then(&[kw("hysteresis", "Damping").val().then(&[value(
+                "<0-65535>",
+                Ty::Int(0, 65535),
+                "Sum of weights",
+            )
+            .default("0")])])]),
         kw("sorry-server", "Where clients go when quorum is lost").later().then(&[arg(
             "ADDR",
             Ty::Addr(Family::Any),

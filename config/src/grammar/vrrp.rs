@@ -64,7 +64,7 @@ pub(super) static GROUP: Block = Block {
             kw("director", "When the control plane is dead or deaf").line().then(WEIGHT),
             kw("interface", "When an interface is down")
                 .then(&[arg("IFNAME", Ty::If, "Interface").line().then(WEIGHT)]),
-            kw("virtual-server", "When one loses its quorum").later().then(&[arg(
+            kw("virtual-server", "When one loses its quorum").then(&[arg(
                 "NAME",
                 Ty::Ref(Kind::VirtualServer),
                 "Name of a virtual-server",

@@ -12,8 +12,10 @@ use yoke_config::value::Name;
 use yoke_director::status::{Counters, RealServerRow, VirtualServerRow};
 
 use crate::commit::port_word;
+use crate::director::State;
 use crate::kernel::Observed;
 use crate::reconcile;
+use crate::roles::Roles;
 
 /// What the kernel has, to look things up in.
 pub(crate) struct View<'a> {
@@ -23,20 +25,22 @@ pub(crate) struct View<'a> {
     /// Why nothing is there, if that is so.
     failure: Option<&'a str>,
     config: &'a Config,
+    roles: &'a Roles,
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn new(
-        config: &'a Config,
-        observed: &'a [Observed],
-        refused: &'a BTreeMap<ServiceKey, String>,
-        failure: Option<&'a str>,
-    ) -> Self {
+    pub(crate) fn new(state: &'a State, observed: &'a [Observed], failure: Option<&'a str>) -> Self {
         let services = observed.iter().map(|(service, destinations)| {
             let by_key = destinations.iter().map(|destination| (destination.key, destination)).collect();
             (service.key, (service.stats, by_key))
         });
-        Self { services: services.collect(), refused, failure, config }
+        Self {
+            services: services.collect(),
+            refused: &state.refused,
+            failure,
+            config: &state.running.config,
+            roles: &state.roles,
+        }
     }
 
     fn destination(&self, server: &VirtualServer, key: (IpAddr, u16)) -> Option<&'a ObservedDestination> {
@@ -52,6 +56,8 @@ impl<'a> View<'a> {
             && !self.config.nat_pools.contains_key(pool)
         {
             format!("ip nat pool {pool} does not exist")
+        } else if let Some(group) = self.config.group_of(server).filter(|group| !self.roles.is_active(group)) {
+            format!("vrrp group {group} is not active here")
         } else if let Some(why) = refused {
             why.clone()
         } else {
@@ -75,6 +81,7 @@ fn virtual_server(name: &Name, server: &VirtualServer, view: &View<'_>) -> Virtu
     let up = server.real_servers.iter().filter(|&(&key, real)| state(server, key, real, view).0 == "up").count();
     let state = match observed {
         _ if server.shutdown => "shutdown",
+        _ if view.roles.is_elsewhere(view.config, server) => "backup",
         None => "absent",
         Some(_) if up == 0 => "down",
         Some(_) => "up",

@@ -1,5 +1,6 @@
 //! A vrrpd that answers on a real socket, remembers what it was asked, and has the groups it is given.
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -29,9 +30,9 @@ impl FakeVrrpd {
         let server = Server::bind(path, 0o600).unwrap();
         let inside = vrrpd.clone();
         thread::spawn(move || {
-            while let Ok((connection, _)) = server.accept() {
+            for stream in server.into_std().incoming().map_while(Result::ok) {
                 let inside = inside.clone();
-                thread::spawn(move || inside.serve(connection));
+                thread::spawn(move || inside.serve(&stream));
             }
         });
         vrrpd
@@ -49,7 +50,9 @@ impl FakeVrrpd {
         self.0.1.notify_all();
     }
 
-    fn serve(&self, mut connection: Connection) {
+    fn serve(&self, stream: &UnixStream) {
+        let half = || Connection::new(stream.try_clone().unwrap());
+        let mut connection = half();
         while let Ok(Some(request)) = connection.recv::<Request>() {
             let follows = request == Request::Follow;
             let Some(reply) = self.answer(request) else { continue };
@@ -57,13 +60,13 @@ impl FakeVrrpd {
                 return;
             }
             if follows {
-                self.tell(&mut connection);
-                return;
+                let (vrrpd, mut follower) = (self.clone(), half());
+                thread::spawn(move || vrrpd.tell(&mut follower));
             }
         }
     }
 
-    /// What changes, for as long as the follower is there. Its heartbeats are not read.
+    /// What changes, for as long as the follower is there.
     fn tell(&self, connection: &mut Connection) {
         let mut seen = self.inside().changes;
         loop {

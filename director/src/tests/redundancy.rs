@@ -77,3 +77,54 @@ fn an_operators_word_reaches_each_pair_of_groups_once() {
     assert!(matches!(admin.call(&named("a")), Reply::Data(Data::Vrrp(status)) if status.groups.len() == 1));
     problems(RefusalKind::Failed, admin.call(&named("z")));
 }
+
+#[test]
+fn what_is_bound_to_a_group_comes_and_goes_with_it_and_a_restart_changes_nothing() {
+    let mut box_ = Box_::off();
+    let script = box_.paths.run.join("script");
+    crate::testing::program(&box_.paths.nft, &format!("exec cat > {}", script.display()));
+    let vrrpd = FakeVrrpd::listen(&box_.paths.vrrpd_socket());
+    vrrpd.set(&[("a", "backup"), ("b", "backup")]);
+    box_.start();
+    let mut admin = box_.admin();
+    admin.must_apply(&format!(
+        "{GROUPS}firewall-mark 7 192.0.2.0/24 tcp 80\nvirtual-server m\n virtual fwmark 7\n redundancy a\n real-server 10.1.0.11 any\n\
+         virtual-server v\n virtual 10.1.0.9 tcp 80\n real-server 10.1.0.11 80\n"
+    ));
+    let marks = || std::fs::read_to_string(&script).unwrap_or_default().contains("192.0.2.0/24");
+    let services = |box_: &Box_| box_.kernel.inside().table.services.len();
+    assert_eq!((services(&box_), marks()), (1, false), "the backup has only that of an address");
+    let states = |admin: &mut super::harness::Caller| match admin.show(Show::VirtualServers { name: None }) {
+        Data::VirtualServers(rows) => rows.into_iter().map(|row| row.state).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(states(&mut admin), ["backup", "backup"]);
+
+    vrrpd.set(&[("a", "active"), ("b", "active")]);
+    until("the marks are there", || services(&box_) == 2 && marks());
+    until("it is said", || states(&mut admin) == ["up", "up"]);
+    // Killed and started again while the group is active: it looks before it touches anything.
+    box_.kill();
+    let writes = box_.kernel.inside().changes;
+    box_.start();
+    let mut admin = box_.admin();
+    until("it is up", || states(&mut admin) == ["up", "up"]);
+    assert_eq!((services(&box_), marks(), box_.kernel.inside().changes), (2, true, writes));
+
+    let told = |up: bool| {
+        let asked = vrrpd.inside();
+        let last = asked.asked.iter().rev().find_map(|asked| match asked {
+            Asked::Heartbeat { servers } => Some(servers.clone()),
+            _ => None,
+        });
+        last.is_some_and(|servers| servers.len() == 2 && servers.values().all(|it| *it == up))
+    };
+    until("vrrpd knows that both have their quorum", || told(true));
+    admin.must_apply(
+        "virtual-server m\n real-server 10.1.0.11 any\n  drain\nvirtual-server v\n real-server 10.1.0.11 80\n  drain\n",
+    );
+    until("vrrpd knows that both have lost it", || told(false));
+
+    vrrpd.set(&[("a", "backup"), ("b", "backup")]);
+    until("the marks are gone", || services(&box_) == 1 && !marks());
+}

@@ -66,7 +66,7 @@ impl From<&Config> for Wanted {
             hostname: config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned(),
             neighbours: config.neighbours.clone(),
             rules: rules(config),
-            foreign: config.vrrp_groups.values().flat_map(|group| &group.addresses).map(|a| a.net.addr).collect(),
+            foreign: config.moving_addresses(),
             ..Self::default()
         };
         for (name, interface) in &config.interfaces {
@@ -84,9 +84,10 @@ impl From<&Config> for Wanted {
         }
         let own: BTreeSet<IpAddr> = wanted.addresses.values().flat_map(BTreeMap::keys).map(|net| net.addr).collect();
         let of_pools = config.nat_pools.values().flat_map(|pool| pool.addresses());
-        for address in virtual_addresses(config).into_iter().chain(of_pools) {
+        let of_servers = config.virtual_servers.values().flat_map(|server| config.addresses_of(server));
+        for address in of_servers.chain(of_pools) {
             if !own.contains(&address) && !wanted.foreign.contains(&address) {
-                let place = place(config, address);
+                let place = config.place_of(address).map_or("lo", |name| name.as_str()).to_owned();
                 wanted.addresses.entry(place).or_default().insert(IpNet::host(address), true);
             }
         }
@@ -130,35 +131,4 @@ fn rules(config: &Config) -> BTreeSet<Rule> {
         }
     }
     rules
-}
-
-/// The addresses that virtual servers in service answer at: their own, and those a firewall mark of theirs names singly. A
-/// mark on a whole prefix has [`rules`] instead.
-fn virtual_addresses(config: &Config) -> BTreeSet<IpAddr> {
-    let mut found = BTreeSet::new();
-    for server in config.virtual_servers.values().filter(|server| !server.shutdown) {
-        match server.virtual_ {
-            Virtual::Address(address, ..) => {
-                found.insert(address);
-            }
-            Virtual::Fwmark { mark, ipv6 } => {
-                let ours = config.firewall_marks.iter().filter(|m| m.mark == mark && m.prefix.is_host());
-                found.extend(ours.map(|m| m.prefix.addr).filter(|address| address.is_ipv6() == ipv6));
-            }
-        }
-    }
-    found
-}
-
-/// The interface with the longest prefix that holds `address`, else `lo`.
-fn place(config: &Config, address: IpAddr) -> String {
-    let mut best: Option<(u8, &IfName)> = None;
-    for (name, interface) in &config.interfaces {
-        for net in interface.addresses.iter().filter(|net| net.contains(address)) {
-            if best.is_none_or(|(length, _)| net.prefix_len > length) {
-                best = Some((net.prefix_len, name));
-            }
-        }
-    }
-    best.map_or("lo", |(_, name)| name.as_str()).to_owned()
 }

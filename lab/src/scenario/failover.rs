@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use super::{PASSWORD, typed, wait_serving};
 use crate::net::{self, Ns, SERVERS, addr};
 use crate::runner::{Scene, World};
-use crate::traffic::Load;
+use crate::traffic::{self, Load};
 use crate::vm::{Firmware, Machine};
 use crate::wait;
 
@@ -117,6 +117,45 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         ensure!(groups(world)?.len() == 1, "{:?}", groups(world)?);
         world.console()?.configure(&typed(include_str!("../../config/pair.cfg")))?;
         wait::until("both groups", LIMIT, || all(world, "active"))?;
+        wait_serving().map(drop)
+    });
+    scene.check("a_mark_bound_to_a_group_comes_and_goes_with_it", |world| {
+        net::ip(&["-n", &Ns::Client.name(), "route", "add", "192.0.2.0/24", "via", addr::DIRECTOR])?;
+        world.console()?.configure(&[
+            "firewall-mark 7 192.0.2.0/24 tcp 80",
+            "virtual-server marked",
+            "virtual fwmark 7",
+            "redundancy outside",
+            "real-server 10.0.20.11 any",
+        ])?;
+        wait::until("an answer", LIMIT, || traffic::http("192.0.2.5"))?;
+        world.console()?.configure(&["vrrp group outside", "shutdown"])?;
+        wait::until("the mark to go", LIMIT, || {
+            let table = world.shell()?.ok("ipvsadm -Sn")?;
+            ensure!(!table.contains("-f 7") && table.contains(addr::VIP_NAT), "{table}");
+            traffic::silent("192.0.2.5", 80)
+        })?;
+        traffic::silent(addr::VIP_NAT, 80)?;
+        let rows = world.console()?.ok("show virtual-server")?.text();
+        ensure!(rows.lines().skip(1).all(|row| row.contains(" backup ")), "{rows}");
+        world.console()?.configure(&["vrrp group outside", "no shutdown"])?;
+        wait::until("an answer again", LIMIT, || traffic::http("192.0.2.5"))?;
+        world.console()?.configure(&["no virtual-server marked", "no firewall-mark 7"])
+    });
+    scene.check("a_virtual_server_without_its_quorum_takes_the_addresses_along", |world| {
+        world.console()?.configure(&["vrrp group outside", "track virtual-server www"])?;
+        wait_serving()?;
+        for server in ["10.0.20.11", "10.0.20.12"] {
+            world.console()?.ok(&format!("drain real-server {server}"))?;
+        }
+        wait::until("both groups to give up", LIMIT, || all(world, "initialize"))?;
+        let rows = groups(world)?;
+        ensure!(rows.iter().any(|row| row["down"][0] == "virtual-server www"), "{rows:?}");
+        ensure!(ping(addr::VIP_NAT).is_err(), "the address is still there");
+        for server in ["10.0.20.11", "10.0.20.12"] {
+            world.console()?.ok(&format!("undrain real-server {server}"))?;
+        }
+        wait::until("both groups to be back", LIMIT, || all(world, "active"))?;
         wait_serving().map(drop)
     });
     Ok(())

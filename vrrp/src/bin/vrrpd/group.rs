@@ -133,7 +133,9 @@ impl Group {
     /// What to announce: the hardware address is that of the interface where the address lives.
     pub(crate) fn announcement(&self, links: &Links) -> Vec<(u32, Mac, IpAddr)> {
         let places = self.places(links).into_iter();
-        places.filter_map(|(index, net)| Some((index, links.get(index)?.mac?, net.addr))).collect()
+        let places = places.filter_map(|(index, net)| Some((index, links.get(index)?.mac?, net.addr)));
+        // One on `lo` is routed here: no neighbour looks for it.
+        places.filter(|(_, mac, _)| *mac != Mac::default()).collect()
     }
 
     /// Looks at its interface, its source and what it tracks; what the router has to be told, if it is new. `moves` says which addresses

@@ -84,12 +84,14 @@ impl From<&Config> for Wanted {
         let mut wanted = Self::default();
         let mut groups = BTreeMap::new();
         for (name, group) in &config.vrrp_groups {
-            let made = if group.shutdown { Ok(None) } else { self::group(name, group) };
+            let all = config.addresses_of_group(name);
+            let absent = all.iter().map(|address| address.net.addr).collect::<Vec<_>>();
+            let made = if group.shutdown { Ok(None) } else { self::group(name, group, all) };
             match made {
                 Ok(Some(made)) => drop(groups.insert(name.clone(), made)),
-                Ok(None) => wanted.absent.extend(group.addresses.iter().map(|address| address.net.addr)),
+                Ok(None) => wanted.absent.extend(absent),
                 Err(why) => {
-                    wanted.absent.extend(group.addresses.iter().map(|address| address.net.addr));
+                    wanted.absent.extend(absent);
                     wanted.problems.push(format!("vrrp group {name}: {why}"));
                 }
             }
@@ -105,8 +107,8 @@ impl From<&Config> for Wanted {
     }
 }
 
-/// `None` for a group without an address, which is a warning of the configuration already.
-fn group(name: &Name, group: &VrrpGroup) -> Result<Option<WantedGroup>, String> {
+/// `None` for a group without an address of its own, which is a warning of the configuration already. `all` is what moves with it.
+fn group(name: &Name, group: &VrrpGroup, all: Vec<VrrpAddress>) -> Result<Option<WantedGroup>, String> {
     let (Some((vrid, interface)), false) = (&group.vrid, group.addresses.is_empty()) else { return Ok(None) };
     let text = |error: &dyn fmt::Display| error.to_string();
     let family = if group.is_ipv6() { Family::V6 } else { Family::V4 };
@@ -139,7 +141,7 @@ fn group(name: &Name, group: &VrrpGroup) -> Result<Option<WantedGroup>, String> 
         auth: group.auth.clone(),
         peers: group.peers.clone(),
         source: group.source,
-        addresses: group.addresses.clone(),
+        addresses: all,
         vmac: group.use_vmac,
         tracked: interfaces.chain(servers).chain(director).collect(),
     }))
@@ -213,6 +215,18 @@ mod tests {
         );
         assert!(wanted.units.is_empty());
         assert_eq!(wanted.absent, BTreeSet::from(["203.0.113.10".parse().unwrap()]));
+    }
+
+    #[test]
+    fn what_is_bound_moves_too_and_is_not_advertised() {
+        let wanted = wanted(
+            "interface eth1\n ip address 10.2.0.2/24\nvirtual-server v\n virtual 10.2.0.9 tcp 80\n redundancy a\nvrrp group a\n \
+             vrid 51 interface eth0\n address 203.0.113.10/24\n",
+        );
+        let group = &wanted.units[0].groups[0];
+        let places: Vec<String> = group.addresses.iter().map(|address| address.net.to_string()).collect();
+        assert_eq!(places, ["203.0.113.10/24", "10.2.0.9/32"]);
+        assert_eq!(group.config.addresses.len(), 1);
     }
 
     #[test]

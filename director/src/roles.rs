@@ -1,0 +1,149 @@
+//! Which vrrp groups are active on this box, and what of the configuration is in force because of it (settled 8). Pure.
+//!
+//! A virtual server with an address needs nothing of this: IPVS balances what arrives at an address of the box, and the address is vrrpd's to
+//! move; its service stays in the table of the backup too, where synchronised connections find their real servers. One with a firewall mark
+//! takes packets to addresses that are on no interface: bound to a group, it and its marks exist only while the group is active.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use vrrp::status::Status;
+use yoke_config::model::{Config, Virtual, VirtualServer};
+use yoke_config::value::Name;
+
+/// The groups that are active, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Roles(BTreeSet<String>);
+
+impl From<&Status> for Roles {
+    fn from(status: &Status) -> Self {
+        Self(status.groups.iter().filter(|group| group.state == "active").map(|group| group.name.clone()).collect())
+    }
+}
+
+impl Roles {
+    /// Those of groups that `config` still has.
+    pub(crate) fn of(mut self, config: &Config) -> Self {
+        self.0.retain(|active| config.vrrp_groups.keys().any(|name| name.as_str() == active));
+        self
+    }
+
+    pub(crate) fn is_active(&self, group: &Name) -> bool {
+        self.0.contains(group.as_str())
+    }
+
+    /// Whether the peer serves this virtual server, as far as a group decides that.
+    pub(crate) fn is_elsewhere(&self, config: &Config, server: &VirtualServer) -> bool {
+        config.group_of(server).is_some_and(|group| !self.is_active(group))
+    }
+}
+
+/// The configuration without the marks, and what is balanced by them, that belong to groups which are not active here.
+pub(crate) fn in_force<'c>(config: &'c Config, roles: &Roles) -> Cow<'c, Config> {
+    let away = |server: &VirtualServer| {
+        matches!(server.virtual_, Virtual::Fwmark { .. }) && !server.shutdown && roles.is_elsewhere(config, server)
+    };
+    let names: Vec<&Name> = config.virtual_servers.iter().filter(|(_, server)| away(server)).map(|(n, _)| n).collect();
+    if names.is_empty() {
+        return Cow::Borrowed(config);
+    }
+    let mut rest = config.clone();
+    for name in names {
+        let Some(server) = rest.virtual_servers.get_mut(name) else { continue };
+        server.shutdown = true;
+        if let Virtual::Fwmark { mark, ipv6 } = server.virtual_ {
+            rest.firewall_marks.retain(|line| line.mark != mark || line.prefix.addr.is_ipv6() != ipv6);
+        }
+    }
+    Cow::Owned(rest)
+}
+
+/// Which virtual servers have their quorum: lost below `quorum - hysteresis`, back at `quorum + hysteresis`, as keepalived counts it: the weights
+/// of real servers in service, added up. `before` is what this said the last time; `is_refused` names services the kernel has not got.
+pub(crate) fn quorum(
+    config: &Config,
+    before: &BTreeMap<String, bool>,
+    is_refused: impl Fn(&VirtualServer) -> bool,
+) -> BTreeMap<String, bool> {
+    let judge = |(name, server): (&Name, &VirtualServer)| {
+        let in_service = server.real_servers.values().filter(|real| !real.shutdown && !real.drain);
+        let sum: u32 = in_service.map(|real| u32::from(real.weight)).sum();
+        let (quorum, damping) = (u32::from(server.quorum), u32::from(server.hysteresis));
+        let needed = match before.get(name.as_str()) {
+            Some(true) => quorum.saturating_sub(damping).max(1),
+            // Never more than there could be at all, or it would not come back.
+            Some(false) => (quorum + damping).min(total(server).max(quorum)),
+            None => quorum,
+        };
+        (name.to_string(), !server.shutdown && !is_refused(server) && sum >= needed)
+    };
+    config.virtual_servers.iter().map(judge).collect()
+}
+
+/// The sum of all weights.
+fn total(server: &VirtualServer) -> u32 {
+    server.real_servers.values().map(|real| u32::from(real.weight)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nft::{self, Rules};
+    use crate::reconcile;
+    use crate::testing::config;
+
+    const CONFIG: &str = "firewall-mark 7 192.0.2.0/24 tcp 80\nfirewall-mark 7 2001:db8::/32 tcp 80\nfirewall-mark 8 198.51.100.0/24 tcp 80\n\
+        interface eth0\n ip address 10.1.0.2/24\n\
+        virtual-server a\n virtual 10.1.0.9 tcp 80\n real-server 10.1.0.11 80\n\
+        virtual-server m\n virtual fwmark 7\n redundancy g\n real-server 10.1.0.11 any\n\
+        virtual-server n\n virtual fwmark 8\n real-server 10.1.0.11 any\n\
+        vrrp group g\n vrid 1 interface eth0\n address 10.1.0.9/24\n";
+
+    fn roles(active: &[&str]) -> Roles {
+        Roles(active.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn a_mark_that_is_bound_is_there_only_while_its_group_is_active() {
+        let config = config(CONFIG);
+        let parts = |roles: &Roles| {
+            let in_force = in_force(&config, roles);
+            let table = reconcile::desired(&in_force).table.services.len();
+            (table, nft::render(&Rules::from(in_force.as_ref())))
+        };
+        let (services, script) = parts(&roles(&["g"]));
+        assert!(services == 3 && script.contains("192.0.2.0/24"), "{script}");
+        let (services, script) = parts(&roles(&["other"]));
+        assert_eq!(services, 2, "that of an address stays, for connections that are synchronised");
+        assert!(!script.contains("192.0.2.0/24") && script.contains("198.51.100.0/24"), "{script}");
+        assert!(script.contains("2001:db8::/32"), "that family is another virtual server's");
+        let elsewhere = |name: &str| {
+            let (_, server) = config.virtual_servers.iter().find(|(n, _)| n.as_str() == name).unwrap();
+            roles(&[]).is_elsewhere(&config, server)
+        };
+        assert_eq!([elsewhere("a"), elsewhere("m"), elsewhere("n")], [true, true, false]);
+    }
+
+    #[test]
+    fn quorum_is_lost_and_found_with_damping() {
+        let text = |lines: &str| {
+            format!(
+                "virtual-server v\n virtual 10.1.0.9 tcp 80\n quorum 4 hysteresis 2\n real-server 10.1.0.11 80\n  weight 3\n \
+                 {lines}real-server 10.1.0.12 80\n  weight 3\n{lines}"
+            )
+        };
+        let judge = |lines: &str, before: Option<bool>| {
+            let before = before.map(|up| ("v".to_owned(), up)).into_iter().collect();
+            quorum(&config(&text(lines)), &before, |_| false)["v"]
+        };
+        assert!(judge("", None), "6 of 4");
+        let one = "virtual-server v\n virtual 10.1.0.9 tcp 80\n quorum 4 hysteresis 2\n real-server 10.1.0.11 80\n  weight 3\n \
+                   real-server 10.1.0.12 80\n  weight 3\n  drain\n";
+        let after = |before: Option<bool>| {
+            quorum(&config(one), &before.map(|up| ("v".to_owned(), up)).into_iter().collect(), |_| false)["v"]
+        };
+        assert!(!after(None) && after(Some(true)) && !after(Some(false)), "3: above 2, below 6");
+        assert!(judge("", Some(false)), "back at 6");
+        assert!(!quorum(&config(one), &BTreeMap::new(), |_| true)["v"], "the kernel has no such service");
+    }
+}
