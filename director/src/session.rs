@@ -139,6 +139,11 @@ async fn answer(director: &Rc<Director>, caller: &mut Caller, request: Request) 
             opened(director, caller)
         }
         Request::Running => running(director, caller),
+        Request::Configure { active } => {
+            let sessions = &mut director.state_mut().sessions;
+            sessions.configure(caller.id, active);
+            Reply::Configuring { others: sessions.configuring_beside(caller.id, clock::now()) }
+        }
         Request::Apply { base, lines, force } => {
             commit::run(director, caller.name(), Change::Lines { base, lines, force }).await
         }
@@ -201,8 +206,11 @@ fn needs(request: &Request) -> Needs {
         | Request::Disable
         | Request::Running
         | Request::ClearStatistics { .. }
-        | Request::Messages => Needs::Privilege(1),
-        Request::Apply { .. }
+        | Request::Messages
+        // It is left even by who has just lost the privilege.
+        | Request::Configure { active: false } => Needs::Privilege(1),
+        Request::Configure { active: true }
+        | Request::Apply { .. }
         | Request::Replace { .. }
         | Request::Save { .. }
         | Request::Erase
@@ -279,6 +287,7 @@ pub(crate) fn opened(director: &Director, caller: &Caller) -> Reply {
         from: caller.from.clone(),
         privilege: caller.privilege(&state.running.config),
         since_s: 0,
+        configuring: false,
     };
     state.sessions.describe(caller.id, row, clock::now());
 

@@ -1,4 +1,4 @@
-//! Who is connected, for `show users`.
+//! Who is connected, for `show users`, and who of them is in configuration mode.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -21,8 +21,22 @@ impl Sessions {
 
     /// Says who a session is; the first time is its beginning.
     pub(crate) fn describe(&mut self, id: u64, row: SessionRow, now: Instant) {
-        let since = self.open.get(&id).map_or(now, |(_, since)| *since);
-        self.open.insert(id, (row, since));
+        let (since, configuring) =
+            self.open.get(&id).map_or((now, false), |(old, since)| (*since, old.configuring));
+        self.open.insert(id, (SessionRow { configuring, ..row }, since));
+    }
+
+    /// Notes whether a session is in configuration mode.
+    pub(crate) fn configure(&mut self, id: u64, active: bool) {
+        if let Some((row, _)) = self.open.get_mut(&id) {
+            row.configuring = active;
+        }
+    }
+
+    /// Who is in configuration mode beside `id`, oldest first.
+    pub(crate) fn configuring_beside(&self, id: u64, now: Instant) -> Vec<SessionRow> {
+        let others = self.open.iter().filter(|(other, (row, _))| **other != id && row.configuring);
+        others.map(|(_, open)| row(open, now)).collect()
     }
 
     /// The session is over.
@@ -32,9 +46,10 @@ impl Sessions {
 
     /// Those that have logged in, oldest first.
     pub(crate) fn rows(&self, now: Instant) -> Vec<SessionRow> {
-        let logged_in = self.open.values().filter(|(row, _)| !row.username.is_empty());
-        logged_in
-            .map(|(row, since)| SessionRow { since_s: now.saturating_duration_since(*since).as_secs(), ..row.clone() })
-            .collect()
+        self.open.values().filter(|(row, _)| !row.username.is_empty()).map(|open| row(open, now)).collect()
     }
+}
+
+fn row((row, since): &(SessionRow, Instant), now: Instant) -> SessionRow {
+    SessionRow { since_s: now.saturating_duration_since(*since).as_secs(), ..row.clone() }
 }

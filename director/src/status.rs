@@ -45,6 +45,11 @@ pub enum Request {
     Disable,
     /// The running configuration with its revision. Secrets are masked below privilege 15.
     Running,
+    /// The session enters configuration mode, or has left it. Says who else is there.
+    Configure {
+        /// Left when false.
+        active: bool,
+    },
     /// Applies a batch of lines (a block, a session, a file) as one: all or nothing.
     Apply {
         /// The revision the lines were typed against: another's change to the same line since is a conflict.
@@ -227,6 +232,11 @@ pub enum Reply {
         revision: u64,
         /// Canonical text.
         text: String,
+    },
+    /// Answer to [`Request::Configure`].
+    Configuring {
+        /// The other sessions in configuration mode, oldest first.
+        others: Vec<SessionRow>,
     },
     /// A change took effect.
     Applied {
@@ -536,6 +546,8 @@ pub struct SessionRow {
     pub from: String,
     pub privilege: u8,
     pub since_s: u64,
+    /// In configuration mode.
+    pub configuring: bool,
 }
 
 /// One line of the log ring.

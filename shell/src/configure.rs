@@ -7,7 +7,7 @@ use std::rc::Rc;
 use yoke_config::grammar::Block;
 use yoke_config::tree::Edit;
 use yoke_config::walk::{LineError, Meaning, Position, interpret};
-use yoke_director::status::{Reply, Request};
+use yoke_director::status::{Reply, Request, SessionRow};
 
 use crate::block::{Base, Open};
 use crate::director::unexpected;
@@ -23,7 +23,10 @@ impl Shell {
     /// Those of the director.
     pub(crate) fn enter_configuration(&mut self) -> Result<(), Fail> {
         self.refresh()?;
+        let others = self.director.configure(true)?;
         self.position = Position::CONFIG;
+        let notes: Vec<String> = others.iter().map(also).collect();
+        self.say(&notes);
         Ok(())
     }
 
@@ -186,8 +189,13 @@ impl Shell {
 
     /// Prints sentences that deserve attention.
     pub(crate) fn warn(&self, warnings: &[String]) {
+        let lines: Vec<String> = warnings.iter().map(|warning| format!("% Warning: {warning}")).collect();
+        self.say(&lines);
+    }
+
+    fn say(&self, lines: &[String]) {
         use std::io::Write;
-        let text: String = warnings.iter().map(|warning| format!("% Warning: {warning}\n")).collect();
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         if self.terminal.interactive {
             tty::show(&text);
         } else {
@@ -195,4 +203,10 @@ impl Shell {
             let _ = std::io::stderr().write_all(text.as_bytes());
         }
     }
+}
+
+/// The note of another session in configuration mode.
+fn also(row: &SessionRow) -> String {
+    let place = if row.from.is_empty() { row.line.clone() } else { format!("ssh {}", row.from) };
+    format!("% Note: {} ({place}) is also configuring", row.username)
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use yoke_control::{Client, Error};
-use yoke_director::status::{Data, LineKind, Reply, Request, Session, Show};
+use yoke_director::status::{Data, LineKind, Reply, Request, Session, SessionRow, Show};
 
 use crate::interrupt;
 use crate::outcome::{Fail, Stop};
@@ -39,6 +39,8 @@ struct Link {
     place: Place,
     client: Option<Client>,
     session: Session,
+    /// In configuration mode, which a director that was restarted has to be told again.
+    configuring: bool,
     /// Replies that nobody waits for any more: their requests were interrupted.
     abandoned: u32,
     /// Grows with every connection, so that a caller notices a new one.
@@ -52,7 +54,8 @@ impl Director {
     /// [`Fail::Refused`]: nobody answers, or the director does not know this user.
     pub(crate) fn open(path: &Path, place: Place) -> Result<Self, Fail> {
         let (client, session) = connect(path, &place)?;
-        let link = Link { path: path.to_owned(), place, client: Some(client), session, abandoned: 0, generation: 0 };
+        let (path, client) = (path.to_owned(), Some(client));
+        let link = Link { path, place, client, session, configuring: false, abandoned: 0, generation: 0 };
         Ok(Self(Rc::new(RefCell::new(link))))
     }
 
@@ -130,6 +133,18 @@ impl Director {
         match self.show(what)? {
             Data::Lines(lines) | Data::Warnings(lines) => Ok(lines),
             other => Err(unexpected(&Reply::Data(other))),
+        }
+    }
+
+    /// Says that the session enters or has left configuration mode; who else is there.
+    ///
+    /// # Errors
+    /// As [`Director::ask`].
+    pub(crate) fn configure(&self, active: bool) -> Result<Vec<SessionRow>, Fail> {
+        self.0.borrow_mut().configuring = active;
+        match self.ask(&Request::Configure { active })? {
+            Reply::Configuring { others } => Ok(others),
+            other => Err(unexpected(&other)),
         }
     }
 
@@ -220,6 +235,10 @@ impl Link {
             return Err(Fail::denied("director: restarted, log in again"));
         }
         (self.client, self.session, self.abandoned) = (Some(client), session, 0);
+        if self.configuring && self.session.privilege >= 15 {
+            // What it is for, a note to others, may fail.
+            let _ = self.once(&Request::Configure { active: true }, false);
+        }
         self.generation += 1;
         if raised > self.session.privilege {
             crate::tty::show("% Warning: director restarted, privilege is that of the user again: enable\n");

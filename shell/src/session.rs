@@ -176,6 +176,10 @@ impl Shell {
     /// Back to `yoke#`, with the privilege the session has now.
     pub(crate) fn return_to_exec(&mut self) {
         self.open = None;
+        if matches!(self.position, Position::Config(_)) {
+            // A director that is away has forgotten it already.
+            let _ = self.director.configure(false);
+        }
         self.position = exec_position(self.director.privilege());
     }
 

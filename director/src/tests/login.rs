@@ -2,7 +2,7 @@
 
 use yoke_director::status::{Data, LineKind, RefusalKind, Reply, Request, Session, Show};
 
-use super::harness::{Box_, Caller, problems};
+use super::harness::{Box_, Caller, problems, until};
 
 fn session(reply: Reply) -> Session {
     match reply {
@@ -155,6 +155,33 @@ fn sessions_are_listed() {
     let mut one: Caller = box_.hello(1001, LineKind::Vty);
     let Data::Sessions(rows) = one.show(Show::Sessions) else { panic!() };
     assert_eq!(rows.len(), 2);
+}
+
+#[test]
+fn who_else_configures_is_told() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    let mut ssh = box_.hello(1001, LineKind::Vty);
+    let configure = |caller: &mut Caller, active| match caller.call(&Request::Configure { active }) {
+        Reply::Configuring { others } => others.into_iter().map(|row| row.line).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert!(configure(&mut admin, true).is_empty());
+    assert!(configure(&mut admin, true).is_empty(), "nobody is told of themselves");
+    assert_eq!(configure(&mut ssh, true), ["console ttyS0"]);
+    let Data::Sessions(rows) = ssh.show(Show::Sessions) else { panic!() };
+    assert!(rows.iter().all(|row| row.configuring), "{rows:?}");
+    // What renews a session forgets nothing.
+    session(admin.call(&Request::Enable { password: String::new() }));
+    assert_eq!(configure(&mut ssh, true), ["console ttyS0"]);
+    configure(&mut admin, false);
+    assert!(configure(&mut ssh, true).is_empty());
+    assert_eq!(configure(&mut admin, true), ["vty ttyS0"]);
+    drop(ssh);
+    until("a session that is lost is gone", || configure(&mut admin, true).is_empty());
+    admin.must_apply("username noc privilege 1\n");
+    let mut noc = box_.hello(1002, LineKind::Vty);
+    problems(RefusalKind::Denied, noc.call(&Request::Configure { active: true }));
 }
 
 #[test]

@@ -53,11 +53,20 @@ pub(crate) fn users(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
     if out.is_json() {
         return out.object("sessions", &rows);
     }
-    let columns =
-        [long("User", 8, 8), left("Line", 14), long("From", 15, 15), right("Privilege", 9), right("Since", 8)];
+    let columns = [
+        long("User", 8, 8),
+        left("Line", 14),
+        long("From", 15, 15),
+        right("Privilege", 9),
+        right("Since", 8),
+        left("Mode", 6),
+    ];
     let cells: Vec<Vec<String>> = rows
         .into_iter()
-        .map(|row| vec![row.username, row.line, row.from, row.privilege.to_string(), duration(row.since_s)])
+        .map(|row| {
+            let mode = if row.configuring { "config" } else { "exec" }.to_owned();
+            vec![row.username, row.line, row.from, row.privilege.to_string(), duration(row.since_s), mode]
+        })
         .collect();
     print(&draw(&columns, &cells), out)
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use yoke_config::model::{Config, Privilege};
 use yoke_config::tree::{Tree, load, merge, parse_edits};
 use yoke_control::{Connection, Server};
-use yoke_director::status::{Data, LineKind, Refusal, RefusalKind, Reply, Request, Session, Show};
+use yoke_director::status::{Data, LineKind, Refusal, RefusalKind, Reply, Request, Session, SessionRow, Show};
 
 /// What the tests and the connections share.
 pub(crate) struct State {
@@ -26,6 +26,10 @@ pub(crate) struct State {
     pub(crate) ssh_user: String,
     /// What `enable` needs.
     pub(crate) enable: Option<String>,
+    /// Who else is in configuration mode.
+    pub(crate) others: Vec<SessionRow>,
+    /// Whether somebody who is connected here said so of their session.
+    pub(crate) configuring: bool,
     /// Lines for terminals.
     pub(crate) messages: Vec<String>,
     /// Connections of the first real server, one less with each time they are looked at.
@@ -66,6 +70,8 @@ impl Director {
             config: Arc::new(config),
             ssh_user: "admin".to_owned(),
             enable: None,
+            others: Vec::new(),
+            configuring: false,
             messages: Vec::new(),
             connections: 3,
             running_asked: 0,
@@ -281,6 +287,10 @@ fn answer(state: &mut State, caller: &mut Caller, request: Request) -> Reply {
         Request::Running => {
             state.running_asked += 1;
             Reply::Running { revision: state.revision(), text: state.tree().print() }
+        }
+        Request::Configure { active } => {
+            state.configuring = active;
+            Reply::Configuring { others: state.others.clone() }
         }
         Request::Apply { base, lines, force } => state.apply(base, &lines, force),
         Request::Replace { text } => {

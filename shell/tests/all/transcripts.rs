@@ -14,12 +14,16 @@
 //! ~ show ver<Tab>         typed key by key, as people do
 //! | lb1#show version      what the screen shows from the line of the cursor on
 //! ! other LINE; LINE      another administrator applies lines
+//! ! also USER, LINE, FROM USER is in configuration mode too
+//! ! configuring true      whether the director was told that the session is in configuration mode
 //! ! message TEXT          the director has a message for terminals
 //! ! exit 0                the shell has ended with this status
 //! ```
 
 use std::fmt::Write;
 use std::time::{Duration, Instant};
+
+use yoke_director::status::SessionRow;
 
 use crate::fake::Director;
 use crate::files::{assert_all_known, folder};
@@ -139,6 +143,17 @@ impl Player {
                 let lines: Vec<&str> = rest.split(';').map(str::trim).collect();
                 self.director.as_ref().unwrap().other_admin(&lines);
             }
+            "also" => {
+                let words: Vec<&str> = rest.split(',').map(str::trim).collect();
+                let [username, line, from] = words[..] else { panic!("! also USER, LINE, FROM") };
+                let [username, line, from] = [username, line, from].map(str::to_owned);
+                let row = SessionRow { username, line, from, privilege: 15, since_s: 72, configuring: true };
+                self.director.as_ref().unwrap().lock().others.push(row);
+            }
+            "configuring" => {
+                let known = self.director.as_ref().unwrap().lock().configuring;
+                assert_eq!(known.to_string(), rest, "whether the director was told");
+            }
             "message" => self.director.as_ref().unwrap().lock().messages.push(rest.to_owned()),
             "exit" => {
                 let status = self.terminal.as_mut().unwrap().wait_end();
@@ -226,5 +241,6 @@ transcripts!(
     privilege,
     setup,
     show,
+    two_operators,
     walk_up
 );

@@ -55,6 +55,7 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
             from: String::new(),
             privilege: 15,
             since_s: 72,
+            configuring: false,
         }]),
         Show::Log { tail } => log(*tail),
         Show::Processes => Data::Processes(vec![ProcessRow {
