@@ -10,7 +10,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use yoke_config::model::{Config, User};
+use yoke_config::model::{Config, Privilege, User};
 
 use crate::files::{self, Medium, Paths};
 use crate::uids::Uids;
@@ -39,6 +39,25 @@ pub(crate) struct Accounts {
 /// Whether anybody can log in. Until then SSH stays closed and the console asks for admin's new password.
 pub(crate) fn credential_exists(config: &Config) -> bool {
     config.users.values().any(|user| user.secret.is_some() || !user.ssh_keys.is_empty())
+}
+
+/// Why a change of the users would lock everybody out: who can configure the box now, and could not any more. Nobody is asked for a first
+/// password while there is any credential, and without one whoever passes by would be.
+pub(crate) fn lockout(from: &Config, to: &Config) -> Option<&'static str> {
+    let administrators = |config: &Config, may: fn(&User) -> bool| {
+        let raised = config.enable_secret.is_some();
+        config.users.values().any(|user| (raised || user.privilege == Privilege::Admin) && may(user))
+    };
+    let lost = |may| administrators(from, may) && !administrators(to, may);
+    if lost(|user| user.secret.is_some() || !user.ssh_keys.is_empty()) {
+        Some("username: nobody could configure this box any more, keep a user with privilege 15 and a secret")
+    } else if lost(|user| user.secret.is_some()) {
+        Some(
+            "username: nobody could configure this box on its console any more, keep a user with privilege 15 and a secret",
+        )
+    } else {
+        None
+    }
 }
 
 /// Renders every file. Users without an id in `uids` are left out.

@@ -169,6 +169,9 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
         return Ok((director.state().running.revision, Vec::new()));
     }
     let config = Config::try_from(&tree).map_err(|problems| problems.into_iter().map(|p| p.0).collect::<Vec<_>>())?;
+    if let Some(why) = accounts::lockout(&director.state().running.config, &config) {
+        return Err(vec![why.to_owned()]);
+    }
     let before = director.state().notes.clone();
     let revision = director.state().running.revision + 1;
     let old = director.state().running.clone();

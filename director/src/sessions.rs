@@ -21,8 +21,7 @@ impl Sessions {
 
     /// Says who a session is; the first time is its beginning.
     pub(crate) fn describe(&mut self, id: u64, row: SessionRow, now: Instant) {
-        let (since, configuring) =
-            self.open.get(&id).map_or((now, false), |(old, since)| (*since, old.configuring));
+        let (since, configuring) = self.open.get(&id).map_or((now, false), |(old, since)| (*since, old.configuring));
         self.open.insert(id, (SessionRow { configuring, ..row }, since));
     }
 

@@ -145,6 +145,28 @@ fn a_user_who_is_removed_may_do_nothing_more() {
 }
 
 #[test]
+fn the_last_administrator_stays() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    let key = "username ana ssh-key ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK ana@noc";
+    let hash = "sha512 $6$abcd$Zm9vYmFy";
+    admin.must_apply(&format!("username noc secret {hash}\n"));
+    let refused = |admin: &mut Caller, lines: &str| problems(RefusalKind::NotApplied, admin.apply(lines)).join("");
+    for lines in ["no username admin", "no username", "no username admin secret", "username admin privilege 1"] {
+        assert!(refused(&mut admin, lines).contains("nobody could configure this box any more"), "{lines}");
+    }
+    // By SSH somebody could, until the network fails.
+    assert!(refused(&mut admin, &format!("{key}\nusername ana privilege 15\nno username admin")).contains("console"));
+    let replaced = admin.call(&Request::Replace { text: "hostname lb9\n".into() });
+    assert!(problems(RefusalKind::NotApplied, replaced)[0].contains("nobody"));
+    assert_eq!(session(admin.call(&Request::Disable)).hostname, "yoke", "nothing was applied");
+    session(admin.call(&Request::Enable { password: String::new() }));
+    // Another one, and the first may go; who may raise themselves by the enable secret is one too.
+    admin.must_apply(&format!("enable secret {hash}\nno username admin\n"));
+    problems(RefusalKind::Denied, admin.call(&Request::Running));
+}
+
+#[test]
 fn sessions_are_listed() {
     let box_ = Box_::fresh();
     let mut admin = box_.admin();
