@@ -175,6 +175,8 @@ impl Slot {
             .context("boot/slot.cfg sets no slot_args")?
             .trim_matches('"');
         let esp = partition(disk, "esp")?.uuid;
+        // As the loader's grub.cfg has it for a machine of QEMU.
+        let arguments = format!("{arguments} no_timer_check");
         let command_line =
             format!("console=tty0 console=ttyS0,115200 {arguments} yoke.slot=a yoke.boot={esp} rdinit=/yoke-lab/init");
 
