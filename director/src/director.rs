@@ -42,6 +42,8 @@ pub(crate) struct Director {
     pub(crate) resync: Duration,
     state: RefCell<State>,
     turns: Mutex<()>,
+    /// Held by whoever uses the flash.
+    pub(crate) medium: Mutex<()>,
     walks: Mutex<()>,
 }
 
@@ -154,6 +156,7 @@ impl Director {
             paths,
             state: RefCell::new(state),
             turns: Mutex::default(),
+            medium: Mutex::default(),
             walks: Mutex::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! Saving, erasing and comparing: the director's use of [`yoke_config::store`].
 //!
-//! Writing waits for the medium, so it happens on another thread; it takes a turn, so that what is saved is one configuration.
+//! A medium may take seconds, or never answer, so it is read and written on another thread ([`on_flash`]); a write takes a turn, so that what
+//! is saved is one configuration.
 
 use std::fs;
 use std::io;
@@ -37,7 +38,7 @@ pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> R
         let quarantine: Vec<Rejected> = state.rejected.iter().cloned().map(Rejected::from).collect();
         (state.running.text.clone(), meta, keep, quarantine)
     };
-    let done = blocking(move || store.save(&text, &meta, keep, &quarantine, force)).await;
+    let done = on_flash(director, move || store.save(&text, &meta, keep, &quarantine, force)).await;
     match done {
         Ok(()) => {
             log::info!("configuration saved by {} ({})", caller.name(), caller.place());
@@ -73,7 +74,7 @@ pub(crate) async fn erase(director: &Director, caller: &Caller) -> Reply {
     let _turn = director.turn().await;
     log::warn!("startup configuration erased by {} ({})", caller.name(), caller.place());
     let store = Store::new(&director.paths.flash);
-    match blocking(move || store.erase()).await {
+    match on_flash(director, move || store.erase()).await {
         Ok(()) => Reply::Done { warnings: Vec::new() },
         Err(e) => refused(RefusalKind::Failed, e.to_string()),
     }
@@ -84,7 +85,7 @@ pub(crate) async fn factory_reset(director: &Director, caller: &Caller) -> Reply
     let turn = director.turn().await;
     log::warn!("factory reset by {} ({})", caller.name(), caller.place());
     let (store, paths) = (Store::new(&director.paths.flash), director.paths.clone());
-    let erased = blocking(move || {
+    let erased = on_flash(director, move || {
         store.erase().map_err(|e| e.to_string())?;
         let gone = absent(fs::remove_dir_all(paths.host_keys())).and_then(|()| absent(fs::remove_file(paths.uids())));
         gone.map_err(|e| format!("flash: {e}"))
@@ -109,13 +110,17 @@ fn absent(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.expect("the store does not panic")
+/// Runs what reads or writes the flash where it holds up nobody but its caller: on another thread, and on one only, so that a flash that
+/// hangs leaves the other threads to those that hash and translate.
+pub(crate) async fn on_flash<T: Send + 'static>(director: &Director, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let _medium = director.medium.lock().await;
+    tokio::task::spawn_blocking(work).await.expect("what is done on flash does not panic")
 }
 
 /// `show startup-config`.
-pub(crate) fn startup_lines(director: &Director) -> Result<Vec<String>, String> {
-    let saved = Store::new(&director.paths.flash).read(Source::Startup).map_err(|e| e.to_string())?;
+pub(crate) async fn startup_lines(director: &Director) -> Result<Vec<String>, String> {
+    let store = Store::new(&director.paths.flash);
+    let saved = on_flash(director, move || store.read(Source::Startup)).await.map_err(|e| e.to_string())?;
     let header = saved.meta.map(|m| {
         format!("! saved {} by {} from {} firmware {} revision {}", m.saved, m.by, m.from, m.firmware, m.revision)
     });
@@ -123,28 +128,35 @@ pub(crate) fn startup_lines(director: &Director) -> Result<Vec<String>, String> 
 }
 
 /// What the next boot would load; an empty tree when there is nothing to load.
-fn startup(director: &Director) -> Result<Tree, String> {
-    match Store::new(&director.paths.flash).read(Source::Startup) {
+async fn startup(director: &Director) -> Result<Tree, String> {
+    let store = Store::new(&director.paths.flash);
+    let load = move || match store.read(Source::Startup) {
         Ok(saved) => Ok(tree::load(&saved.text).0),
         Err(StoreError::Missing(_)) => Ok(Tree::default()),
         Err(e) => Err(e.to_string()),
-    }
+    };
+    on_flash(director, load).await
 }
 
 /// Whether the next boot comes up as the box is now.
-pub(crate) fn is_saved(director: &Director) -> bool {
+pub(crate) async fn is_saved(director: &Director) -> bool {
+    let saved = startup(director).await;
     let state = director.state();
-    state.rejected.is_empty() && startup(director).is_ok_and(|tree| tree == *state.running.tree)
+    state.rejected.is_empty() && saved.is_ok_and(|tree| tree == *state.running.tree)
 }
 
 /// `show configuration diff`: from startup to running.
-pub(crate) fn diff(director: &Director) -> Result<Vec<String>, String> {
-    Ok(startup(director)?.diff(&director.state().running.tree))
+pub(crate) async fn diff(director: &Director) -> Result<Vec<String>, String> {
+    Ok(startup(director).await?.diff(&director.state().running.tree))
 }
 
 /// `show configuration history`.
-pub(crate) fn history(director: &Director) -> Vec<HistoryRow> {
+pub(crate) async fn history(director: &Director) -> Vec<HistoryRow> {
     let store = Store::new(&director.paths.flash);
+    on_flash(director, move || revisions(&store)).await
+}
+
+fn revisions(store: &Store) -> Vec<HistoryRow> {
     let rows = store.revisions().into_iter().map(|number| {
         let read = store.read(Source::Archive(number));
         let why = read.as_ref().err().map(ToString::to_string);

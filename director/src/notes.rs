@@ -23,6 +23,8 @@ pub(crate) enum Source {
     Nft,
     /// User accounts and their files.
     Accounts,
+    /// Their numbers, on flash.
+    UserIds,
     /// SSH.
     Services,
     /// What vrrpd could not have.

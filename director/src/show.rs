@@ -63,12 +63,12 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
         }
         Show::Routes { ipv6 } => Data::Routes(routes::routes(ipv6).map_err(|e| format!("routes: {e}"))?),
         Show::Neighbours => Data::Neighbours(routes::neighbours().map_err(|e| format!("neighbours: {e}"))?),
-        Show::Version => Data::Version(version(director)),
+        Show::Version => Data::Version(version(director).await),
         Show::Warnings => Data::Warnings(warnings(director).await),
-        Show::Startup => Data::Lines(flash::startup_lines(director)?),
+        Show::Startup => Data::Lines(flash::startup_lines(director).await?),
         Show::Rejected => Data::Lines(flash::rejected_lines(&director.state().rejected)),
-        Show::Diff => Data::Lines(flash::diff(director)?),
-        Show::History => Data::History(flash::history(director)),
+        Show::Diff => Data::Lines(flash::diff(director).await?),
+        Show::History => Data::History(flash::history(director).await),
         Show::Sessions => Data::Sessions(director.state().sessions.rows(clock::now())),
         Show::Log { tail } => {
             let lines = director.init.log(tail).await.map_err(|e| e.to_string())?;
@@ -93,7 +93,11 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
             Data::Processes(system::processes(&director.paths.proc, services))
         }
         Show::Memory => Data::Memory(system::memory(&director.paths.proc)),
-        Show::Flash => Data::Flash(system::flash(&director.paths).map_err(|e| format!("flash: {e}"))?),
+        Show::Flash => {
+            let paths = director.paths.clone();
+            let files = flash::on_flash(director, move || system::flash(&paths)).await;
+            Data::Flash(files.map_err(|e| format!("flash: {e}"))?)
+        }
         Show::Ipvsadm { arguments } => Data::Lines(ipvsadm::lines(director, &arguments).await?),
     })
 }
@@ -114,9 +118,9 @@ fn observe(state: &mut State) -> (Vec<Observed>, Option<String>) {
     }
 }
 
-fn version(director: &Director) -> yoke_director::status::Version {
+async fn version(director: &Director) -> yoke_director::status::Version {
     let mut version = system::version(&director.paths.proc);
-    let saved = flash::is_saved(director);
+    let saved = flash::is_saved(director).await;
     let mut state = director.state_mut();
     if let Ok(info) = state.kernel.info() {
         let (major, minor, patch) = info.version;

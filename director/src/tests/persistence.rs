@@ -1,6 +1,7 @@
 //! Saving, erasing, coming back.
 
 use std::fs;
+use std::time::Duration;
 
 use yoke_director::status::{Data, LineKind, RefusalKind, Reply, Request, Show};
 use yoke_init::request::Request as InitRequest;
@@ -123,4 +124,50 @@ fn erase_forgets_the_configuration_and_reset_the_rest() {
     assert_eq!(box_.init.count(&InitRequest::Reboot), 1);
     assert!(matches!(admin.call(&Request::Reload { power_off: true }), Reply::Done { .. }));
     assert_eq!(box_.init.count(&InitRequest::PowerOff), 1);
+}
+
+/// A file that never has anything to say, to whoever reads it.
+fn silent(path: &std::path::Path) {
+    let _ = fs::remove_file(path);
+    nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+}
+
+/// Gives who waits for it an empty text.
+fn speak(path: &std::path::Path) {
+    fs::OpenOptions::new().write(true).open(path).unwrap();
+}
+
+#[test]
+fn a_flash_that_does_not_answer_holds_up_nobody_else() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    save(&mut admin, false);
+    let (startup, archive, uids) =
+        (box_.paths.flash.join("startup-config"), box_.paths.flash.join("archive/1"), box_.paths.flash.join("uids"));
+    for (path, request) in [
+        (&startup, Request::Show(Show::Startup)),
+        (&startup, Request::Show(Show::Diff)),
+        (&startup, Request::Show(Show::Version)),
+        (&archive, Request::Show(Show::History)),
+        (
+            &uids,
+            Request::Apply { base: admin.running().0, lines: vec!["username noc privilege 1".into()], force: false },
+        ),
+    ] {
+        silent(path);
+        let mut waits = box_.hello(1001, LineKind::Vty);
+        std::thread::scope(|scope| {
+            let answer = scope.spawn(|| waits.call(&request));
+            for _ in 0..100 {
+                let start = crate::clock::now();
+                admin.show(Show::Sessions);
+                admin.show(Show::VirtualServers { name: None });
+                assert!(crate::clock::now() - start < Duration::from_secs(5), "{request:?}");
+            }
+            assert!(!answer.is_finished(), "{request:?} did not look at the flash");
+            speak(path);
+            answer.join().unwrap();
+        });
+        fs::remove_file(path).unwrap();
+    }
 }
