@@ -54,6 +54,9 @@ pub const ALL: &[Scenario] = &[
 /// Admin's password on every box of the lab.
 pub(crate) const PASSWORD: &str = "lab-Passw0rd";
 
+/// From `reload` until everything has been stopped in order; each service has 5 s to do as it is told.
+const OFF_LIMIT: Duration = Duration::from_secs(60);
+
 /// From power-on to the first answer of a service that was saved.
 const SERVING_LIMIT: Duration = Duration::from_secs(60);
 

@@ -75,7 +75,7 @@ impl Server {
                 .name(format!("{} tunnel", ns.server_name()))
                 .spawn(move || decapsulate(&ends, ipv6, &stop, &count))?;
         }
-        wait::until("nginx to answer in its own namespace", Duration::from_secs(10), || {
+        wait::until("nginx to answer in its own namespace", Duration::from_secs(30), || {
             traffic::curl(ns, &[], "http://127.0.0.1/").map(drop)
         })?;
         Ok(server)

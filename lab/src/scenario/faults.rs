@@ -126,11 +126,17 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         });
     }
     scene.check("what_can_work_does", |world| {
-        let rows = world.console()?.json("show interfaces")?.to_string();
-        ensure!(rows.contains("203.0.113.2/24") && rows.contains("10.0.20.2/24"), "{rows}");
-        let said = world.console()?.ok("ping 203.0.113.1 count 1")?.text();
-        ensure!(said.contains("1 received"), "{said}");
-        Ok(())
+        let console = world.console()?;
+        wait::until("the addresses", RECOVERY_LIMIT, || {
+            let rows = console.json("show interfaces")?.to_string();
+            ensure!(rows.contains("203.0.113.2/24") && rows.contains("10.0.20.2/24"), "{rows}");
+            Ok(())
+        })?;
+        wait::until("an answer to a ping", RECOVERY_LIMIT, || {
+            let said = console.ok("ping 203.0.113.1 count 1")?.text();
+            ensure!(said.contains("1 received"), "{said}");
+            Ok(())
+        })
     });
     Ok(())
 }

@@ -1,11 +1,10 @@
 //! The whole path: a factory-fresh box, its first password, a service typed on the console, traffic through it, `write
 //! memory`, the plug pulled, and the box balancing again with nobody touching it.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 
-use super::{PASSWORD, SERVING_LIMIT, typed};
+use super::{OFF_LIMIT, PASSWORD, SERVING_LIMIT, typed};
+use crate::console::{BOOT_LIMIT, COMMAND_LIMIT};
 use crate::net::addr;
 use crate::runner::Scene;
 use crate::traffic::{self, tally};
@@ -18,9 +17,9 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     scene.boot(Machine::default())?;
     scene.must("first_password_is_asked_twice_and_gives_the_prompt", |world| {
         let console = world.console()?;
-        console.serial.wait_text(0, "no configuration on flash", Duration::from_secs(90))?;
+        console.serial.wait_text(0, "no configuration on flash", BOOT_LIMIT)?;
         console.first_password(PASSWORD)?;
-        let (prompt, _) = console.wait_prompt(Duration::from_secs(5))?;
+        let (prompt, _) = console.wait_prompt(COMMAND_LIMIT)?;
         ensure!(prompt == "yoke#", "the prompt is {prompt}");
         console.ok("terminal length 0")?;
         Ok(())
@@ -55,9 +54,13 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         Ok(())
     })?;
     scene.check("the_router_answers_a_ping", |world| {
-        let said = world.console()?.ok("ping 203.0.113.1 count 2")?.text();
-        ensure!(said.contains("2 packets sent, 2 received, 0% loss"), "{said}");
-        Ok(())
+        let console = world.console()?;
+        // The first packet may wait for its neighbour's address longer than a ping does.
+        wait::until("two answers of two", SERVING_LIMIT, || {
+            let said = console.ok("ping 203.0.113.1 count 2")?.text();
+            ensure!(said.contains("2 packets sent, 2 received, 0% loss"), "{said}");
+            Ok(())
+        })
     });
     scene.must("nat_balances_curl_over_two_nginx", |world| {
         wait::until("the first balanced answer", SERVING_LIMIT, || traffic::http(addr::VIP_NAT))?;
@@ -89,7 +92,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         let console = world.console()?;
         ensure!(!console.try_login("admin", "wrong")?, "a wrong password is let in");
         console.login("admin", PASSWORD)?;
-        let (prompt, _) = console.wait_prompt(Duration::from_secs(5))?;
+        let (prompt, _) = console.wait_prompt(COMMAND_LIMIT)?;
         ensure!(prompt == "lb1#", "the prompt is {prompt}");
         let running = console.ok("show running-config")?.text();
         ensure!(running.contains("virtual 203.0.113.10 tcp 80"), "{running}");
@@ -105,7 +108,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     scene.check("reload_comes_back_serving", |world| {
         let console = world.console()?;
         console.serial.send("reload force\r")?;
-        world.wait_off(Duration::from_secs(30)).context("QEMU ends where a machine would restart")?;
+        world.wait_off(OFF_LIMIT).context("QEMU ends where a machine would restart")?;
         world.power_on()?;
         wait::until("the first balanced answer", SERVING_LIMIT, || traffic::http(addr::VIP_NAT))?;
         Ok(())

@@ -264,9 +264,9 @@ fn sysctl(world: &mut World, key: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// One ping of the client.
+/// A ping of the client, repeated until it is answered.
 fn ping(address: &str) -> Result<()> {
-    let output = Ns::Client.command("ping").args(["-n", "-c", "1", "-W", "2", address]).output()?;
+    let output = Ns::Client.command("ping").args(["-n", "-c", "1", "-w", "20", address]).output()?;
     ensure!(output.status.success(), "{address} does not answer a ping");
     Ok(())
 }

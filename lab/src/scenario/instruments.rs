@@ -60,7 +60,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
             socket.send_to(&inner, &SocketAddr::new("2001:db8:5::12".parse()?, 0).into())?;
             Ok(())
         })?;
-        wait::until("both tunnels to deliver", Duration::from_secs(5), || {
+        wait::until("both tunnels to deliver", Duration::from_secs(20), || {
             let after: Vec<_> = world.servers().iter().map(crate::servers::Server::decapsulated).collect();
             ensure!(after[0].0 == before[0].0 + 1 && after[1].1 == before[1].1 + 1, "{before:?} became {after:?}");
             Ok(())

@@ -82,8 +82,12 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     });
     scene.check("a_route_leads_where_it_says", |world| {
         world.console()?.configure(&["ip route 198.18.5.0/24 203.0.113.1"])?;
-        let said = world.console()?.ok("ping 198.18.5.11 count 2")?.text();
-        ensure!(said.contains("2 received"), "{said}");
+        let console = world.console()?;
+        wait::until("an answer over the route", super::SERVING_LIMIT, || {
+            let said = console.ok("ping 198.18.5.11 count 1")?.text();
+            ensure!(said.contains("1 received"), "{said}");
+            Ok(())
+        })?;
         world.console()?.configure(&["no ip route 198.18.5.0/24"])?;
         let said = world.console()?.run("ping 198.18.5.11 count 1")?.text();
         ensure!(!said.contains("1 received"), "{said}");

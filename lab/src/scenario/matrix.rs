@@ -155,7 +155,7 @@ fn ask(world: &mut World, cell: &Cell, mut request: impl FnMut() -> Result<Reply
     }
     match cell.mode {
         // A packet is counted a moment after it was handed over: its answer can be faster.
-        Mode::Tun => wait::until("each request to come out of a tunnel", Duration::from_secs(2), || {
+        Mode::Tun => wait::until("each request to come out of a tunnel", Duration::from_secs(20), || {
             let tunnelled = out_of_tunnels(world) - before;
             ensure!(tunnelled >= REQUESTS as u64, "{tunnelled} packets came out of tunnels");
             Ok(())

@@ -1,7 +1,5 @@
 //! An operator's hands on the real serial line: keys, help, pages, filters, questions (cli.md 3.2 to 3.6).
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
 
 use super::{PASSWORD, serve_nat};
@@ -158,7 +156,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         let console = world.console()?;
         console.ok("write memory")?;
         console.serial.send("factory-reset force\r")?;
-        world.wait_off(Duration::from_secs(40))?;
+        world.wait_off(super::OFF_LIMIT)?;
         world.power_on()?;
         let console = world.console()?;
         console.first_password(PASSWORD)?;
