@@ -46,29 +46,29 @@ pub(crate) enum Change {
 /// Makes a change on behalf of `by`, after those that came before it.
 pub(crate) async fn run(director: &Rc<Director>, by: &str, change: Change) -> Reply {
     let _turn = director.turn().await;
-    let tree = match target(director, change).await {
-        Ok(tree) => tree,
+    let (tree, absent) = match target(director, change).await {
+        Ok(target) => target,
         Err(refusal) => return Reply::Refused(refusal),
     };
     match apply(director, by, tree).await {
-        Ok((revision, warnings)) => Reply::Applied { revision, warnings },
+        Ok((revision, warnings)) => Reply::Applied { revision, warnings: [absent, warnings].concat() },
         Err(problems) => Reply::Refused(Refusal { kind: RefusalKind::NotApplied, problems }),
     }
 }
 
-/// The tree a change leads to.
-async fn target(director: &Director, change: Change) -> Result<Tree, Refusal> {
+/// The tree a change leads to, and a sentence for each `no` that had nothing to remove.
+async fn target(director: &Director, change: Change) -> Result<(Tree, Vec<String>), Refusal> {
     let refuse = |kind, problems| Err(Refusal { kind, problems });
     match change {
         Change::Lines { base, lines, force } => {
             let edits = parse(hash_secrets(lines).await?)?;
             let state = director.state();
+            let mut forced = Tree::clone(&state.running.tree);
+            let absent = forced.edit_all(&edits).into_iter().map(absent).collect();
             if force {
-                let mut tree = Tree::clone(&state.running.tree);
-                tree.edit_all(&edits);
-                return Ok(tree);
+                return Ok((forced, absent));
             }
-            state.past.merge(base, &edits).or_else(|conflict| match conflict {
+            state.past.merge(base, &edits).map(|tree| (tree, absent)).or_else(|conflict| match conflict {
                 Conflict::Changed(problems) => refuse(RefusalKind::NotApplied, problems),
                 Conflict::TooOld => {
                     let why =
@@ -81,7 +81,7 @@ async fn target(director: &Director, change: Change) -> Result<Tree, Refusal> {
             let lines = hash_secrets(text.lines().map(str::to_owned).collect()).await?;
             let (tree, rejected) = tree::load(&lines.join("\n"));
             if rejected.is_empty() {
-                return Ok(tree);
+                return Ok((tree, Vec::new()));
             }
             let problems =
                 rejected.iter().map(|r| format!("line {}: {}: {}", r.number, shown(&r.text), r.why)).collect();
@@ -100,7 +100,7 @@ async fn target(director: &Director, change: Change) -> Result<Tree, Refusal> {
             }
             let mut tree = Tree::clone(&state.running.tree);
             tree.edit_all(&parse(lines)?);
-            Ok(tree)
+            Ok((tree, Vec::new()))
         }
         Change::First { lines } => {
             let state = director.state();
@@ -109,9 +109,15 @@ async fn target(director: &Director, change: Change) -> Result<Tree, Refusal> {
             }
             let mut tree = Tree::clone(&state.running.tree);
             tree.edit_all(&parse(lines)?);
-            Ok(tree)
+            Ok((tree, Vec::new()))
         }
     }
+}
+
+/// That there was nothing to remove is no error: who removes something twice, such as a script, has what is wanted.
+fn absent(edit: &tree::Edit) -> String {
+    let words: Vec<String> = edit.path.iter().chain([&edit.key]).map(ToString::to_string).collect();
+    format!("no such line: {}", words.join(": "))
 }
 
 fn parse(lines: Vec<String>) -> Result<Vec<tree::Edit>, Refusal> {

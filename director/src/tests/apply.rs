@@ -304,3 +304,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_no_that_removes_nothing_is_a_warning() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    admin.must_apply("virtual-server www\n virtual 192.0.2.10 tcp 80\n");
+    let (revision, _) = admin.running();
+    assert_eq!(
+        admin.must_apply("no virtual-server nobody\nvirtual-server www\n no real-server 10.0.0.1 80\n"),
+        ["no such line: virtual-server nobody", "no such line: virtual-server www: real-server 10.0.0.1 80"]
+    );
+    assert_eq!(admin.running().0, revision, "nothing has changed");
+    assert!(admin.must_apply("no virtual-server www").is_empty());
+}

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use yoke_config::model::{Config, Privilege};
-use yoke_config::tree::{Tree, load, merge, parse_edits};
+use yoke_config::tree::{Edit, Tree, load, merge, parse_edits};
 use yoke_control::{Connection, Server};
 use yoke_director::status::{Data, LineKind, Refusal, RefusalKind, Reply, Request, Session, SessionRow, Show};
 
@@ -147,8 +147,7 @@ impl State {
                 return refused(RefusalKind::NotApplied, problems.collect());
             }
         };
-        let mut warnings: Vec<String> =
-            self.tree().clone().edit_all(&edits).iter().map(|edit| format!("no such line: {}", edit.key)).collect();
+        let mut warnings: Vec<String> = self.tree().clone().edit_all(&edits).into_iter().map(absent).collect();
         let before = self.config();
         match Config::try_from(&merged) {
             Ok(config) => {
@@ -236,6 +235,12 @@ fn converse(mut connection: Connection, state: &Mutex<State>) {
             break;
         }
     }
+}
+
+/// As the real director says it.
+fn absent(edit: &Edit) -> String {
+    let words: Vec<String> = edit.path.iter().chain([&edit.key]).map(ToString::to_string).collect();
+    format!("no such line: {}", words.join(": "))
 }
 
 fn refused(kind: RefusalKind, problems: Vec<String>) -> Reply {
