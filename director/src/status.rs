@@ -203,6 +203,10 @@ pub struct ConnectionFilter {
     pub client: Option<String>,
     /// Address of the real server.
     pub real_server: Option<IpAddr>,
+    /// Only this port of the real server.
+    pub real_port: Option<u16>,
+    /// Without those that have ended and are only remembered, and without persistence templates.
+    pub open: bool,
     /// `tcp`, `udp` or `sctp`.
     pub protocol: Option<String>,
     /// The kernel's name of a state, in any case, with hyphens or underscores.

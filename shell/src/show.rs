@@ -2,6 +2,7 @@
 
 pub(crate) mod balance;
 pub(crate) mod connections;
+pub(crate) mod counters;
 pub(crate) mod network;
 pub(crate) mod recipe;
 pub(crate) mod support;
@@ -31,6 +32,6 @@ fn name(values: &[Value]) -> Option<String> {
 }
 
 /// `any` for port 0.
-fn port(port: u16) -> String {
+pub(crate) fn port(port: u16) -> String {
     if port == 0 { "any".to_owned() } else { port.to_string() }
 }

@@ -92,7 +92,7 @@ pub enum Command {
     ShowConnections,
     /// `show statistics [virtual-server NAME]`: Kw virtual-server, Name.
     ShowStatistics,
-    /// `show rate [interval S]`: Kw interval, Int.
+    /// `show rate [virtual-server NAME] [interval S]`, in any order: Kw virtual-server, Name; Kw interval, Int.
     ShowRate,
     /// `show persistence [NAME]`: Name.
     ShowPersistence,

@@ -38,9 +38,7 @@ pub(super) static SHOW: &[Node] = &[
         .then(&[virtual_server(C::ShowPersistence)]),
     kw("privilege", "Level of this session").run(C::ShowPrivilege),
     kw("processes", "Services of this box").run(C::ShowProcesses),
-    kw("rate", "Connections and bytes per second").run(C::ShowRate).then(&[kw("interval", "Time measured")
-        .val()
-        .then(&[arg("<1-60>", Ty::Int(1, 60), "Seconds").val().run(C::ShowRate)])]),
+    kw("rate", "Connections and bytes per second").run(C::ShowRate).then(&RATE),
     kw("real-server", "Real servers").run(C::ShowRealServer).then(&[
         setup(),
         virtual_server(C::ShowRealServer).then(&[
@@ -96,6 +94,14 @@ pub(super) static SHOW: &[Node] = &[
             .then(&[kw("detail", "Everything known").val().run(C::ShowVrrp)])]),
     ]),
     kw("warnings", "What is wrong right now").run(C::ShowWarnings),
+];
+
+/// In any order, as [`CONNECTIONS`].
+static RATE: [Node; 2] = [
+    kw("interval", "Time measured")
+        .val()
+        .then(&[arg("<1-60>", Ty::Int(1, 60), "Seconds").val().run(C::ShowRate).then(&RATE)]),
+    kw("virtual-server", "One virtual-server").val().then(&[virtual_server(C::ShowRate).then(&RATE)]),
 ];
 
 /// Filters in any order; the walker takes each of them once in a line.

@@ -68,7 +68,11 @@ struct Filter {
     of_connection: connections::Filter,
     virtual_server: Option<Target>,
     templates: bool,
+    open: bool,
 }
+
+/// States of a connection that both sides have closed, or one has reset (ip_vs_proto_tcp.c, ip_vs_proto_sctp.c).
+const ENDED: [&str; 3] = ["TIME_WAIT", "CLOSE", "CLOSED"];
 
 /// The virtual server, and what tells its connections from another's.
 #[derive(Debug)]
@@ -87,18 +91,20 @@ impl Filter {
         let of_connection = connections::Filter {
             protocol: asked.protocol.as_deref().map(protocol).transpose()?,
             client: client.map(|net| (net.addr, net.prefix_len)),
-            destination: asked.real_server.map(|address| (address, 0).into()),
+            destination: asked.real_server.map(|address| (address, asked.real_port.unwrap_or(0)).into()),
             state: asked.state.clone(),
             service: None,
         };
         let virtual_server = server.map(|(name, server)| target(config, name, server.virtual_));
-        Ok(Self { of_connection, virtual_server, templates: asked.templates })
+        Ok(Self { of_connection, virtual_server, templates: asked.templates, open: asked.open })
     }
 
     fn takes(&self, connection: &Connection<'_>) -> bool {
+        // A template binds a client whatever its port: the kernel has it with port 0.
+        let template = connection.client.port() == 0;
         self.of_connection.takes(connection)
-            // A template binds a client whatever its port: the kernel has it with port 0.
-            && (!self.templates || connection.client.port() == 0)
+            && (!self.templates || template)
+            && (!self.open || !(template || ENDED.contains(&connection.state)))
             && self.virtual_server.as_ref().is_none_or(|target| target.takes(connection))
     }
 }

@@ -121,6 +121,33 @@ nonsense
 }
 
 #[test]
+fn what_has_ended_is_not_open() {
+    let box_ = Box_::fresh();
+    let mut admin = admin(&box_);
+    let mut lines = String::new();
+    for (client, server, state) in [
+        (0xC001, "0A000001 1F90", "ESTABLISHED"),
+        (0xC002, "0A000001 1F90", "FIN_WAIT"),
+        (0xC003, "0A000001 1F90", "TIME_WAIT"),
+        (0xC004, "0A000001 1F90", "CLOSE"),
+        (0, "0A000001 1F90", "ASSURED"),
+        (0xC005, "0A000001 0051", "ESTABLISHED"),
+        (0xC006, "0A000002 1F90", "ESTABLISHED"),
+    ] {
+        lines.push_str(&format!("TCP C6336401 {client:04X} C000020A 0050 {server} {state} 60\n"));
+    }
+    fs::create_dir_all(box_.paths.proc.join("net")).unwrap();
+    fs::write(box_.paths.proc.join("net/ip_vs_conn"), lines).unwrap();
+    for (real_port, wanted) in [(None, 3), (Some(8080), 2), (Some(81), 1), (Some(80), 0)] {
+        let real_server = Some([10, 0, 0, 1].into());
+        let filter =
+            ConnectionFilter { real_server, real_port, open: true, count: true, ..ConnectionFilter::default() };
+        let Data::Connections(found) = admin.show(Show::Connections(filter)) else { panic!() };
+        assert_eq!(found.count, wanted, "{real_port:?}");
+    }
+}
+
+#[test]
 fn a_long_table_is_counted_whole_and_shown_in_part() {
     let box_ = Box_::fresh();
     let mut admin = admin(&box_);

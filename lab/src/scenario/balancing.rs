@@ -1,6 +1,9 @@
 //! What a virtual server can be told besides its mode, each seen in traffic: schedulers, persistence, one packet at a
 //! time, any port, a firewall mark, connection limits; and the numbers that are shown of it.
 
+mod flags;
+mod live;
+
 use anyhow::{Context, Result, ensure};
 
 use super::{PASSWORD, typed};
@@ -82,22 +85,8 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         ensure!(tally(&replies).len() == 1, "without it a port stays where it is: {:?}", tally(&replies));
         world.console()?.configure(&["no virtual-server dns"])
     });
-    scene.check("a_firewall_mark_joins_two_ports", |world| {
-        world.console()?.configure(&[
-            "firewall-mark 7 203.0.113.10/32 tcp 8000-8100",
-            "virtual-server marked",
-            "virtual fwmark 7",
-            "scheduler rr",
-            "persistence timeout 60",
-            "real-server 10.0.20.11 any",
-            "real-server 10.0.20.12 any",
-        ])?;
-        let text = wait::until("an answer by mark", super::SERVING_LIMIT, || {
-            traffic::curl(Ns::Client, &[], &traffic::url(addr::VIP_NAT, 8080))
-        })?;
-        ensure!(text.starts_with("lvs_real_server0"), "{text}");
-        world.console()?.configure(&["no virtual-server marked", "no firewall-mark 7"])
-    });
+    flags::run(scene);
+    live::run(scene);
     scene.check("a_threshold_sends_the_next_connection_elsewhere", |world| {
         world.console()?.configure(&[
             "virtual-server web",

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 
 use yoke_config::value::Value;
 use yoke_config::walk::{has, option};
-use yoke_director::status::{Data, RealServerRow, Reply, Request, Show};
+use yoke_director::status::{ConnectionFilter, Data, RealServerRow, Reply, Request, Show};
 
 use crate::director::unexpected;
 use crate::interrupt;
 use crate::out::Out;
 use crate::outcome::{Fail, Stop};
 use crate::session::Shell;
+use crate::show::{connections, port};
 
 pub(super) fn clear_statistics(shell: &Shell, values: &[Value]) -> Result<(), Fail> {
     let virtual_server = option(values, "virtual-server").map(ToString::to_string);
@@ -78,20 +79,31 @@ fn set(shell: &mut Shell, target: &Target, drain: bool) -> Result<(), Fail> {
     }
 }
 
+/// Seconds between two looks at the table of connections while a real server drains: it may hold a million.
+const LOOK_S: u32 = 5;
+
 /// Waits for the last connection to end, looking once a second; says how many are left when that changes.
+///
+/// The kernel counts a connection for two minutes after its end. So once none carries data, the table itself says which are still open, such as
+/// one whose client has sent all and still receives.
 fn wait(shell: &Shell, target: &Target, timeout: Option<u32>, out: &mut Out<'_>) -> Result<(), Fail> {
-    let mut seconds = 0;
+    let (mut seconds, mut looked) = (0, None);
     let mut said = None;
     loop {
         let rows = match shell.director.show(Show::RealServers { virtual_server: target.virtual_server.clone() })? {
             Data::RealServers(rows) => rows,
             other => return Err(unexpected(&Reply::Data(other))),
         };
-        let left: u64 = rows
-            .iter()
-            .filter(|row| target.has(row))
-            .map(|row| u64::from(row.active_connections) + u64::from(row.inactive_connections))
-            .sum();
+        let counted = counted(target, &rows)?;
+        let left = match (counted, looked) {
+            (Counted { active: 1.., .. } | Counted { inactive: 0, .. }, _) => counted.active + counted.inactive,
+            (_, Some((at, open))) if seconds < at + LOOK_S => open,
+            _ => {
+                let open = open(shell, target)?;
+                looked = Some((seconds, open));
+                open
+            }
+        };
         if left == 0 {
             return finish(seconds, left, out);
         }
@@ -113,6 +125,48 @@ fn wait(shell: &Shell, target: &Target, timeout: Option<u32>, out: &mut Out<'_>)
     }
 }
 
+/// How many connections of the target are open, by the table of connections.
+fn open(shell: &Shell, target: &Target) -> Result<u64, Fail> {
+    let filter = ConnectionFilter {
+        virtual_server: target.virtual_server.clone(),
+        real_server: Some(target.address),
+        // One for all ports has connections to any.
+        real_port: target.port.filter(|port| *port != 0),
+        open: true,
+        count: true,
+        ..ConnectionFilter::default()
+    };
+    Ok(connections::ask(shell, filter)?.count)
+}
+
+/// Connections as the kernel counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Counted {
+    active: u64,
+    inactive: u64,
+}
+
+/// The connections of the target. A row without a connection means something only while the real server is seen in the kernel and drains: what
+/// somebody else did meanwhile, or a kernel that did not answer, is not the end of the last connection.
+fn counted(target: &Target, rows: &[RealServerRow]) -> Result<Counted, Fail> {
+    let mut counted: Option<Counted> = None;
+    for row in rows.iter().filter(|row| target.has(row)) {
+        let what = || format!("virtual-server {}: real-server {} {}", row.virtual_server, row.address, port(row.port));
+        match row.state.as_str() {
+            "up" => {
+                return Err(Fail::failed(format!("{}: takes connections again, somebody has undrained it", what())));
+            }
+            "absent" => return Err(Fail::failed(format!("{}: not seen: {}", what(), row.reason))),
+            // drain, or shutdown, which has ended its connections.
+            _ => {}
+        }
+        let counted = counted.get_or_insert_default();
+        counted.active += u64::from(row.active_connections);
+        counted.inactive += u64::from(row.inactive_connections);
+    }
+    counted.ok_or_else(|| Fail::failed(format!("real-server {}: removed by somebody while it drained", target.address)))
+}
+
 fn finish(seconds: u32, left: u64, out: &mut Out<'_>) -> Result<(), Fail> {
     if out.is_json() && left == 0 {
         return out.object("drain", &serde_json::json!({ "connections": left, "waited_s": seconds }));
@@ -121,4 +175,44 @@ fn finish(seconds: u32, left: u64, out: &mut Out<'_>) -> Result<(), Fail> {
         out.text("drained")?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use yoke_director::status::Counters;
+
+    fn row(port: u16, state: &str, active: u32, inactive: u32) -> RealServerRow {
+        RealServerRow {
+            virtual_server: "www".to_owned(),
+            address: [10, 0, 0, 1].into(),
+            port,
+            mode: "nat".to_owned(),
+            weight: 0,
+            configured_weight: 1,
+            state: state.to_owned(),
+            reason: "the kernel did not answer".to_owned(),
+            upper_threshold: 0,
+            lower_threshold: 0,
+            active_connections: active,
+            inactive_connections: inactive,
+            persistent_connections: 0,
+            description: String::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    #[test]
+    fn no_connection_counts_as_drained_only_while_it_drains() {
+        let all = Target { address: [10, 0, 0, 1].into(), port: None, virtual_server: None };
+        let one = Target { port: Some(80), ..all.clone() };
+        let rows = [row(80, "drain", 2, 1), row(443, "drain", 4, 0)];
+        assert_eq!(counted(&all, &rows).unwrap(), Counted { active: 6, inactive: 1 });
+        assert_eq!(counted(&one, &rows).unwrap(), Counted { active: 2, inactive: 1 });
+        assert_eq!(counted(&all, &[row(80, "shutdown", 0, 0)]).unwrap(), Counted::default());
+        let said = |rows: &[RealServerRow]| counted(&all, rows).unwrap_err().lines().join("\n");
+        assert!(said(&[row(80, "up", 0, 0)]).contains("real-server 10.0.0.1 80: takes connections again"));
+        assert!(said(&[row(80, "absent", 0, 0)]).contains("not seen: the kernel did not answer"));
+        assert!(said(&[]).contains("removed by somebody"));
+    }
 }

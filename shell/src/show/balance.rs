@@ -1,13 +1,12 @@
-//! Virtual and real servers: state, counters, rates, thresholds.
+//! Virtual and real servers: state and thresholds; and the kernel's table in the words of ipvsadm.
 
 use yoke_config::value::Value;
-use yoke_config::walk::{has, option};
-use yoke_director::status::{Counters, Data, RealServerRow, Show, VirtualServerRow};
+use yoke_config::walk::has;
+use yoke_director::status::{Data, RealServerRow, Show, VirtualServerRow};
 
 use super::{name, port, print, recipe, wrong};
-use crate::interrupt;
 use crate::out::Out;
-use crate::outcome::{Fail, Stop};
+use crate::outcome::Fail;
 use crate::session::Shell;
 use crate::table::{Column, draw, left, long, pairs, right, short};
 
@@ -169,96 +168,6 @@ fn real_detail(row: &RealServerRow, out: &mut Out<'_>) -> Result<(), Fail> {
     print(&lines, out)
 }
 
-/// `show statistics [virtual-server NAME]`: totals since they were cleared.
-pub(crate) fn statistics(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
-    let only = option(values, "virtual-server").map(ToString::to_string);
-    let rows = ask_virtual(shell, only.clone())?;
-    let real = if only.is_some() { ask_real(shell, only.clone())? } else { Vec::new() };
-    if out.is_json() {
-        let all: Vec<_> =
-            rows.iter().map(|row| serde_json::json!({ "name": row.name, "counters": row.counters })).collect();
-        let real: Vec<_> = real
-            .iter()
-            .map(|row| serde_json::json!({ "address": row.address, "port": row.port, "counters": row.counters }))
-            .collect();
-        return out.object("statistics", &serde_json::json!({ "virtual_servers": all, "real_servers": real }));
-    }
-    let columns = [
-        long("Name", 15, 12),
-        right("Conns", 8),
-        right("InPkts", 8),
-        right("OutPkts", 8),
-        right("InBytes", 8),
-        right("OutBytes", 8),
-    ];
-    let cells: Vec<Vec<String>> = named(&rows, &real)
-        .map(|(name, c)| {
-            let numbers = [c.connections, c.in_packets, c.out_packets, c.in_bytes, c.out_bytes];
-            std::iter::once(name).chain(numbers.map(short)).collect()
-        })
-        .collect();
-    print(&draw(&columns, &cells), out)
-}
-
-/// `show rate [interval S]`. Without an interval these are the kernel's own estimates, over some seconds.
-pub(crate) fn rate(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
-    let mut rows = ask_virtual(shell, None)?;
-    if let Some(Value::Int(seconds)) = option(values, "interval") {
-        let before = rows;
-        for _ in 0..*seconds {
-            if interrupt::wait(1000) {
-                return Err(Stop::Interrupted.into());
-            }
-        }
-        rows = ask_virtual(shell, None)?;
-        for row in &mut rows {
-            if let Some(old) = before.iter().find(|old| old.name == row.name) {
-                row.counters = measured(&old.counters, &row.counters, (*seconds).into());
-            }
-        }
-    }
-    if out.is_json() {
-        let rates: Vec<_> = rows
-            .iter()
-            .map(|row| {
-                let c = &row.counters;
-                serde_json::json!({
-                    "name": row.name, "cps": c.cps, "in_pps": c.in_pps, "out_pps": c.out_pps, "in_bps": c.in_bps, "out_bps": c.out_bps,
-                })
-            })
-            .collect();
-        return out.object("rates", &rates);
-    }
-    let columns = [
-        long("Name", 15, 12),
-        right("Conns/s", 8),
-        right("InPkt/s", 8),
-        right("OutPkt/s", 8),
-        right("InByte/s", 8),
-        right("OutByte/s", 9),
-    ];
-    let cells: Vec<Vec<String>> = named(&rows, &[])
-        .map(|(name, c)| {
-            let numbers = [c.cps, c.in_pps, c.out_pps, c.in_bps, c.out_bps];
-            std::iter::once(name).chain(numbers.map(short)).collect()
-        })
-        .collect();
-    print(&draw(&columns, &cells), out)
-}
-
-/// Rates from two readings. Counters that were cleared in between count as nothing.
-fn measured(old: &Counters, new: &Counters, seconds: u64) -> Counters {
-    let per_second = |old: u64, new: u64| new.saturating_sub(old) / seconds.max(1);
-    Counters {
-        cps: per_second(old.connections, new.connections),
-        in_pps: per_second(old.in_packets, new.in_packets),
-        out_pps: per_second(old.out_packets, new.out_packets),
-        in_bps: per_second(old.in_bytes, new.in_bytes),
-        out_bps: per_second(old.out_bytes, new.out_bytes),
-        ..*new
-    }
-}
-
 /// `show thresholds`: real servers that have one, and how near they are.
 pub(crate) fn thresholds(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
     let mut rows = ask_real(shell, None)?;
@@ -305,19 +214,14 @@ pub(crate) fn ipvsadm(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Res
     print(&lines, out)
 }
 
-fn named<'a>(rows: &'a [VirtualServerRow], real: &'a [RealServerRow]) -> impl Iterator<Item = (String, &'a Counters)> {
-    let virtual_ = rows.iter().map(|row| (row.name.clone(), &row.counters));
-    virtual_.chain(real.iter().map(|row| (format!(" {} {}", row.address, port(row.port)), &row.counters)))
-}
-
-fn ask_virtual(shell: &Shell, name: Option<String>) -> Result<Vec<VirtualServerRow>, Fail> {
+pub(super) fn ask_virtual(shell: &Shell, name: Option<String>) -> Result<Vec<VirtualServerRow>, Fail> {
     match shell.director.show(Show::VirtualServers { name })? {
         Data::VirtualServers(rows) => Ok(rows),
         other => Err(wrong(other)),
     }
 }
 
-fn ask_real(shell: &Shell, virtual_server: Option<String>) -> Result<Vec<RealServerRow>, Fail> {
+pub(super) fn ask_real(shell: &Shell, virtual_server: Option<String>) -> Result<Vec<RealServerRow>, Fail> {
     match shell.director.show(Show::RealServers { virtual_server })? {
         Data::RealServers(rows) => Ok(rows),
         other => Err(wrong(other)),
@@ -327,17 +231,4 @@ fn ask_real(shell: &Shell, virtual_server: Option<String>) -> Result<Vec<RealSer
 /// Bytes per second as bits per second.
 fn bits(bytes: u64) -> u64 {
     bytes.saturating_mul(8)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rate_is_the_difference_by_the_time() {
-        let old = Counters { connections: 100, in_bytes: 1_000, ..Counters::default() };
-        let new = Counters { connections: 150, in_bytes: 500, cps: 7, ..Counters::default() };
-        let rate = measured(&old, &new, 5);
-        assert_eq!((rate.cps, rate.in_bps), (10, 0), "counters cleared meanwhile are no rate");
-    }
 }

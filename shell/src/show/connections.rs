@@ -53,6 +53,8 @@ fn filter(values: &[Value]) -> ConnectionFilter {
             Some(Value::Addr(address)) => Some(*address),
             _ => None,
         },
+        real_port: None,
+        open: false,
         protocol: text("protocol"),
         state: text("state"),
         templates: false,
@@ -64,7 +66,7 @@ fn filter(values: &[Value]) -> ConnectionFilter {
     }
 }
 
-fn ask(shell: &Shell, filter: ConnectionFilter) -> Result<Connections, Fail> {
+pub(crate) fn ask(shell: &Shell, filter: ConnectionFilter) -> Result<Connections, Fail> {
     match shell.director.show(Show::Connections(filter))? {
         Data::Connections(found) => Ok(found),
         other => Err(wrong(other)),

@@ -1,0 +1,103 @@
+//! What changes on a live box: schedulers, weights and limits under a connection that does not notice, draining with its progress and its end,
+//! and counters that stay true when a real server goes.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::super::SERVING_LIMIT;
+use crate::net::{Ns, addr};
+use crate::runner::{Scene, World};
+use crate::servers::SLOW_BYTES;
+use crate::traffic::{self, tally};
+use crate::wait;
+
+/// Until a box that looks at its table every five seconds has seen the end of a connection.
+const DRAIN_LIMIT: Duration = Duration::from_secs(40);
+
+/// Options of `web` and its real servers, edited there and back, each in a block of its own.
+const EDITS: [&[&str]; 9] = [
+    &["scheduler wrr"],
+    &["scheduler mh port-fallback"],
+    &["persistence timeout 60"],
+    &["no persistence"],
+    &["scheduler wlc"],
+    &["real-server 10.0.20.11 8080", "weight 7", "threshold 100 50"],
+    &["real-server 10.0.20.12 8080", "weight 0"],
+    &["real-server 10.0.20.12 8080", "no weight"],
+    &["real-server 10.0.20.11 8080", "no weight", "no threshold"],
+];
+
+/// Tells it.
+pub(super) fn run(scene: &mut Scene<'_>) {
+    scene.check("changes_break_no_connection_and_draining_ends_with_the_last", |world| {
+        let url = format!("http://{}/slow", addr::VIP_NAT);
+        let slow = ["--max-time", "60", "-o", "/dev/null", "-w", "%{size_download}"];
+        // The download goes to the first server.
+        world.console()?.configure(&["virtual-server web", "real-server 10.0.20.12 8080", "weight 0"])?;
+        let got = std::thread::scope(|scope| -> Result<String> {
+            let download = scope.spawn(|| traffic::curl(Ns::Client, &slow, &url));
+            wait::until("the connection", SERVING_LIMIT, || active(world, 1))?;
+            world.console()?.configure(&["virtual-server web", "real-server 10.0.20.12 8080", "no weight"])?;
+            for edit in EDITS {
+                world.console()?.configure(&[&["virtual-server web"], edit].concat())?;
+            }
+            active(world, 1).context("after every change")?;
+
+            let console = world.console()?;
+            let said = console.run("drain real-server 10.0.20.11 wait timeout 1")?.text();
+            ensure!(said.contains("connections left: ") && said.contains("not drained after 1 s"), "{said}");
+            console.serial.send("drain real-server 10.0.20.11 wait\r")?;
+            console.interrupt()?;
+            let rows = console.json("show real-server web")?.to_string();
+            ensure!(rows.contains("\"state\":\"drain\""), "Ctrl-C has undrained it: {rows}");
+            download.join().ok().context("curl panicked")?
+        })?;
+        ensure!(got == SLOW_BYTES.to_string(), "it got {got} of {SLOW_BYTES} bytes");
+        let said = world.console()?.run_within("drain real-server 10.0.20.11 wait timeout 20", DRAIN_LIMIT)?;
+        // Closed ones are counted by the kernel for two minutes: they are not waited for.
+        ensure!(said.text().contains("drained") && said.errors().is_empty(), "{}", said.text());
+        let replies = traffic::ask(4, || traffic::http(addr::VIP_NAT))?;
+        ensure!(tally(&replies).keys().eq(&["lvs_real_server02"]), "{:?}", tally(&replies));
+        world.console()?.ok("undrain real-server 10.0.20.11")?;
+        world.console()?.configure(&["virtual-server web", "scheduler rr"])
+    });
+    scene.check("counters_stay_true_when_a_real_server_goes", |world| {
+        world.console()?.ok("clear statistics virtual-server web")?;
+        traffic::ask(6, || traffic::http(addr::VIP_NAT))?;
+        let sums = |world: &mut World| -> Result<(u64, Vec<u64>)> {
+            let shown = world.console()?.json("show statistics virtual-server web")?;
+            let connections = |row: &serde_json::Value| row["counters"]["connections"].as_u64().unwrap_or(u64::MAX);
+            let rows = |key: &str| -> Vec<u64> {
+                shown["statistics"][key].as_array().into_iter().flatten().map(connections).collect()
+            };
+            Ok((rows("virtual_servers").iter().sum(), rows("real_servers")))
+        };
+        // The kernel adds its counters up every two seconds.
+        wait::until("six connections, three each", SERVING_LIMIT, || {
+            let sums = sums(world)?;
+            ensure!(sums == (6, vec![3, 3]), "{sums:?}");
+            Ok(())
+        })?;
+        world.console()?.configure(&["virtual-server web", "no real-server 10.0.20.12 8080"])?;
+        traffic::ask(2, || traffic::http(addr::VIP_NAT))?;
+        wait::until("what the other has done to stay counted", SERVING_LIMIT, || {
+            let sums = sums(world)?;
+            ensure!(sums == (8, vec![5]), "{sums:?}");
+            Ok(())
+        })?;
+        world.console()?.configure(&["virtual-server web", "real-server 10.0.20.12 8080"])?;
+        let rates = world.console()?.json("show rate virtual-server web")?.to_string();
+        ensure!(rates.matches("in_pps").count() == 3, "{rates}");
+        Ok(())
+    });
+}
+
+/// Checks how many connections the first server of `web` has.
+fn active(world: &mut World, wanted: u64) -> Result<()> {
+    let shown = world.console()?.json("show real-server web 10.0.20.11 8080")?;
+    let rows = shown["real_servers"].as_array().context("no rows")?;
+    let active: u64 = rows.iter().filter_map(|row| row["active_connections"].as_u64()).sum();
+    ensure!(active == wanted, "{active} active connections: {shown}");
+    Ok(())
+}
