@@ -233,6 +233,7 @@ fn needs(request: &Request) -> Needs {
             | Show::Vrrp { .. }
             | Show::Processes
             | Show::Memory
+            | Show::Ipvs
             | Show::Flash => Needs::Privilege(1),
         },
     }

@@ -1,5 +1,6 @@
 //! Answers to `show`: which source a question goes to, and nothing of how its table is drawn, which is the shell's.
 
+mod balancer;
 mod connections;
 mod interfaces;
 mod ipvsadm;
@@ -97,6 +98,10 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
             let paths = director.paths.clone();
             let files = flash::on_flash(director, move || system::flash(&paths)).await;
             Data::Flash(files.map_err(|e| format!("flash: {e}"))?)
+        }
+        Show::Ipvs => {
+            let mut state = director.state_mut();
+            Data::Ipvs(Box::new(balancer::settings(&mut state, &director.paths)?))
         }
         Show::Ipvsadm { arguments } => Data::Lines(ipvsadm::lines(director, &arguments).await?),
     })

@@ -3,6 +3,7 @@
 //! Types only. A row is what `show X | json` prints: a field is never renamed, times are seconds, numbers are numbers.
 //! The tables of the same data are drawn in the shell.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -187,6 +188,8 @@ pub enum Show {
     Memory,
     /// `show flash:`.
     Flash,
+    /// `show ipvs`: settings of the kernel's balancer.
+    Ipvs,
     /// What `ipvsadm` prints of the kernel's table, for privilege 15. Commands of it that write are refused.
     Ipvsadm {
         /// Words after `ipvsadm`.
@@ -335,6 +338,7 @@ pub enum Data {
     Processes(Vec<ProcessRow>),
     Memory(Memory),
     Flash(Flash),
+    Ipvs(Box<Ipvs>),
 }
 
 /// Counters of a virtual or real server since they were cleared, and rates per second from the kernel's estimator.
@@ -439,6 +443,73 @@ pub struct ConnectionRow {
     pub real_server: String,
     pub state: String,
     pub expires_s: u64,
+}
+
+/// `show ipvs`: what the kernel's balancer is set to now.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Ipvs {
+    /// Such as 1.2.1.
+    pub version: String,
+    /// Virtual servers in the kernel.
+    pub services: u32,
+    /// Real servers in the kernel.
+    pub destinations: u32,
+    /// Connections, those that have ended a moment ago included.
+    pub connections: u64,
+    /// Persistence templates.
+    pub templates: u64,
+    /// Memory those take, about: a fixed size for each.
+    pub connections_bytes: u64,
+    /// Buckets of the connection table now. From Linux 7.1 it grows, and is 0 before the first service.
+    pub table_buckets: u32,
+    /// log2 of its buckets, or of the most it may have, as set when the module was loaded; 0 unknown.
+    pub table_bits: u32,
+    /// `ipvs table-bits` as configured, which takes effect with a reload.
+    pub table_bits_at_reload: Option<u32>,
+    /// Seconds an established TCP connection may be idle.
+    pub timeout_tcp_s: u32,
+    /// Seconds after FIN.
+    pub timeout_tcpfin_s: u32,
+    /// Seconds a UDP flow may be idle.
+    pub timeout_udp_s: u32,
+    /// Whether connections are tracked, which mode fullnat needs.
+    pub conntrack: bool,
+    /// Connection sync.
+    pub sync: Vec<DaemonRow>,
+    /// The three defences against floods.
+    pub defences: Vec<DefenceRow>,
+    /// Free memory below which the defences that are `auto` begin, in KiB.
+    pub memory_threshold_kib: u64,
+    /// Free memory as they count it, in KiB: without what caches files.
+    pub memory_free_kib: u64,
+    /// Every `net.ipv4.vs.*` by its last word.
+    pub sysctls: BTreeMap<String, String>,
+}
+
+/// A daemon of connection sync.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonRow {
+    /// `master` sends, `backup` receives.
+    pub role: String,
+    /// Where.
+    pub interface: String,
+    /// Tells pairs apart.
+    pub syncid: u8,
+    /// Multicast group; empty is the kernel's own.
+    pub group: String,
+    /// UDP port; 0 is the kernel's own.
+    pub port: u16,
+}
+
+/// A defence against floods.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefenceRow {
+    /// `drop-entry`, `drop-packet` or `secure-tcp`.
+    pub name: String,
+    /// `off`, `auto` or `always`.
+    pub mode: String,
+    /// Whether it is at work now.
+    pub active: bool,
 }
 
 /// An interface.

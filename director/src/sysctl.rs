@@ -4,6 +4,7 @@
 //! right is not written. Parameters count when the module is loaded, which is once: init's modprobe reads them, and a change waits for the
 //! next boot.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -18,7 +19,7 @@ const TRACKED_MIN: u32 = 65_536;
 /// Of the memory, what has to be free before the defences begin. The kernel's own 4 MB are gone before anything could be done about it.
 const THRESHOLD_SHARE: u64 = 20;
 /// The kernel counts that in pages. x86 has these.
-const PAGE_BYTES: u64 = 4096;
+pub(crate) const PAGE_BYTES: u64 = 4096;
 
 /// A setting: key below its directory, value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +161,16 @@ pub(crate) fn memory_bytes(proc: &Path) -> u64 {
     let text = fs::read_to_string(proc.join("meminfo")).unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     total.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or_default() << 10
+}
+
+/// Every `net.ipv4.vs.*` as it is, by its last word; those that cannot be read are left out.
+pub(crate) fn balancer_now(proc: &Path) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(proc.join("sys/net/ipv4/vs")).into_iter().flatten().flatten();
+    let read = |entry: fs::DirEntry| {
+        let value = fs::read_to_string(entry.path()).ok()?;
+        Some((entry.file_name().into_string().ok()?, value.trim().replace('\t', " ")))
+    };
+    entries.filter_map(read).collect()
 }
 
 /// What init's modprobe is told of the IPVS module; nothing leaves the kernel's own choice.

@@ -27,6 +27,7 @@
 //! | [`wire`] | values to bytes and back | none |
 //! | [`table`] | [`Table`], [`plan()`], [`Change`] and its inverse | none |
 //! | [`connections`] | lines of `/proc/net/ip_vs_conn` | none |
+//! | [`sync`] | datagrams of connection sync that end connections | none |
 //! | [`socket`] | the netlink socket, behind a trait so that a test can be the kernel | all |
 //! | [`Client`] | exchanges over that trait: requests, dumps, many messages in one send, replies that are lost | through the trait |
 //! | `ipvsadm` | the words and listings of the program of that name (feature `ipvsadm`, on by default) | through [`Client`] |
@@ -52,6 +53,7 @@ mod name;
 mod service;
 pub mod socket;
 mod stats;
+pub mod sync;
 pub mod table;
 pub mod wire;
 

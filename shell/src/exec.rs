@@ -67,6 +67,7 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::ShowRate => show::counters::rate(shell, values, out),
         C::ShowPersistence => show::connections::persistence(shell, values, out),
         C::ShowThresholds => show::balance::thresholds(shell, out),
+        C::ShowIpvs => show::ipvs::settings(shell, out),
         C::ClearStatistics => balance::clear_statistics(shell, values),
         C::Drain => balance::drain(shell, values, out),
         C::Undrain => balance::undrain(shell, values),

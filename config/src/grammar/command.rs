@@ -98,6 +98,8 @@ pub enum Command {
     ShowPersistence,
     /// `show thresholds`.
     ShowThresholds,
+    /// `show ipvs`.
+    ShowIpvs,
     /// `clear statistics [virtual-server NAME]`: Kw virtual-server, Name.
     ClearStatistics,
     /// `drain real-server ADDR [PORT] [virtual-server NAME] [wait [timeout S]]`: Addr, Port; Kw virtual-server, Name;

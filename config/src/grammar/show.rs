@@ -25,6 +25,7 @@ pub(super) static SHOW: &[Node] = &[
     ]),
     kw("ip", "IPv4").then(&[kw("route", "Routes").run(C::ShowIpRoute)]),
     kw("ipv6", "IPv6").then(&[kw("route", "Routes").run(C::ShowIpv6Route)]),
+    kw("ipvs", "Settings of the kernel's balancer").run(C::ShowIpvs),
     kw("logging", "Log").run(C::ShowLogging).then(&[kw("tail", "The end only").val().then(&[arg(
         "<1-10000>",
         Ty::Int(1, 10_000),

@@ -52,14 +52,27 @@ fn read(path: &Path, filter: &Filter, rows_max: usize) -> Result<Connections, St
 }
 
 fn row(connection: &Connection<'_>) -> ConnectionRow {
+    let (protocol, virtual_) = match mark(connection) {
+        Some(mark) => ("any".to_owned(), format!("fwmark {mark}")),
+        None => (connection.protocol.to_string(), connection.service.to_string()),
+    };
     ConnectionRow {
-        protocol: connection.protocol.to_string(),
+        protocol,
         client: connection.client.to_string(),
-        virtual_: connection.service.to_string(),
+        virtual_,
         real_server: connection.destination.to_string(),
         state: connection.state.to_owned(),
         expires_s: u64::from(connection.expires),
     }
+}
+
+/// The firewall mark of a persistence template by mark: it has protocol 0, and the mark in the first four bytes of its virtual address.
+fn mark(connection: &Connection<'_>) -> Option<u32> {
+    let first = match connection.service.ip() {
+        IpAddr::V4(address) => address.to_bits(),
+        IpAddr::V6(address) => u32::try_from(address.to_bits() >> 96).unwrap_or_default(),
+    };
+    (connection.protocol == Protocol::Other(0) && connection.client.port() == 0).then_some(first)
 }
 
 /// What to take, in the kernel's terms.
@@ -79,8 +92,8 @@ const ENDED: [&str; 3] = ["TIME_WAIT", "CLOSE", "CLOSED"];
 enum Target {
     /// An address; port 0 is every port in no entry of `others`, the ports other virtual servers have at the same address and protocol.
     Address { address: IpAddr, protocol: Protocol, port: u16, others: Vec<u16> },
-    /// A mark: whatever our rules mark with it. Connections carry no mark.
-    Mark(Vec<FirewallMark>),
+    /// A mark: whatever our rules mark with it. Templates carry the mark, connections do not.
+    Mark(u32, Vec<FirewallMark>),
 }
 
 impl Filter {
@@ -134,7 +147,7 @@ fn target(config: &Config, name: &Name, virtual_: Virtual) -> Target {
             Target::Address { address, protocol: kernels(transport), port, others: ports.collect() }
         }
         Virtual::Fwmark { mark, .. } => {
-            Target::Mark(config.firewall_marks.iter().filter(|rule| rule.mark == mark).cloned().collect())
+            Target::Mark(mark, config.firewall_marks.iter().filter(|rule| rule.mark == mark).cloned().collect())
         }
     }
 }
@@ -147,7 +160,8 @@ impl Target {
                 let port = if *port == 0 { !others.contains(&at.port()) } else { at.port() == *port };
                 at.ip() == *address && protocol == *p && port
             }
-            Self::Mark(rules) => rules.iter().any(|rule| {
+            Self::Mark(number, _) if mark(connection).is_some() => mark(connection) == Some(*number),
+            Self::Mark(_, rules) => rules.iter().any(|rule| {
                 rule.prefix.contains(at.ip())
                     && protocol.number() == u16::from(rule.protocol.number())
                     && (rule.ports.first..=rule.ports.last).contains(&at.port())

@@ -148,6 +148,25 @@ fn what_has_ended_is_not_open() {
 }
 
 #[test]
+fn templates_of_a_mark_are_those_of_its_virtual_server() {
+    let box_ = Box_::fresh();
+    let mut admin = admin(&box_);
+    let lines = "\
+IP C6336401 0000 00000007 0000 0A000001 0000 ASSURED      50
+IP C6336401 0000 00000008 0000 0A000001 0000 ASSURED      50
+IP 2001:0db8:0000:0000:0000:0000:0000:0001 0000 0000:0007:0000:0000:0000:0000:0000:0000 0000 \
+2001:0db8:0000:0000:0000:0000:0000:0002 0000 NONE 9
+";
+    fs::create_dir_all(box_.paths.proc.join("net")).unwrap();
+    fs::write(box_.paths.proc.join("net/ip_vs_conn"), lines).unwrap();
+    let filter =
+        ConnectionFilter { virtual_server: Some("marked".into()), templates: true, ..ConnectionFilter::default() };
+    let Data::Connections(found) = admin.show(Show::Connections(filter)) else { panic!() };
+    let brief: Vec<_> = found.rows.iter().map(|row| (row.protocol.as_str(), row.virtual_.as_str())).collect();
+    assert_eq!(brief, [("any", "fwmark 7"); 2]);
+}
+
+#[test]
 fn a_long_table_is_counted_whole_and_shown_in_part() {
     let box_ = Box_::fresh();
     let mut admin = admin(&box_);
@@ -287,6 +306,37 @@ fn ipvsadm_says_what_to_type_instead_of_a_change() {
         assert!(said.contains(instead), "{words}: {said}");
     }
     assert_eq!((box_.kernel.table(), box_.kernel.inside().zeroed.len()), (before, 0), "nothing was done");
+}
+
+#[test]
+fn settings_of_the_balancer_are_read_from_the_kernel() {
+    let box_ = Box_::fresh();
+    let mut admin = admin(&box_);
+    admin.must_apply("ipvs timeout tcp 28800\nipvs table-bits 20\nipvs secure-tcp always\nipvs drop-entry\n");
+    fs::write(box_.paths.proc.join("meminfo"), "MemTotal: 524288 kB\nMemFree:  20000 kB\nBuffers:  480 kB\n").unwrap();
+    fs::write(box_.paths.proc.join("sys/net/ipv4/vs/sync_threshold"), "3\t50\n").unwrap();
+    // The kernel's word for "memory is short now".
+    fs::write(box_.paths.proc.join("sys/net/ipv4/vs/drop_entry"), "2\n").unwrap();
+    let parameters = box_.paths.sys.join("module/ip_vs/parameters");
+    fs::create_dir_all(&parameters).unwrap();
+    fs::write(parameters.join("conn_tab_bits"), "12\n").unwrap();
+    let Data::Ipvs(shown) = admin.show(Show::Ipvs) else { panic!() };
+    assert_eq!((shown.version.as_str(), shown.table_buckets), ("1.2.1", 4096));
+    assert_eq!((shown.table_bits, shown.table_bits_at_reload), (12, Some(20)));
+    assert_eq!((shown.timeout_tcp_s, shown.timeout_tcpfin_s, shown.timeout_udp_s), (28_800, 120, 300));
+    assert_eq!((shown.services, shown.destinations, shown.connections), (4, 3, 9));
+    let defences: Vec<_> =
+        shown.defences.iter().map(|row| (row.name.as_str(), row.mode.as_str(), row.active)).collect();
+    assert_eq!(defences, [("drop-entry", "auto", true), ("drop-packet", "off", false), ("secure-tcp", "always", true)]);
+    assert_eq!(shown.memory_free_kib, 20_480);
+    assert_eq!(shown.sysctls["sync_threshold"], "3 50");
+    assert_eq!(shown.sysctls["conn_reuse_mode"], "1");
+    assert!(!shown.conntrack && shown.sync.is_empty());
+    let warnings = admin.warnings();
+    assert!(
+        warnings.contains(&"ipvs table-bits: takes effect after write memory and reload".to_owned()),
+        "{warnings:?}"
+    );
 }
 
 #[test]

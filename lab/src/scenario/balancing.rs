@@ -154,6 +154,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
             "show rate",
             "show persistence",
             "show thresholds",
+            "show ipvs",
             "show interfaces",
             "show interfaces counters",
             "show ip route",

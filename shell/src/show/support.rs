@@ -10,7 +10,7 @@ use crate::outcome::Fail;
 use crate::session::Shell;
 
 /// What is shown, under the line one would type for it.
-const PARTS: [(&str, C); 14] = [
+const PARTS: [(&str, C); 15] = [
     ("show clock", C::ShowClock),
     ("show version", C::ShowVersion),
     ("show warnings", C::ShowWarnings),
@@ -24,6 +24,7 @@ const PARTS: [(&str, C); 14] = [
     ("show virtual-server", C::ShowVirtualServer),
     ("show real-server", C::ShowRealServer),
     ("show statistics", C::ShowStatistics),
+    ("show ipvs", C::ShowIpvs),
     ("ipvsadm -Ln", C::Ipvsadm),
 ];
 

@@ -6,8 +6,9 @@ use vrrp::status::{Group, Peer, Status, Totals};
 use yoke_config::model::{Config, Virtual};
 use yoke_config::tree::Tree;
 use yoke_director::status::{
-    ConnectionFilter, ConnectionRow, Connections, Counters, Data, Flash, FlashFile, InterfaceRow, LogRow, Memory,
-    NeighbourRow, ProcessRow, RealServerRow, RouteRow, SessionRow, Show, Version, VirtualServerRow,
+    ConnectionFilter, ConnectionRow, Connections, Counters, DaemonRow, Data, DefenceRow, Flash, FlashFile,
+    InterfaceRow, Ipvs, LogRow, Memory, NeighbourRow, ProcessRow, RealServerRow, RouteRow, SessionRow, Show, Version,
+    VirtualServerRow,
 };
 
 use super::State;
@@ -75,6 +76,7 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
             files: vec![FlashFile { name: "startup-config".to_owned(), bytes: 1234 }],
         }),
         Show::Vrrp { .. } => Data::Vrrp(vrrp()),
+        Show::Ipvs => Data::Ipvs(Box::new(ipvs())),
         Show::Ipvsadm { .. } => Data::Lines(vec!["IP Virtual Server version 1.2.1 (size=4096)".to_owned()]),
     }
 }
@@ -224,6 +226,43 @@ fn connections(filter: &ConnectionFilter) -> Data {
         (false, limit) => usize::try_from(limit).unwrap(),
     });
     Data::Connections(Connections { count, rows })
+}
+
+fn ipvs() -> Ipvs {
+    let defence = |name: &str, mode: &str, active| DefenceRow { name: name.to_owned(), mode: mode.to_owned(), active };
+    Ipvs {
+        version: "1.2.1".to_owned(),
+        services: 1,
+        destinations: 2,
+        connections: 1_000,
+        templates: 24,
+        connections_bytes: 1_024 * 320,
+        table_buckets: 4_096,
+        table_bits: 12,
+        table_bits_at_reload: Some(20),
+        timeout_tcp_s: 900,
+        timeout_tcpfin_s: 120,
+        timeout_udp_s: 300,
+        conntrack: false,
+        sync: vec![DaemonRow {
+            role: "backup".to_owned(),
+            interface: "eth3".to_owned(),
+            syncid: 51,
+            group: "224.0.0.81".to_owned(),
+            port: 8848,
+        }],
+        defences: vec![
+            defence("drop-entry", "auto", true),
+            defence("drop-packet", "off", false),
+            defence("secure-tcp", "always", true),
+        ],
+        memory_threshold_kib: 25_600,
+        memory_free_kib: 20_000,
+        sysctls: [("amemthresh", "6400"), ("sync_threshold", "3 50")]
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+    }
 }
 
 fn interfaces(config: &Config) -> Vec<InterfaceRow> {
