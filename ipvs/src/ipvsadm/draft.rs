@@ -1,6 +1,5 @@
 //! The options of a line, taken one after the other as ipvsadm does: what came before can matter.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 
@@ -37,12 +36,45 @@ const SCHEDULER_FLAGS: [SchedulerFlag; 7] = [
     SchedulerFlag { name: "mh-port", of: Some("mh"), flag: SchedulerFlags::PORT },
 ];
 
+/// Options by name. A line has few: looking through them is faster than keeping them in order.
+#[derive(Debug)]
+pub(super) struct Given {
+    names: [&'static str; Self::MOST],
+    count: usize,
+}
+
+impl Given {
+    /// More than there are options.
+    const MOST: usize = 48;
+
+    /// Adds one. Whether it is new.
+    fn insert(&mut self, name: &'static str) -> bool {
+        let new = !self.contains(name);
+        if let (true, Some(place)) = (new, self.names.get_mut(self.count)) {
+            *place = name;
+            self.count += 1;
+        }
+        new
+    }
+
+    /// Whether it was given.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.iter().any(|given| given == name)
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'static str> {
+        self.names.iter().take(self.count).copied()
+    }
+}
+
 /// What was given so far.
 pub(super) struct Draft<'a> {
     names: &'a Names,
     /// Options by name.
-    pub(super) given: BTreeSet<&'static str>,
-    flags: Vec<Flag>,
+    pub(super) given: Given,
+    /// Words, one bit each.
+    flags: u64,
     pub(super) service: Option<ServicePlace>,
     v6: bool,
     server: Option<DestinationKey>,
@@ -51,7 +83,7 @@ pub(super) struct Draft<'a> {
     pub(super) persistent: Option<u32>,
     pub(super) netmask: Option<Netmask>,
     pub(super) engine: String,
-    pub(super) tunnel: String,
+    pub(super) tunnel: &'static str,
     pub(super) tunnel_port: u16,
     pub(super) weight: u32,
     pub(super) upper: u32,
@@ -80,6 +112,11 @@ fn ranged<T: TryFrom<i64>>(value: &str, min: i64, max: i64, name: &str) -> Resul
     number.ok_or_else(|| Failure::Wrong(format!("illegal {name} specified")))
 }
 
+/// The place of a word among the flags; there are fewer than 64.
+fn bit(flag: Flag) -> u64 {
+    1 << flag as u32
+}
+
 fn cut(text: &str, max: usize) -> String {
     let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
     text[..end].to_owned()
@@ -89,8 +126,8 @@ impl<'a> Draft<'a> {
     pub(super) fn new(names: &'a Names) -> Self {
         Self {
             names,
-            given: BTreeSet::new(),
-            flags: Vec::new(),
+            given: Given { names: [""; Given::MOST], count: 0 },
+            flags: 0,
             service: None,
             v6: false,
             server: None,
@@ -99,7 +136,7 @@ impl<'a> Draft<'a> {
             persistent: None,
             netmask: None,
             engine: String::new(),
-            tunnel: "ipip".into(),
+            tunnel: "ipip",
             tunnel_port: 0,
             weight: 1,
             upper: 0,
@@ -115,7 +152,7 @@ impl<'a> Draft<'a> {
 
     /// Whether a word was given.
     pub(super) fn has(&self, flag: Flag) -> bool {
-        self.flags.contains(&flag)
+        self.flags & bit(flag) != 0
     }
 
     /// Takes a word and its value.
@@ -123,7 +160,7 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// When it was given before, or its value cannot be.
     pub(super) fn take(&mut self, flag: Flag, value: &str) -> Result<(), Failure> {
-        self.flags.push(flag);
+        self.flags |= bit(flag);
         if flag == Flag::Sort {
             return Ok(());
         }
@@ -172,10 +209,10 @@ impl<'a> Draft<'a> {
                 self.server = Some(DestinationKey { address: place.address, port });
             }
             Flag::TunnelType => {
-                if !["ipip", "gue", "gre"].contains(&value) {
+                let Some(kind) = ["ipip", "gue", "gre"].into_iter().find(|kind| *kind == value) else {
                     return wrong("illegal tunnel type specified");
-                }
-                self.tunnel = value.into();
+                };
+                self.tunnel = kind;
             }
             Flag::TunnelPort => self.tunnel_port = ranged(value, 1, 65535, "tunnel port")?,
             Flag::Weight => self.weight = ranged(value, 0, i32::MAX.into(), "weight")?,

@@ -1,6 +1,6 @@
 //! A command line, typed and judged: what it asks the kernel, or what it prints.
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
 
 use crate::wire::Request;
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 };
 use clap_lex::RawArgs;
 
-use super::draft::Draft;
+use super::draft::{Draft, Given};
 use super::refuse::Failure;
 use super::rules;
 use super::text::Names;
@@ -166,7 +166,7 @@ pub fn read(arguments: &[&str], names: &Names) -> Result<Line, Failure> {
     }
 }
 
-fn set(values: &[String]) -> Result<Timeouts, Failure> {
+fn set(values: &[Cow<'_, str>]) -> Result<Timeouts, Failure> {
     let [tcp, tcp_fin, udp, ..] = values else {
         return Err(Failure::Wrong("--set option requires 3 timeout values".into()));
     };
@@ -230,7 +230,7 @@ fn server(draft: &Draft<'_>) -> Result<(ServiceKey, DestinationKey, Destination)
         return Err(Failure::Wrong("Tunnel options conflict with forward method".into()));
     }
     if tunnelled {
-        rules::judge_tunnel(&draft.tunnel, &draft.given)?;
+        rules::judge_tunnel(draft.tunnel, &draft.given)?;
     }
     let forward = if tunnelled {
         Forward::Tunnel(tunnel(draft))
@@ -255,7 +255,7 @@ fn tunnel(draft: &Draft<'_>) -> Tunnel {
     } else {
         TunnelFlags::NONE
     };
-    match draft.tunnel.as_str() {
+    match draft.tunnel {
         "gue" => Tunnel::Gue { port: draft.tunnel_port, flags },
         "gre" => Tunnel::Gre { flags },
         _ => Tunnel::Ipip,
@@ -273,7 +273,7 @@ fn daemon(draft: &Draft<'_>, role: SyncRole) -> Result<Line, Failure> {
 }
 
 fn list(draft: &Draft<'_>) -> Result<List, Failure> {
-    let given: &BTreeSet<&str> = &draft.given;
+    let given: &Given = &draft.given;
     let columns = [
         ("stats", Columns::Stats),
         ("rate", Columns::Rate),

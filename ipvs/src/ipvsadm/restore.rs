@@ -14,9 +14,12 @@ use super::line::{self, Line};
 use super::refuse::{Failure, failed};
 use super::run::Io;
 
+/// Requests that are gathered before they are sent, in several sends: memory that was used once costs nothing the second time.
+const TOGETHER: usize = 1024;
+
 /// Words of a line; `ipvsadm` may come first.
 fn words(text: &str) -> Vec<&str> {
-    let words = text.split_whitespace();
+    let words = text.split_ascii_whitespace();
     words.enumerate().filter(|(place, word)| *place > 0 || *word != "ipvsadm").map(|(_, word)| word).collect()
 }
 
@@ -45,6 +48,9 @@ pub(super) fn lines<T: Transport>(client: &mut Client<T>, io: &mut Io<'_>) -> Re
         };
         if let Ok(Line::Ask(request)) = line {
             waiting.push(request);
+            if waiting.len() == TOGETHER {
+                send(client, io, &mut waiting, &mut last)?;
+            }
             continue;
         }
         send(client, io, &mut waiting, &mut last)?;

@@ -1,7 +1,6 @@
 //! Which options go with which command, and which tunnel options with which tunnel: ipvsadm's tables, found by trying every pair.
 
-use std::collections::BTreeSet;
-
+use super::draft::Given;
 use super::refuse::Failure;
 use super::words::{Flag, Verb};
 
@@ -165,10 +164,10 @@ fn takes(verb: Verb) -> (&'static [&'static str], &'static [&'static str]) {
 ///
 /// # Errors
 /// The first that is missing or does not belong.
-pub(super) fn judge(verb: Verb, given: &BTreeSet<&'static str>) -> Result<(), Failure> {
+pub(super) fn judge(verb: Verb, given: &Given) -> Result<(), Failure> {
     let (needed, allowed) = takes(verb);
     let belongs = |name: &&str| needed.contains(name) || allowed.contains(name);
-    if needed.iter().all(|name| given.contains(name)) && given.iter().all(belongs) {
+    if needed.iter().all(|name| given.contains(name)) && given.iter().all(|name| belongs(&name)) {
         return if verb == Verb::List { judge_list(given) } else { Ok(()) };
     }
     let command = command(verb);
@@ -185,10 +184,10 @@ pub(super) fn judge(verb: Verb, given: &BTreeSet<&'static str>) -> Result<(), Fa
     Ok(())
 }
 
-fn judge_list(given: &BTreeSet<&'static str>) -> Result<(), Failure> {
+fn judge_list(given: &Given) -> Result<(), Failure> {
     // One of these at most.
     let kinds = ["connection", "service-address", "timeout", "daemon"];
-    let mut found = kinds.iter().filter(|kind| given.contains(*kind));
+    let mut found = kinds.iter().filter(|kind| given.contains(kind));
     if let (Some(first), Some(second)) = (found.next(), found.next()) {
         let text = format!("The option '{second}' conflicts with the '{first}' option in the 'list' command");
         return Err(Failure::Wrong(text));
@@ -207,7 +206,7 @@ fn judge_list(given: &BTreeSet<&'static str>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The first that is missing, does not belong, or contradicts another.
-pub(super) fn judge_tunnel(kind: &str, given: &BTreeSet<&'static str>) -> Result<(), Failure> {
+pub(super) fn judge_tunnel(kind: &str, given: &Given) -> Result<(), Failure> {
     let allowed: &[&str] = match kind {
         "gue" => &["tun-port", "tun-nocsum", "tun-csum", "tun-remcsum"],
         "gre" => &["tun-nocsum", "tun-csum"],

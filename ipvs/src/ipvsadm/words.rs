@@ -4,6 +4,8 @@
 //! wrong, a rule clap's parser does not know; and `-R` reads ten thousand lines, of which clap's parser takes 12 us each and this a tenth.
 //! What words mean together is in [`super::line`].
 
+use std::borrow::Cow;
+
 use clap_lex::{ArgCursor, RawArgs, ShortFlags};
 
 use super::refuse::Failure;
@@ -183,20 +185,20 @@ static WORDS: &[Word] = &[
 
 /// A word of the table as it was typed.
 #[derive(Debug)]
-pub(super) struct Typed {
+pub(super) struct Typed<'a> {
     pub(super) means: Means,
     /// Empty when it takes none.
-    pub(super) value: String,
+    pub(super) value: Cow<'a, str>,
     /// How a second command is named in an error: its value, or what it stands in.
-    pub(super) name: String,
+    pub(super) name: Cow<'a, str>,
 }
 
 /// A piece of a line.
 #[derive(Debug)]
-pub(super) enum Token {
-    Word(Typed),
+pub(super) enum Token<'a> {
+    Word(Typed<'a>),
     /// What is no option.
-    Alone(String),
+    Alone(Cow<'a, str>),
 }
 
 /// Reads a line, word by word.
@@ -204,7 +206,7 @@ pub(super) struct Words<'a> {
     raw: &'a RawArgs,
     cursor: ArgCursor,
     /// What is left of a cluster such as `-Ln`, and all of it.
-    cluster: Option<(ShortFlags<'a>, String)>,
+    cluster: Option<(ShortFlags<'a>, Cow<'a, str>)>,
     /// Behind `--`.
     options_end: bool,
     /// The first option, which must be what the line does, was seen.
@@ -221,7 +223,7 @@ impl<'a> Words<'a> {
     /// # Errors
     /// [`Failure::Usage`] when the first option is not what the line does, or is itself wrong; [`Failure::Word`] for an unknown word, or one
     /// whose value is missing or too much.
-    pub(super) fn next(&mut self) -> Result<Option<Token>, Failure> {
+    pub(super) fn next(&mut self) -> Result<Option<Token<'a>>, Failure> {
         let token = match self.cluster.take() {
             Some((shorts, all)) => self.short(shorts, all),
             None => self.argument(),
@@ -236,9 +238,9 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn argument(&mut self) -> Result<Option<Token>, Failure> {
+    fn argument(&mut self) -> Result<Option<Token<'a>>, Failure> {
         let Some(argument) = self.raw.next(&mut self.cursor) else { return Ok(None) };
-        let all = argument.to_value_os().to_string_lossy().into_owned();
+        let all = argument.to_value_os().to_string_lossy();
         if self.options_end {
             return Ok(Some(Token::Alone(all)));
         }
@@ -248,7 +250,7 @@ impl<'a> Words<'a> {
         }
         if let Some((long, value)) = argument.to_long() {
             let Some(word) = WORDS.iter().find(|word| Ok(word.long) == long) else { return Err(unknown(all)) };
-            let value = value.map(|value| value.to_string_lossy().into_owned());
+            let value = value.map(|value| value.to_string_lossy());
             return self.word(word, value, all).map(Some);
         }
         match argument.to_short() {
@@ -258,7 +260,7 @@ impl<'a> Words<'a> {
     }
 
     /// The next letter of a cluster.
-    fn short(&mut self, mut shorts: ShortFlags<'a>, all: String) -> Result<Option<Token>, Failure> {
+    fn short(&mut self, mut shorts: ShortFlags<'a>, all: Cow<'a, str>) -> Result<Option<Token<'a>>, Failure> {
         let Some(letter) = shorts.next_flag() else { return self.argument() };
         let letter = letter.map_err(|_| unknown(all.clone()))?;
         let letter = if letter == LIST_ALIAS { 'L' } else { letter };
@@ -267,30 +269,35 @@ impl<'a> Words<'a> {
             self.cluster = Some((shorts, all.clone()));
             return self.word(word, None, all).map(Some);
         }
-        let attached = shorts.next_value_os().map(|value| {
-            let value = value.to_string_lossy();
-            value.strip_prefix('=').unwrap_or(&value).to_owned()
+        let attached = shorts.next_value_os().map(|value| match value.to_string_lossy() {
+            Cow::Borrowed(value) => Cow::Borrowed(value.strip_prefix('=').unwrap_or(value)),
+            Cow::Owned(value) => Cow::Owned(value.strip_prefix('=').unwrap_or(&value).to_owned()),
         });
         self.word(word, attached, all).map(Some)
     }
 
     /// A word with its value: what is attached, or what follows.
-    fn word(&mut self, word: &'static Word, attached: Option<String>, all: String) -> Result<Token, Failure> {
+    fn word(
+        &mut self,
+        word: &'static Word,
+        attached: Option<Cow<'a, str>>,
+        all: Cow<'a, str>,
+    ) -> Result<Token<'a>, Failure> {
         let value = match (word.takes, attached) {
-            (Nothing, None) => String::new(),
+            (Nothing, None) => Cow::Borrowed(""),
             (Nothing, Some(_)) => {
-                return Err(Failure::Word { word: all, problem: "option does not take an argument" });
+                return Err(Failure::Word { word: all.into(), problem: "option does not take an argument" });
             }
             (One | Maybe(_), Some(value)) => value,
             // Also one that begins with a dash.
             (One, None) => match self.raw.next_os(&mut self.cursor) {
-                Some(value) => value.to_string_lossy().into_owned(),
-                None => return Err(Failure::Word { word: all, problem: "missing argument" }),
+                Some(value) => value.to_string_lossy(),
+                None => return Err(Failure::Word { word: all.into(), problem: "missing argument" }),
             },
-            (Maybe(default), None) => self.value().unwrap_or_else(|| default.to_owned()),
+            (Maybe(default), None) => self.value().unwrap_or(Cow::Borrowed(default)),
         };
         let name = match (word.means, word.takes) {
-            (With(_), _) => String::new(),
+            (With(_), _) => Cow::Borrowed(""),
             (Do(_), Nothing) => all,
             (Do(_), One | Maybe(_)) => value.clone(),
         };
@@ -298,16 +305,16 @@ impl<'a> Words<'a> {
     }
 
     /// What follows, if it is no option.
-    fn value(&mut self) -> Option<String> {
+    fn value(&mut self) -> Option<Cow<'a, str>> {
         let value = self.raw.peek_os(&self.cursor)?.to_string_lossy();
         if value.starts_with('-') {
             return None;
         }
         self.raw.next_os(&mut self.cursor);
-        Some(value.into_owned())
+        Some(value)
     }
 }
 
-fn unknown(word: String) -> Failure {
-    Failure::Word { word, problem: "unknown option" }
+fn unknown(word: Cow<'_, str>) -> Failure {
+    Failure::Word { word: word.into(), problem: "unknown option" }
 }
