@@ -86,6 +86,14 @@ impl Base {
         take(&source, &target.join(&self.release), names.iter().copied(), &self.tools)
     }
 
+    /// Where the modules are as their package has them, packed by xz; `None` when they are not, or the kernel could not unpack them.
+    pub(crate) fn packed_modules(&self) -> Option<PathBuf> {
+        let config = fs::read_to_string(self.dir.join("config")).ok()?;
+        let needs = "CONFIG_MODULE_DECOMPRESS=y\nCONFIG_MODULE_COMPRESS_XZ=y\n";
+        let modules = self.tools.root().join("usr/lib/modules").join(&self.release);
+        (unmet_options(needs, &config).is_empty() && modules.is_dir()).then_some(modules)
+    }
+
     /// Takes the base in `dir` as it is.
     pub(crate) fn open(dir: PathBuf, tools: Tools) -> Result<Self> {
         let id = fs::read_to_string(dir.join("id")).context("the base has no id")?;

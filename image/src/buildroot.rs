@@ -69,6 +69,7 @@ impl Output {
         let sbin = self.target.join("usr/sbin");
         Programs {
             init: sbin.join("init"),
+            stage1: sbin.join("stage1"),
             director: sbin.join("director"),
             shell: self.target.join("usr/bin/shell"),
             ipvsadm: sbin.join("ipvsadm"),

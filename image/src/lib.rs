@@ -67,8 +67,10 @@ pub enum Source {
 /// The programs of ours that a slot holds.
 #[derive(Debug, Clone)]
 pub struct Programs {
-    /// PID 1, stage 1 of the initrd and `modprobe`: one binary.
+    /// PID 1 and `modprobe`: one binary.
     pub init: PathBuf,
+    /// Stage 1, the program of the initrd.
+    pub stage1: PathBuf,
     /// The control plane.
     pub director: PathBuf,
     /// The operator's shell.
@@ -115,8 +117,8 @@ impl fmt::Display for Report {
 /// A missing program of the build machine, a mirror that does not answer while no base is there, a package or kernel option that
 /// the base lacks, a program of ours that is not static, a slot that does not fit its partition.
 pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
-    let Programs { init, director, shell, ipvsadm, vrrpd } = &params.programs;
-    for program in [init, director, shell, ipvsadm, vrrpd] {
+    let Programs { init, stage1, director, shell, ipvsadm, vrrpd } = &params.programs;
+    for program in [init, stage1, director, shell, ipvsadm, vrrpd] {
         check_static(program)?;
     }
     fs::create_dir_all(&params.out).with_context(|| format!("{}: cannot be created", params.out.display()))?;

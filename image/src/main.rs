@@ -29,6 +29,7 @@ fn main() -> Result<()> {
         out: PathBuf::from("target/yoke"),
         programs: Programs {
             init: programs.join("init"),
+            stage1: programs.join("stage1"),
             director: programs.join("director"),
             shell: programs.join("shell"),
             ipvsadm: programs.join("ipvsadm"),

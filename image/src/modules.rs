@@ -14,9 +14,11 @@ const LIST: &str = include_str!("../base/modules.list");
 /// Names by the section of `base/modules.list` that they are in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// What the initrd holds.
+    /// What the initrd holds, plain.
     pub stage1: Vec<String>,
-    /// What only the slot holds; it also holds those of stage 1.
+    /// What the initrd also holds, packed.
+    pub packed: Vec<String>,
+    /// What only the slot holds; it also holds those of the initrd.
     pub root: Vec<String>,
 }
 
@@ -41,16 +43,21 @@ impl Wanted {
             }
         }
         let mut take = |name| sections.remove(name).unwrap_or_default();
-        let wanted = Self { stage1: take("stage1"), root: take("root") };
+        let wanted = Self { stage1: take("stage1"), packed: take("stage1-packed"), root: take("root") };
         match sections.into_iter().find(|(_, names)| !names.is_empty()) {
             Some((section, names)) => bail!("modules.list: section [{section}] with {} is unknown", names[0]),
             None => Ok(wanted),
         }
     }
 
-    /// Both sections.
+    /// All sections.
     pub fn all(&self) -> impl Iterator<Item = &str> {
-        self.stage1.iter().chain(&self.root).map(String::as_str)
+        self.initrd().chain(self.root.iter().map(String::as_str))
+    }
+
+    /// What the initrd holds, plain or packed.
+    pub fn initrd(&self) -> impl Iterator<Item = &str> {
+        self.stage1.iter().chain(&self.packed).map(String::as_str)
     }
 }
 
@@ -257,8 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn the_list_has_two_sections_and_no_name_twice() {
+    fn the_list_has_three_sections_and_no_name_twice() {
         let wanted = Wanted::load().expect("parses");
+        assert!(wanted.packed.contains(&"nvme".to_owned()));
         assert!(wanted.stage1.contains(&"squashfs".to_owned()));
         assert!(wanted.root.contains(&"ip_vs_mh".to_owned()));
         let names: BTreeSet<&str> = wanted.all().collect();

@@ -56,7 +56,7 @@ pub fn build(out: &Path, base: &Base, programs: &Programs, version: &str, say: &
     files::fresh_dir(&tree)?;
     root(&tree, base, programs, version)?;
     let plain = out.join("initrd.cpio");
-    files::write(&plain, initrd_of(base, &programs.init)?, 0o644)?;
+    files::write(&plain, initrd_of(base, &programs.stage1)?, 0o644)?;
     let initrd = out.join("initrd");
     run(base.tools.command("usr/bin/zstd").args(["-q", "-f", "-9"]).arg(&plain).arg("-o").arg(&initrd))?;
     files::copy(&base.vmlinuz(), &tree.join("boot/vmlinuz"))?;
@@ -122,16 +122,27 @@ fn root(tree: &Path, base: &Base, programs: &Programs, version: &str) -> Result<
     files::write(&tree.join("etc/yoke-release"), release, 0o644)
 }
 
-/// Stage 1: init and the modules to find and mount the slot, nothing else.
-fn initrd_of(base: &Base, init: &Path) -> Result<Vec<u8>> {
+/// Stage 1: its program and the modules to find and mount the slot, nothing else. The kernel unpacks all of it at every start.
+fn initrd_of(base: &Base, stage1: &Path) -> Result<Vec<u8>> {
     let index = base.index()?;
     let wanted = Wanted::load()?;
     // The rest of the list only has to be there; a base that lacks a driver must not become an image.
     index.closure(wanted.all())?;
-    let part = index.subset(&index.closure(wanted.stage1.iter().map(String::as_str))?);
+    let part = index.subset(&index.closure(wanted.initrd())?);
+    let plain = index.subset(&index.closure(wanted.stage1.iter().map(String::as_str))?).modules;
+    // Where a module is, and what it is called in the initrd and its index.
+    let packed = base.packed_modules();
+    let placed = part.modules.iter().map(|path| {
+        let name = format!("{path}.xz");
+        match packed.as_ref().map(|modules| modules.join(&name)).filter(|file| file.is_file()) {
+            Some(file) if !plain.contains(path) => (file, path, name),
+            _ => (base.modules().join(path), path, path.clone()),
+        }
+    });
+    let placed: Vec<_> = placed.collect();
 
     let mut cpio = Cpio::default();
-    cpio.add_file("init", 0o755, &fs::read(init).with_context(|| format!("{}", init.display()))?);
+    cpio.add_file("init", 0o755, &fs::read(stage1).with_context(|| format!("{}", stage1.display()))?);
     for dir in ["dev", "proc", "sys", "run"] {
         cpio.add_dir(dir);
     }
@@ -139,11 +150,20 @@ fn initrd_of(base: &Base, init: &Path) -> Result<Vec<u8>> {
     let mut dirs = std::collections::BTreeSet::new();
     let mut contents = Vec::new();
     for (name, text) in part.texts {
+        let named = |word: &str| placed.iter().find(|(_, path, _)| *path == word).map(|(_, _, named)| named.clone());
+        // `path: needs...`, in which each word is a path.
+        let line = |line: &str| {
+            let words = line.split(' ').map(|word| match word.strip_suffix(':') {
+                Some(path) => named(path).unwrap_or_else(|| path.to_owned()) + ":",
+                None => named(word).unwrap_or_else(|| word.to_owned()),
+            });
+            words.collect::<Vec<_>>().join(" ") + "\n"
+        };
+        let text = if name == "modules.dep" { text.lines().map(line).collect() } else { text };
         contents.push((format!("{top}/{name}"), text.into_bytes()));
     }
-    for path in part.modules {
-        let file = base.modules().join(&path);
-        contents.push((format!("{top}/{path}"), fs::read(&file).with_context(|| format!("{}", file.display()))?));
+    for (file, _, named) in placed {
+        contents.push((format!("{top}/{named}"), fs::read(&file).with_context(|| format!("{}", file.display()))?));
     }
     for (name, _) in &contents {
         dirs.extend(name.match_indices('/').map(|(at, _)| name[..at].to_owned()));

@@ -1,8 +1,8 @@
-//! PID 1, stage 1, modprobe and `init setup`: which one, the name and the arguments say.
+//! PID 1, modprobe and the one-shots such as `init setup`: which one, the name and the arguments say. Stage 1 is a program of its own.
 
 use std::process::ExitCode;
 
-use yoke_init::{ask, drivers, flash, modprobe, pid1, say, setup, stage1};
+use yoke_init::{ask, drivers, flash, modprobe, pid1, say, setup};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -10,7 +10,6 @@ fn main() -> ExitCode {
     let name = words.first().map_or("", |path| path.rsplit('/').next().unwrap_or(path));
     ExitCode::from(match (std::process::id(), name, words.get(1).copied()) {
         (_, "modprobe", _) => modprobe::main(&arguments[1..]),
-        (1, _, _) if words.first() == Some(&"/init") => stage1::main(),
         (1, _, _) => pid1::main(),
         (_, _, Some("flash")) => flash::main(),
         (_, _, Some("network")) => drivers::network_main(),

@@ -47,6 +47,7 @@ YOKE_BIN_DIR = \
 # cargo install takes no workspace.
 define YOKE_INSTALL_TARGET_CMDS
 	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/init $(TARGET_DIR)/usr/sbin/init
+	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/stage1 $(TARGET_DIR)/usr/sbin/stage1
 	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/director $(TARGET_DIR)/usr/sbin/director
 	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/ipvsadm $(TARGET_DIR)/usr/sbin/ipvsadm
 	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/vrrpd $(TARGET_DIR)/usr/sbin/vrrpd
