@@ -3,6 +3,7 @@
 //! It is made from a [`crate::tree::Tree`] by `TryFrom` (`crate::convert`) and never printed back: text comes from the tree.
 //! Nothing here talks to a kernel; the rooms that do read these types.
 
+mod connection_sync;
 mod monitor;
 mod moving;
 mod path;
@@ -13,6 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::value::{IfName, IpNet, MacAddr, Name, Ports, SecretHash};
 
+pub use connection_sync::ConnectionSync;
 pub use monitor::{Check, HealthCheck, HttpCheck, Monitor, SorryServer, Statuses, Tls, Trust};
 pub use path::ETHERNET_MTU;
 pub use vrrp::{VrrpAddress, VrrpAuth, VrrpChecksum, VrrpGroup, VrrpRollout, VrrpSyncGroup};
@@ -73,6 +75,8 @@ pub struct Config {
     pub vrrp_groups: BTreeMap<Name, VrrpGroup>,
     /// `vrrp sync-group NAME`.
     pub vrrp_sync_groups: BTreeMap<Name, VrrpSyncGroup>,
+    /// `connection-sync`.
+    pub connection_sync: ConnectionSync,
     /// Lines that were accepted though their function, or the object they name, does not exist (yet): one sentence each,
     /// beginning with the object. `show warnings` prints them.
     pub warnings: Vec<String>,

@@ -23,7 +23,7 @@ use crate::nft::Rules;
 use crate::notes::Source;
 use crate::past::Conflict;
 use crate::roles::{self, Roles};
-use crate::{accounts, nft, reconcile, restart, settle, sysctl};
+use crate::{accounts, nft, reconcile, restart, settle, sync, sysctl};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -228,6 +228,7 @@ pub(crate) async fn follow_roles(director: Rc<Director>) {
             log::error!("after an election: {why}, tried again within {} s", director.resync.as_secs());
             director.state_mut().desired = reconcile::desired(&to);
         }
+        sync::run(&director);
     }
 }
 

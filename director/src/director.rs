@@ -76,6 +76,8 @@ pub(crate) struct State {
     pub(crate) roles: Roles,
     /// Which virtual servers have their quorum, as vrrpd was told.
     pub(crate) quorum: BTreeMap<String, bool>,
+    /// Whether a sync daemon of ours runs.
+    pub(crate) syncs: bool,
     /// What vrrpd said last; `None` while it is not followed.
     pub(crate) vrrp: Option<Status>,
     /// Whether init has read `services.json` as it is.
@@ -144,6 +146,7 @@ impl Director {
             nft_generation: None,
             roles: Roles::default(),
             quorum: BTreeMap::new(),
+            syncs: true,
             vrrp: None,
             services_read: false,
         };

@@ -10,7 +10,7 @@ use crate::director::Director;
 use crate::kernel::{self, Wanted};
 use crate::nft::Rules;
 use crate::notes::Source;
-use crate::{clock, commit, nft, reconcile, settle};
+use crate::{clock, commit, nft, reconcile, settle, sync};
 
 /// How long after the last foreign change `show warnings` speaks of it.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
@@ -59,6 +59,7 @@ pub(crate) async fn resync(director: Rc<Director>) {
     settle::sysctls(&director);
     rules(&director, now).await;
     table(&director, now);
+    sync::run(&director);
     let mut state = director.state_mut();
     let drift = [state.drift.sentences(IPVS, now), state.nft_drift.sentences(NFT, now)].concat();
     state.notes.set(Source::Drift, drift);

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 use ipvs::{
-    ApplyError, Change, Client, Daemon, Error, Info, ObservedDestination, ObservedService, ServiceKey, Table, Timeouts,
-    plan,
+    ApplyError, Change, Client, Daemon, Error, Info, ObservedDestination, ObservedService, ServiceKey, SyncRole, Table,
+    Timeouts, plan,
 };
 
 use crate::commit::port_word;
@@ -33,6 +33,10 @@ pub(crate) trait Kernel {
     fn set_timeouts(&mut self, timeouts: Timeouts) -> Result<(), Error>;
     /// Sync daemons that run.
     fn daemons(&mut self) -> Result<Vec<Daemon>, Error>;
+    /// Starts a sync daemon.
+    fn start_daemon(&mut self, daemon: Daemon) -> Result<(), Error>;
+    /// Stops a sync daemon.
+    fn stop_daemon(&mut self, role: SyncRole) -> Result<(), Error>;
     /// Version and table size.
     fn info(&mut self) -> Result<Info, Error>;
     /// Zeroes counters, of one service or of all.
@@ -166,6 +170,14 @@ impl Kernel for Netlink {
 
     fn daemons(&mut self) -> Result<Vec<Daemon>, Error> {
         self.client()?.daemons()
+    }
+
+    fn start_daemon(&mut self, daemon: Daemon) -> Result<(), Error> {
+        self.client()?.start_daemon(daemon)
+    }
+
+    fn stop_daemon(&mut self, role: SyncRole) -> Result<(), Error> {
+        self.client()?.stop_daemon(role)
     }
 
     fn info(&mut self) -> Result<Info, Error> {

@@ -32,6 +32,7 @@ mod sessions;
 mod settle;
 mod show;
 mod start;
+mod sync;
 mod sysctl;
 #[cfg(test)]
 mod testing;

@@ -32,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use yoke_config::model::{Config, Mode, NatPool, RealServer, SourceNat, Transport, Virtual, VirtualServer};
-use yoke_config::value::{IpNet, Name, Ports};
+use yoke_config::value::{IfName, IpNet, Name, Ports};
 
 use crate::services;
 
@@ -53,12 +53,24 @@ pub(crate) struct Rules {
     ssh_addresses: BTreeSet<IpAddr>,
     /// `firewall-mark`.
     marks: BTreeMap<(IpNet, Transport, Ports), u32>,
+    /// `connection-sync`: who may give this box connections.
+    sync: Option<Sync>,
     /// `ip nat pool`: nothing but replies gets in there.
     pools: BTreeMap<Name, NatPool>,
     /// `ip nat inside source`, but for those whose pool does not exist.
     inside: BTreeMap<IpNet, SourceNat>,
     /// Virtual servers of mode fullnat, and those that would be taken for one of them.
     servers: BTreeMap<Virtual, Treatment>,
+}
+
+/// Whose word the kernel's sync daemon hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sync {
+    interface: IfName,
+    multicast: IpAddr,
+    port: u16,
+    /// Empty: anybody there.
+    peers: BTreeSet<IpAddr>,
 }
 
 /// What happens to the source addresses of a virtual server's packets.
@@ -80,6 +92,7 @@ impl From<&Config> for Rules {
             ssh_port: config.ssh.port,
             ssh_addresses: if guarded { services::interface_addresses(config) } else { BTreeSet::new() },
             marks: config.firewall_marks.iter().map(|m| ((m.prefix, m.protocol, m.ports), m.mark)).collect(),
+            sync: sync(config),
             pools: config.nat_pools.clone(),
             inside: inside(config),
             servers: servers(config),
@@ -90,7 +103,11 @@ impl From<&Config> for Rules {
 impl Rules {
     /// Whether there is no table.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ssh_clients.is_empty() && self.marks.is_empty() && self.pools.is_empty() && !self.translates()
+        self.ssh_clients.is_empty()
+            && self.sync.is_none()
+            && self.marks.is_empty()
+            && self.pools.is_empty()
+            && !self.translates()
     }
 
     /// Whether there is a nat chain, so that the kernel tracks connections, those of IPVS or only others.
@@ -135,6 +152,17 @@ impl Rules {
         });
         used.collect()
     }
+}
+
+fn sync(config: &Config) -> Option<Sync> {
+    let sync = &config.connection_sync;
+    let (interface, _) = (sync.interface.clone()?, sync.group.as_ref()?);
+    Some(Sync {
+        interface,
+        multicast: sync.multicast,
+        port: sync.port,
+        peers: config.sync_peers().into_iter().collect(),
+    })
 }
 
 fn inside(config: &Config) -> BTreeMap<IpNet, SourceNat> {

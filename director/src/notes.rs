@@ -29,6 +29,8 @@ pub(crate) enum Source {
     Services,
     /// What vrrpd could not have.
     Vrrp,
+    /// Connection sync.
+    Sync,
     /// `init setup`.
     Network,
 }

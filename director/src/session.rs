@@ -161,6 +161,7 @@ async fn answer(director: &Rc<Director>, caller: &mut Caller, request: Request) 
                 caller.name(),
                 caller.place()
             );
+            vrrpd::leave(director).await;
             match director.init.stop(power_off).await {
                 Ok(()) => Reply::Done { warnings: Vec::new() },
                 Err(e) => refused(RefusalKind::Failed, e.to_string()),
@@ -231,6 +232,7 @@ fn needs(request: &Request) -> Needs {
             | Show::Sessions
             | Show::Log { .. }
             | Show::Vrrp { .. }
+            | Show::ConnectionSync
             | Show::Processes
             | Show::Memory
             | Show::Ipvs

@@ -9,7 +9,7 @@ use crate::director::Director;
 use crate::files::{self, Medium};
 use crate::nft::Rules;
 use crate::notes::Source;
-use crate::{accounts, flash, services, sysctl, vrrpd};
+use crate::{accounts, flash, services, sync, sysctl, vrrpd};
 
 /// Settles everything but IPVS and nft, which a change may be refused for. `network` says whether `init setup` has something to do.
 pub(crate) async fn run(director: &Director, network: bool) {
@@ -22,6 +22,8 @@ pub(crate) async fn run(director: &Director, network: bool) {
     if network {
         setup(director, None).await;
     }
+    // Its interface may have come with the network.
+    sync::run(director);
     services(director).await;
 }
 

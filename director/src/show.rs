@@ -18,7 +18,7 @@ use yoke_director::status::{Data, LogRow, RefusalKind, Reply, Show};
 use crate::director::{Director, State};
 use crate::kernel::Observed;
 use crate::session::refused;
-use crate::{clock, flash, reconcile};
+use crate::{clock, flash, reconcile, sync};
 
 pub(crate) use system::FIRMWARE;
 
@@ -76,6 +76,7 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
             let rows = lines.into_iter().map(|l| LogRow { uptime_ms: l.uptime_ms, source: l.source, text: l.text });
             Data::Log(rows.collect())
         }
+        Show::ConnectionSync => Data::ConnectionSync(sync::show(director)?),
         Show::Vrrp { group } => {
             if director.state().running.config.vrrp_groups.is_empty() {
                 return Ok(Data::Vrrp(vrrp::status::Status::default()));

@@ -177,6 +177,8 @@ pub enum Show {
         /// The last so many; 0 is all.
         tail: u32,
     },
+    /// `show connection-sync`.
+    ConnectionSync,
     /// `show vrrp`.
     Vrrp {
         /// Only this group.
@@ -334,6 +336,7 @@ pub enum Data {
     History(Vec<HistoryRow>),
     Sessions(Vec<SessionRow>),
     Log(Vec<LogRow>),
+    ConnectionSync(Option<ConnectionSyncRow>),
     Vrrp(vrrp::status::Status),
     Processes(Vec<ProcessRow>),
     Memory(Memory),
@@ -355,6 +358,29 @@ pub struct Counters {
     pub out_pps: u64,
     pub in_bps: u64,
     pub out_bps: u64,
+}
+
+/// Connection sync as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionSyncRow {
+    /// Where connections are sent and heard.
+    pub interface: String,
+    /// The vrrp group that decides who sends.
+    pub group: String,
+    /// Keeps pairs on one wire apart.
+    pub syncid: u8,
+    /// The multicast group.
+    pub multicast: IpAddr,
+    /// The UDP port.
+    pub port: u16,
+    /// Who is heard; empty: anybody on the interface.
+    pub peers: Vec<IpAddr>,
+    /// Whether this box sends.
+    pub sends: bool,
+    /// Whether this box hears.
+    pub receives: bool,
+    /// Virtual servers whose connections of mode fullnat do not outlive a failover: their source addresses are connection tracking's.
+    pub not_carried: Vec<String>,
 }
 
 /// A virtual server.

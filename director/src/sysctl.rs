@@ -131,6 +131,24 @@ pub(crate) fn apply(proc: &Path, config: &Config, conntrack: bool) -> Vec<String
     problems
 }
 
+/// What connection sync needs to carry every connection, in this order (verified on the wire): one is sent with its first packet as an
+/// established one, and again when it speaks, at most every 10 s, so that it does not expire at the peer. The kernel's own settings send the third
+/// packet and then one in fifty. `0 0` without a refresh period would send nothing.
+const SYNC: [(&str, &str); 3] = [("sync_refresh_period", "10"), ("sync_threshold", "0 0"), ("sync_retries", "1")];
+
+/// Sets that.
+pub(crate) fn synchronize(proc: &Path) -> Vec<String> {
+    let directory = proc.join("sys/net/ipv4/vs");
+    let set = |(key, value): &(&str, &str)| {
+        let path = directory.join(key);
+        let is = fs::read_to_string(&path)?;
+        // Several numbers are separated by tabs.
+        if is.split_ascii_whitespace().eq(value.split_ascii_whitespace()) { Ok(()) } else { fs::write(&path, value) }
+    };
+    let failed = |setting: &(&str, &str)| set(setting).err().map(|e| format!("sysctl net.ipv4.vs.{}: {e}", setting.0));
+    SYNC.iter().filter_map(failed).collect()
+}
+
 /// Writes what differs. A setting this kernel does not have is a sentence for `show warnings`, not a failure.
 fn write(directory: &Path, name: &str, settings: &[Setting]) -> Vec<String> {
     settings.iter().filter_map(|setting| write_one(directory, name, setting).err()).collect()

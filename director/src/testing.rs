@@ -53,6 +53,9 @@ pub(crate) fn paths() -> (TempDir, Paths) {
             fs::write(sys.join(directory).join(setting.key), "0\n").unwrap();
         }
     }
+    for (key, value) in [("sync_refresh_period", "0"), ("sync_threshold", "3\t50"), ("sync_retries", "0")] {
+        fs::write(sys.join("net/ipv4/vs").join(key), format!("{value}\n")).unwrap();
+    }
     program(&paths.nft, "exec cat > /dev/null");
     program(&paths.dropbearkey, "exec touch \"$4\"");
     (dir, paths)

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::sleep;
-use vrrp::status::{Reply, Request, Status};
+use vrrp::status::{Group, Reply, Request, Status};
 use yoke_config::model::VirtualServer;
 use yoke_director::status::VrrpCommand;
 
@@ -26,6 +26,10 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(250);
 /// Between two signs of life; vrrpd waits for [`vrrp::status::HEARTBEAT_LIMIT_S`].
 const HEARTBEAT: Duration = Duration::from_secs(2);
+/// Longest wait for the peer before the box goes down.
+const LEAVE_LIMIT: Duration = Duration::from_secs(5);
+/// Between two looks whether it has taken over, which takes it milliseconds.
+const LOOK: Duration = Duration::from_millis(20);
 /// Longest wait for vrrpd at a start.
 const LEARN_LIMIT: Duration = Duration::from_secs(2);
 
@@ -101,6 +105,31 @@ pub(crate) async fn tell(
         }
     }
     if problems.is_empty() { Ok(groups) } else { Err(problems) }
+}
+
+/// Leaves the addresses to the peer, and waits until it has them (settled 18), at most [`LEAVE_LIMIT`]. Without a peer nothing is lost by going on.
+pub(crate) async fn leave(director: &Director) {
+    if !is_wanted(director) || tell(director, VrrpCommand::HandOver, None).await.is_err() {
+        return;
+    }
+    let gone = async {
+        loop {
+            match director.vrrpd.status().await {
+                Ok(status) if status.groups.iter().all(is_left) => return,
+                Ok(_) => sleep(LOOK).await,
+                Err(_) => return,
+            }
+        }
+    };
+    if tokio::time::timeout(LEAVE_LIMIT, gone).await.is_err() {
+        log::warn!("vrrp: no peer has taken over within {} s", LEAVE_LIMIT.as_secs());
+    }
+}
+
+/// Whether the peer has it: its advertisements came after we left. One that is active again has none, one with a fault had nothing to leave.
+fn is_left(group: &Group) -> bool {
+    let heard = group.peer.as_ref().is_some_and(|peer| peer.priority > 0 && peer.heard_ms <= group.since_ms);
+    group.state != "backup" || heard
 }
 
 /// As it is typed.

@@ -74,6 +74,7 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::Ipvsadm => show::balance::ipvsadm(shell, values, out),
 
         C::ShowVrrp => show::vrrp::vrrp(shell, values, out),
+        C::ShowConnectionSync => show::vrrp::connection_sync(shell, out),
         C::HandOver => redundancy::tell(shell, VrrpCommand::HandOver, values),
         C::HandBack => redundancy::tell(shell, VrrpCommand::HandBack, values),
         C::ResetVrrp => redundancy::tell(shell, VrrpCommand::Reset, values),

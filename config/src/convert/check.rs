@@ -6,7 +6,7 @@ mod reach;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::{Config, ETHERNET_MTU, HealthCheck, Interface, Privilege, Transport, Virtual};
+use crate::model::{Config, ConnectionSync, ETHERNET_MTU, HealthCheck, Interface, Privilege, Transport, Virtual};
 use crate::tree::Tree;
 use crate::value::{IfName, IpNet, Name, Value};
 
@@ -26,6 +26,7 @@ pub(super) fn check(config: &Config, tree: &Tree, out: &mut Findings) {
     monitored_ports(config, out);
     reach::check(config, out);
     vrrp::check(config, out);
+    connection_sync(config, out);
     names(config, tree, out);
 }
 
@@ -254,6 +255,39 @@ fn bindings(config: &Config, own: &BTreeSet<IpAddr>, out: &mut Findings) {
             if let Some(other) = owners.insert(address, group).filter(|other| *other != group) {
                 out.problem(format!("{object}: redundancy {group}: {address} moves with vrrp group {other} already"));
             }
+        }
+    }
+}
+
+/// `connection-sync`: what it needs, and who could talk to it.
+fn connection_sync(config: &Config, out: &mut Findings) {
+    let (sync, object) = (&config.connection_sync, "connection-sync");
+    if *sync == ConnectionSync::default() {
+        return;
+    }
+    match (&sync.interface, &sync.group) {
+        (None, _) => out.warning(format!("{object}: it does not run, use: connection-sync interface IFNAME")),
+        (_, None) => out.warning(format!("{object}: it does not run, use: connection-sync vrrp GROUP")),
+        (Some(interface), Some(_)) => {
+            let addresses = config.interfaces.get(interface).map_or(&[][..], |interface| &interface.addresses);
+            if config.interfaces.contains_key(interface)
+                && !addresses.iter().any(|net| net.addr.is_ipv4() == sync.multicast.is_ipv4())
+            {
+                out.warning(format!("{object}: interface {interface} has no address to send from"));
+            }
+            if config.sync_peers().is_empty() {
+                out.warning(format!(
+                    "{object}: whoever is on {interface} can give this box connections, use: connection-sync peer ADDR"
+                ));
+            }
+        }
+    }
+    if !sync.multicast.is_multicast() {
+        out.problem(format!("{object}: group {} is no multicast group, use one such as 224.0.0.81", sync.multicast));
+    }
+    for peer in &sync.peers {
+        if peer.is_ipv4() != sync.multicast.is_ipv4() {
+            out.problem(format!("{object}: peer {peer} and group {} are of two families, use one", sync.multicast));
         }
     }
 }

@@ -62,7 +62,12 @@ pub(super) fn read(config: &mut Config, line: &Line<'_>, out: &mut Findings) {
         ("archive maximum", [V::Int(n)]) => config.archive_maximum = Some(small(*n)),
         // No field: nothing acts on these in this release, and `later` says so.
         ("snmp-server community" | "metrics port" | "metrics access-class" | "archive path", _) => {}
-        (kind, _) if kind.starts_with("connection-sync ") => {}
+        ("connection-sync interface", [V::If(name)]) => config.connection_sync.interface = Some(name.clone()),
+        ("connection-sync vrrp", [V::Name(group)]) => config.connection_sync.group = Some(group.clone()),
+        ("connection-sync syncid", [V::Int(id)]) => config.connection_sync.syncid = Some(small(*id)),
+        ("connection-sync group", [V::Addr(address)]) => config.connection_sync.multicast = *address,
+        ("connection-sync port", [V::Int(port)]) => config.connection_sync.port = port16(*port),
+        ("connection-sync peer", [V::Addr(address)]) => config.connection_sync.peers.push(*address),
         (kind, words) if kind.starts_with("ipvs ") => ipvs(config, kind, words, line, out),
         (kind, [V::Int(mark), V::Net(prefix), V::Ports(ports)]) if kind.starts_with("firewall-mark ") => {
             let protocol = transport(&kind["firewall-mark ".len()..]);

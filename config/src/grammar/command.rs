@@ -113,6 +113,8 @@ pub enum Command {
     // Redundancy.
     /// `show vrrp [group NAME] [detail]`: Kw group, Name; Kw detail.
     ShowVrrp,
+    /// `show connection-sync`.
+    ShowConnectionSync,
     /// `hand-over vrrp {all|group NAME}`: Kw all; or Kw group, Name.
     HandOver,
     /// `hand-back vrrp {all|group NAME}`: the same.

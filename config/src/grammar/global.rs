@@ -157,7 +157,7 @@ pub static GLOBAL: &[Node] = &[
         kw("sync-group", "Groups that move together")
             .then(&[arg("NAME", Ty::Name, "Name of the sync-group").block(&vrrp::SYNC_GROUP)]),
     ]),
-    kw("connection-sync", "Connections shared with the peer").later().then(&[
+    kw("connection-sync", "Connections shared with the peer").then(&[
         kw("interface", "Where they are sent").then(&[value("IFNAME", Ty::If, "Interface")]),
         kw("vrrp", "Group that decides the role").then(&[value(
             "GROUP",
@@ -167,6 +167,7 @@ pub static GLOBAL: &[Node] = &[
         kw("syncid", "Keeps pairs apart").then(&[value("<0-255>", Ty::Int(0, 255), "Id, if not the vrid")]),
         kw("group", "Multicast group").then(&[value("ADDR", Ty::Addr(Family::Any), "Address").default("224.0.0.81")]),
         kw("port", "UDP port").then(&[value("<1-65535>", Ty::Int(1, 65535), "Port").default("8848")]),
+        kw("peer", "Only this one is heard").then(&[arg("ADDR", Ty::Addr(Family::Any), "Its address there").line()]),
     ]),
 ];
 

@@ -11,6 +11,7 @@ pub(super) static SHOW: &[Node] = &[
         kw("history", "Revisions kept").admin(C::ShowConfigurationHistory),
         kw("rejected", "Lines that could not be loaded").admin(C::ShowConfigurationRejected),
     ]),
+    kw("connection-sync", "Connections shared with the peer").run(C::ShowConnectionSync),
     kw("connections", "Connections").run(C::ShowConnections).then(&CONNECTIONS),
     kw("flash:", "Files on flash").run(C::ShowFlash),
     kw("history", "Lines typed in this session").run(C::ShowHistory),

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use yoke_config::model::{NatPool, SourceNat, Transport, Virtual};
 use yoke_config::value::{IpNet, Name, Ports};
 
-use super::{Rules, TABLE, Treatment};
+use super::{Rules, Sync, TABLE, Treatment};
 
 /// Connection mark of "the address of the interface"; pools have those after it.
 const INTERFACE: u32 = 1;
@@ -18,7 +18,7 @@ const BY_SERVER: u32 = 0x1_0000;
 pub(crate) fn render(rules: &Rules) -> String {
     // To delete a table that does not exist is an error, to declare one that does is none.
     let mut script = format!("table {TABLE}\ndelete table {TABLE}\n");
-    let parts = [pools(rules), ssh(rules), input(rules), incoming(rules), outgoing(rules)].concat();
+    let parts = [pools(rules), ssh(rules), sync(rules), input(rules), incoming(rules), outgoing(rules)].concat();
     if !parts.is_empty() {
         let _ = write!(script, "table {TABLE} {{\n{parts}}}\n");
     }
@@ -76,8 +76,23 @@ fn ssh(rules: &Rules) -> String {
     text
 }
 
+/// Connection sync believes whatever it hears.
+fn sync(rules: &Rules) -> String {
+    let Some(Sync { interface, multicast, peers, .. }) = &rules.sync else { return String::new() };
+    let from: Vec<String> = peers.iter().map(ToString::to_string).collect();
+    let from = if from.is_empty() {
+        String::new()
+    } else {
+        format!("{} saddr {{ {} }} ", family(*multicast), from.join(", "))
+    };
+    format!(" chain sync {{\n  iifname \"{interface}\" {from}accept\n  drop\n }}\n")
+}
+
 fn input(rules: &Rules) -> String {
     let mut text = String::new();
+    if let Some(Sync { multicast, port, .. }) = &rules.sync {
+        let _ = writeln!(text, "  {} daddr {multicast} udp dport {port} jump sync", family(*multicast));
+    }
     for (ipv4, rule) in [(true, "ip daddr @pool4 jump pool"), (false, "ip6 daddr @pool6 jump pool")] {
         if rules.pools.values().any(|pool| pool.first.is_ipv4() == ipv4) {
             let _ = writeln!(text, "  {rule}");

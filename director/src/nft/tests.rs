@@ -143,3 +143,22 @@ fn a_table_that_is_not_there_is_an_empty_list() {
     let (_dir, path) = program("echo \"$@\"");
     assert_eq!(list(&path).unwrap(), "-s list table inet yoke\n");
 }
+
+#[test]
+fn connection_sync_hears_only_the_peer() {
+    let script = |more: &str| {
+        let text = format!(
+            "interface eth3\n ip address 10.9.0.2/24\nvrrp group g\n vrid 1 interface eth3\n address 10.9.0.9/24\n{more}"
+        );
+        render(&Rules::from(&config(&text)))
+    };
+    assert!(!script("connection-sync interface eth3\n").contains("sync"), "it does not run");
+    let both = "connection-sync interface eth3\nconnection-sync vrrp g\n";
+    let open = script(both);
+    assert!(open.contains(" chain sync {\n  iifname \"eth3\" accept\n  drop\n }\n"), "{open}");
+    assert!(open.contains("  ip daddr 224.0.0.81 udp dport 8848 jump sync\n"), "{open}");
+    let named = script(&format!("{both}connection-sync peer 10.9.0.3\nconnection-sync port 9000\n"));
+    assert!(named.contains("iifname \"eth3\" ip saddr { 10.9.0.3 } accept") && named.contains("dport 9000"), "{named}");
+    // The group's own unicast peer is known already.
+    assert!(script(&format!("{both}vrrp group g\n peer 10.9.0.3\n")).contains("ip saddr { 10.9.0.3 } accept"));
+}

@@ -5,9 +5,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use ipvs::wire::Request;
 use ipvs::{
-    ApplyError, Change, Daemon, Error, Info, ObservedDestination, ObservedService, Refusal, ServiceKey, Stats, Table,
-    Timeouts,
+    ApplyError, Change, Daemon, Error, Info, ObservedDestination, ObservedService, Refusal, ServiceKey, Stats,
+    SyncRole, Table, Timeouts,
 };
 
 use crate::kernel::{Kernel, Observed};
@@ -135,6 +136,21 @@ impl Kernel for FakeKernel {
         let inside = self.inside();
         inside.answer()?;
         Ok(inside.daemons.clone())
+    }
+
+    fn start_daemon(&mut self, daemon: Daemon) -> Result<(), Error> {
+        let mut inside = self.inside();
+        if *daemon.interface == *"eth9" {
+            let request = Box::new(Request::NewDaemon(daemon));
+            return Err(Error::Refused { request, refusal: Refusal::NoInterface });
+        }
+        inside.daemons.push(daemon);
+        Ok(())
+    }
+
+    fn stop_daemon(&mut self, role: SyncRole) -> Result<(), Error> {
+        self.inside().daemons.retain(|daemon| daemon.role != role);
+        Ok(())
     }
 
     fn info(&mut self) -> Result<Info, Error> {

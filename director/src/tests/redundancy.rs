@@ -128,3 +128,38 @@ fn what_is_bound_to_a_group_comes_and_goes_with_it_and_a_restart_changes_nothing
     vrrpd.set(&[("a", "backup"), ("b", "backup")]);
     until("the marks are gone", || services(&box_) == 1 && !marks());
 }
+
+#[test]
+fn sync_daemons_follow_the_group() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    let vrrpd = FakeVrrpd::listen(&box_.paths.vrrpd_socket());
+    vrrpd.set(&[("a", "backup"), ("b", "backup")]);
+    admin.must_apply(&format!(
+        "{GROUPS}connection-sync interface eth0\nconnection-sync vrrp a\nconnection-sync peer 10.1.0.3\n"
+    ));
+    let daemons = || -> Vec<(String, u8)> {
+        let kernel = box_.kernel.inside();
+        kernel.daemons.iter().map(|daemon| (daemon.role.to_string(), daemon.sync_id)).collect()
+    };
+    let (receives, sends) = (("backup".to_owned(), 1), ("master".to_owned(), 1));
+    assert_eq!(daemons(), std::slice::from_ref(&receives));
+    let setting = |key: &str| std::fs::read_to_string(box_.paths.proc.join("sys/net/ipv4/vs").join(key)).unwrap();
+    assert_eq!([setting("sync_refresh_period"), setting("sync_threshold")], ["10", "0 0"]);
+    vrrpd.set(&[("a", "active"), ("b", "active")]);
+    until("it sends", || daemons() == [receives.clone(), sends.clone()]);
+    match admin.show(Show::ConnectionSync) {
+        Data::ConnectionSync(Some(row)) => assert!(row.sends && row.receives && row.peers.len() == 1, "{row:?}"),
+        other => panic!("{other:?}"),
+    }
+    vrrpd.set(&[("a", "backup"), ("b", "backup")]);
+    until("it stops to send, and hears all the time", || daemons() == [receives.clone()]);
+    admin.must_apply("connection-sync syncid 9\n");
+    assert_eq!(daemons(), [("backup".to_owned(), 9)]);
+    // An interface that is not there is a warning.
+    let warnings = admin.must_apply("connection-sync interface eth9\n");
+    assert!(warnings.iter().any(|w| w.starts_with("connection-sync interface eth9: ")), "{warnings:?}");
+    admin.must_apply("no connection-sync\n");
+    assert_eq!(daemons(), []);
+    assert_eq!(admin.show(Show::ConnectionSync), Data::ConnectionSync(None));
+}

@@ -1,4 +1,4 @@
-//! `show vrrp`: groups, what they do and why, and what was heard of the peer.
+//! `show vrrp` and `show connection-sync`: groups, what they do and why, and what was heard of the peer.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +36,34 @@ pub(crate) fn vrrp(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result
     let discarded = status.interfaces.iter().filter(|interface| !interface.discarded.is_empty());
     for interface in discarded {
         out.text(&format!("{} {}, for no group: {}", interface.name, interface.family, counts(&interface.discarded)))?;
+    }
+    Ok(())
+}
+
+/// `show connection-sync`.
+pub(crate) fn connection_sync(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
+    let row = match shell.director.show(Show::ConnectionSync)? {
+        Data::ConnectionSync(row) => row,
+        other => return Err(wrong(other)),
+    };
+    if out.is_json() {
+        return out.object("connection_sync", &row);
+    }
+    let Some(row) = row else { return out.text("Connection sync is off").map_err(Into::into) };
+    let runs = |runs: bool| if runs { "yes" } else { "no" }.to_owned();
+    let heard: Vec<String> = row.peers.iter().map(ToString::to_string).collect();
+    let lines = pairs(&[
+        ("Interface", row.interface),
+        ("Sends", format!("{}, while vrrp group {} is active", runs(row.sends), row.group)),
+        ("Receives", runs(row.receives)),
+        ("Heard are", if heard.is_empty() { "all on the interface".to_owned() } else { heard.join(", ") }),
+        ("Sync id", row.syncid.to_string()),
+        ("Group", format!("{} port {}", row.multicast, row.port)),
+        ("Not carried", row.not_carried.join(", ")),
+    ]);
+    print(&lines, out)?;
+    if !row.not_carried.is_empty() {
+        out.text("Connections of mode fullnat end with a failover.")?;
     }
     Ok(())
 }

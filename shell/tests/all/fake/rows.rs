@@ -6,9 +6,9 @@ use vrrp::status::{Group, Peer, Status, Totals};
 use yoke_config::model::{Config, Virtual};
 use yoke_config::tree::Tree;
 use yoke_director::status::{
-    ConnectionFilter, ConnectionRow, Connections, Counters, DaemonRow, Data, DefenceRow, Flash, FlashFile,
-    InterfaceRow, Ipvs, LogRow, Memory, NeighbourRow, ProcessRow, RealServerRow, RouteRow, SessionRow, Show, Version,
-    VirtualServerRow,
+    ConnectionFilter, ConnectionRow, ConnectionSyncRow, Connections, Counters, DaemonRow, Data, DefenceRow, Flash,
+    FlashFile, InterfaceRow, Ipvs, LogRow, Memory, NeighbourRow, ProcessRow, RealServerRow, RouteRow, SessionRow, Show,
+    Version, VirtualServerRow,
 };
 
 use super::State;
@@ -75,6 +75,17 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
             free_bytes: 15_000_000,
             files: vec![FlashFile { name: "startup-config".to_owned(), bytes: 1234 }],
         }),
+        Show::ConnectionSync => Data::ConnectionSync(Some(ConnectionSyncRow {
+            interface: "eth1".to_owned(),
+            group: "outside".to_owned(),
+            syncid: 51,
+            multicast: [224, 0, 0, 81].into(),
+            port: 8848,
+            peers: vec![[10, 0, 20, 3].into()],
+            sends: true,
+            receives: true,
+            not_carried: vec!["app".to_owned()],
+        })),
         Show::Vrrp { .. } => Data::Vrrp(vrrp()),
         Show::Ipvs => Data::Ipvs(Box::new(ipvs())),
         Show::Ipvsadm { .. } => Data::Lines(vec!["IP Virtual Server version 1.2.1 (size=4096)".to_owned()]),
