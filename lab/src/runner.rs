@@ -52,6 +52,7 @@ pub struct World {
     pub machine: Machine,
     /// The machine, while it is on.
     vm: Option<Vm>,
+    second: Option<Vm>,
     peer: Option<Peer>,
     servers: Vec<Server>,
     captures: Vec<Child>,
@@ -81,6 +82,28 @@ impl World {
     /// When it is off, or was started without.
     pub fn shell(&mut self) -> Result<&mut LabShell> {
         self.vm()?.shell.as_mut().context("this machine has no lab shell")
+    }
+
+    /// The second box of a pair.
+    ///
+    /// # Errors
+    /// When it is off.
+    pub fn second(&mut self) -> Result<&mut Vm> {
+        self.second.as_mut().context("the second box is off")
+    }
+
+    /// Switches the second box on, on a fresh disk of its own.
+    ///
+    /// # Errors
+    /// As [`Vm::start`].
+    pub fn power_on_second(&mut self) -> Result<()> {
+        let dir = self.dir.join("second");
+        std::fs::create_dir_all(&dir)?;
+        let disk = dir.join("disk.img");
+        disk::copy(&vm::image()?, &disk)?;
+        let machine = Machine { second: true, ..self.machine.clone() };
+        self.second = Some(Vm::start(&machine, &disk, &dir)?);
+        Ok(())
     }
 
     /// The second machine.
@@ -286,10 +309,20 @@ impl Report {
         }
         std::fs::create_dir_all(&dir)?;
         let machine = Machine::default();
-        let world = World { dir, machine, vm: None, peer: None, servers: Vec::new(), captures: Vec::new(), _net: None };
+        let world = World {
+            dir,
+            machine,
+            vm: None,
+            second: None,
+            peer: None,
+            servers: Vec::new(),
+            captures: Vec::new(),
+            _net: None,
+        };
         let mut scene = Scene { world, name: scenario.name, report: self };
         let result = (scenario.run)(&mut scene);
         scene.world.vm = None;
+        scene.world.second = None;
         scene.world.peer = None;
         scene.world.servers.clear();
         for mut capture in scene.world.captures.drain(..) {

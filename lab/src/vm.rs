@@ -61,6 +61,8 @@ pub struct Machine {
     pub memory: u32,
     /// Network cards whose cable is out from the start, by number.
     pub unplugged: Vec<u32>,
+    /// The second box of a pair: its cards are plugged in beside the first one's.
+    pub second: bool,
     /// Logs every write and flush of the disk to this file (`writelog`).
     pub write_log: Option<PathBuf>,
     /// More programs for the lab's shell, found there as `/NAME`.
@@ -75,6 +77,7 @@ impl Default for Machine {
             nic: "virtio-net-pci",
             memory: 512,
             unplugged: Vec::new(),
+            second: false,
             write_log: None,
             lab_files: Vec::new(),
         }
@@ -105,13 +108,14 @@ impl Machine {
             Bus::Ahci => &["-device", "ich9-ahci,id=sata", "-device", "ide-hd,bus=sata.0,drive=disk,bootindex=1"],
             Bus::Nvme => &["-device", "nvme,serial=yoke,drive=disk,bootindex=1"],
         });
-        for (number, tap) in ["tap-out", "tap-in"].iter().enumerate() {
+        let (taps, seat) = if self.second { (["tap-out2", "tap-in2"], 2) } else { (["tap-out", "tap-in"], 0) };
+        for (number, tap) in taps.iter().enumerate() {
             qemu.args(["-netdev", &format!("tap,id=net{number},ifname={tap},script=no,downscript=no")]);
             let model = self.nic;
             // Without a boot ROM: firmware shall not try the network.
             qemu.args([
                 "-device",
-                &format!("{model},netdev=net{number},id=nic{number},mac=52:54:00:59:00:0{number},romfile="),
+                &format!("{model},netdev=net{number},id=nic{number},mac=52:54:00:59:0{seat}:0{number},romfile="),
             ]);
         }
         match &self.firmware {

@@ -1,10 +1,13 @@
 //! Addresses that move: what a box does with its vrrp groups, alone and as one of a pair.
 
+mod pair;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::{PASSWORD, typed, wait_serving};
+use crate::console::Console;
 use crate::net::{self, Ns, SERVERS, addr};
 use crate::runner::{Scene, World};
 use crate::traffic::{self, Load};
@@ -33,7 +36,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         console.ok("terminal length 0")?;
         console.configure(&typed(include_str!("../../config/pair.cfg")))?;
         wait_serving()?;
-        let rows = groups(world)?;
+        let rows = groups(world.console()?)?;
         ensure!(rows.len() == 2, "{rows:?}");
         for row in &rows {
             ensure!(row["state"] == "active" && row["held"] == 1 && row["sync_group"] == "pair", "{row}");
@@ -70,22 +73,22 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         let old = kill(world)?;
         wait::until("another vrrpd that is active", LIMIT, || {
             ensure!(world.shell()?.pids("vrrpd")? != old, "still {old:?}");
-            all(world, "active")
+            all(world.console()?, "active")
         })?;
         load.stop().map(drop)
     });
     scene.check("director_killed_changes_nothing_that_vrrpd_holds", |world| {
         let load = Load::start(addr::VIP_NAT);
-        let before = groups(world)?[0]["totals"]["became_active"].clone();
+        let before = groups(world.console()?)?[0]["totals"]["became_active"].clone();
         let vrrpd = world.shell()?.pids("vrrpd")?;
         let old = world.shell()?.pids("director")?;
         world.shell()?.ok(&format!("kill -9 {}", old[0]))?;
         wait::until("another director", LIMIT, || {
             ensure!(world.shell()?.pids("director")? != old, "still {old:?}");
-            all(world, "active")
+            all(world.console()?, "active")
         })?;
         ensure!(world.shell()?.pids("vrrpd")? == vrrpd, "vrrpd was restarted");
-        ensure!(groups(world)?[0]["totals"]["became_active"] == before, "{before}");
+        ensure!(groups(world.console()?)?[0]["totals"]["became_active"] == before, "{before}");
         load.stop().map(drop)
     });
     scene.check("vrrpd_killed_three_times_lets_go_and_comes_back", |world| {
@@ -97,26 +100,28 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
             ensure!(log.contains("/usr/sbin/vrrpd has let go: exit status 0"), "{log}");
             Ok(())
         })?;
-        wait::until("the groups to be active again", LIMIT, || all(world, "active"))?;
+        wait::until("the groups to be active again", LIMIT, || all(world.console()?, "active"))?;
         wait_serving().map(drop)
     });
     scene.check("the_configuration_is_followed_address_by_address", |world| {
         world.console()?.configure(&["vrrp group outside", "address 203.0.113.14/24"])?;
         wait::until("the added address", LIMIT, || ping("203.0.113.14"))?;
-        let became = groups(world)?.iter().map(|row| row["totals"]["became_active"].to_string()).collect::<Vec<_>>();
+        let became =
+            groups(world.console()?)?.iter().map(|row| row["totals"]["became_active"].to_string()).collect::<Vec<_>>();
         world.console()?.configure(&["vrrp group outside", "no address 203.0.113.14/24"])?;
         wait::until("the removed address to be silent", LIMIT, || {
             ensure!(ping("203.0.113.14").is_err(), "it answers");
             Ok(())
         })?;
-        let now = groups(world)?.iter().map(|row| row["totals"]["became_active"].to_string()).collect::<Vec<_>>();
+        let now =
+            groups(world.console()?)?.iter().map(|row| row["totals"]["became_active"].to_string()).collect::<Vec<_>>();
         ensure!(became == now, "a group was started again");
         // The address of a virtual server is the box's own when no group has it, and the other way round.
         world.console()?.configure(&["no vrrp sync-group pair", "no vrrp group outside"])?;
         wait_serving()?;
-        ensure!(groups(world)?.len() == 1, "{:?}", groups(world)?);
+        ensure!(groups(world.console()?)?.len() == 1, "{:?}", groups(world.console()?)?);
         world.console()?.configure(&typed(include_str!("../../config/pair.cfg")))?;
-        wait::until("both groups", LIMIT, || all(world, "active"))?;
+        wait::until("both groups", LIMIT, || all(world.console()?, "active"))?;
         wait_serving().map(drop)
     });
     scene.check("a_mark_bound_to_a_group_comes_and_goes_with_it", |world| {
@@ -148,28 +153,31 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         for server in ["10.0.20.11", "10.0.20.12"] {
             world.console()?.ok(&format!("drain real-server {server}"))?;
         }
-        wait::until("both groups to give up", LIMIT, || all(world, "initialize"))?;
-        let rows = groups(world)?;
+        wait::until("both groups to give up", LIMIT, || all(world.console()?, "initialize"))?;
+        let rows = groups(world.console()?)?;
         ensure!(rows.iter().any(|row| row["down"][0] == "virtual-server www"), "{rows:?}");
-        ensure!(ping(addr::VIP_NAT).is_err(), "the address is still there");
+        wait::until("the address to go", LIMIT, || {
+            ensure!(ping(addr::VIP_NAT).is_err(), "it answers");
+            Ok(())
+        })?;
         for server in ["10.0.20.11", "10.0.20.12"] {
             world.console()?.ok(&format!("undrain real-server {server}"))?;
         }
-        wait::until("both groups to be back", LIMIT, || all(world, "active"))?;
+        wait::until("both groups to be back", LIMIT, || all(world.console()?, "active"))?;
         wait_serving().map(drop)
     });
-    Ok(())
+    pair::run(scene)
 }
 
-fn groups(world: &mut World) -> Result<Vec<serde_json::Value>> {
-    let said = world.console()?.json("show vrrp")?;
+fn groups(console: &mut Console) -> Result<Vec<serde_json::Value>> {
+    let said = console.json("show vrrp")?;
     let rows = said["vrrp"]["groups"].as_array().with_context(|| format!("{said}"))?;
     Ok(rows.clone())
 }
 
 /// Whether both groups are in this state.
-fn all(world: &mut World, state: &str) -> Result<()> {
-    let rows = groups(world)?;
+fn all(console: &mut Console, state: &str) -> Result<()> {
+    let rows = groups(console)?;
     ensure!(rows.len() == 2 && rows.iter().all(|row| row["state"] == state), "{rows:?}");
     Ok(())
 }
