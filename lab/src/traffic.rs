@@ -130,6 +130,39 @@ pub fn udp_from_one_port(vip: &str, port: u16, count: usize) -> Result<Vec<Reply
     })
 }
 
+/// Requests of SIP calls with these Call-IDs, one datagram each; all from one port of the client, or each from a new one.
+///
+/// # Errors
+/// When an answer does not come.
+pub fn sip(vip: &str, port: u16, calls: &[&str], one_port: bool) -> Result<Vec<Reply>> {
+    let to = SocketAddr::new(vip.parse::<IpAddr>()?, port);
+    Ns::Client.enter(|| {
+        let open = || -> Result<UdpSocket> {
+            let socket = UdpSocket::bind(if to.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" })?;
+            socket.set_read_timeout(Some(Duration::from_secs(3)))?;
+            socket.connect(to)?;
+            Ok(socket)
+        };
+        let mut socket = open()?;
+        let mut replies = Vec::new();
+        for call in calls {
+            if !one_port {
+                socket = open()?;
+            }
+            // RFC 3261 section 8.1.1, as far as it matters to who looks for one header.
+            let request = format!(
+                "INVITE sip:bob@example.net SIP/2.0\r\nVia: SIP/2.0/UDP client.example.net\r\nCall-ID: {call}\r\n\
+                 CSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
+            );
+            socket.send(request.as_bytes())?;
+            let mut buffer = [0; 512];
+            let n = socket.recv(&mut buffer).with_context(|| format!("call {call}: no answer"))?;
+            replies.push(Reply::parse(&String::from_utf8_lossy(&buffer[..n]))?);
+        }
+        Ok(replies)
+    })
+}
+
 /// How often each server answered.
 pub fn tally(replies: &[Reply]) -> BTreeMap<&str, usize> {
     let mut tally = BTreeMap::new();

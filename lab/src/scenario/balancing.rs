@@ -85,6 +85,33 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         ensure!(tally(&replies).len() == 1, "without it a port stays where it is: {:?}", tally(&replies));
         world.console()?.configure(&["no virtual-server dns"])
     });
+    scene.check("a_sip_call_stays_with_its_server_whatever_port_it_comes_from", |world| {
+        world.console()?.configure(&[
+            "virtual-server phones",
+            "virtual 10.0.20.100 udp 5300",
+            "scheduler rr",
+            "mode dr",
+            "one-packet",
+            "persistence timeout 60",
+            "persistence engine sip",
+            "real-server 10.0.20.11 5300",
+            "real-server 10.0.20.12 5300",
+        ])?;
+        let table = world.console()?.ok("ipvsadm -L -n")?.text();
+        ensure!(table.contains("persistent 60 pe sip ops"), "{table}");
+        let calls = ["a84b4c76e66710", "b1@client.example.net", "f81d4fae-7dec-11d0", "z9hG4bK776asdhds"];
+        let first = traffic::sip(addr::VIP_DR, ECHO_PORT, &calls, true)?;
+        ensure!(tally(&first).values().eq(&[2, 2]), "four calls of one port: {:?}", tally(&first));
+        for one_port in [false, true, false] {
+            let again = traffic::sip(addr::VIP_DR, ECHO_PORT, &calls, one_port)?;
+            ensure!(again == first, "{first:?}, then {again:?}");
+        }
+        // Without the engine it is the client that stays.
+        world.console()?.configure(&["virtual-server phones", "no persistence engine"])?;
+        let replies = traffic::sip(addr::VIP_DR, ECHO_PORT, &calls, false)?;
+        ensure!(tally(&replies).len() == 1, "{:?}", tally(&replies));
+        world.console()?.configure(&["no virtual-server phones"])
+    });
     flags::run(scene);
     live::run(scene);
     scene.check("a_threshold_sends_the_next_connection_elsewhere", |world| {

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{PASSWORD, typed};
+use super::{PASSWORD, SERVING_LIMIT, typed};
+use crate::net::{self, Ns};
 use crate::runner::{Scene, World};
 use crate::traffic::tally;
 use crate::vm::Machine;
+use crate::wait;
 
 /// Requests to each virtual server, two for each of its real servers.
 const REQUESTS: usize = 4;
@@ -112,6 +114,39 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     for cell in DIRECT.iter().chain(&TUNNELS) {
         scene.check(&format!("{}_serves", cell.name), |world| serves(world, cell));
     }
+    scene.check("real_servers_of_one_virtual_server_are_reached_in_three_modes", |world| {
+        // What mode dr leaves to the network: a way back past the director.
+        world.peer()?.run("near1", "ip route add 203.0.113.98 via 10.0.20.98")?;
+        let mut replies = world.peer()?.ask("tcp", "203.0.113.50", 80, 6)?;
+        world.peer()?.run("near1", "ip route del 203.0.113.98")?;
+        replies.sort_by(|a, b| a.server.cmp(&b.server));
+        replies.dedup();
+        let seen: Vec<_> = replies.iter().map(|r| (&*r.server, &*r.client, &*r.local, &*r.port)).collect();
+        let expected = [
+            ("far1", OUT4, "203.0.113.50", "80"),
+            ("near1", OUT4, "203.0.113.50", "80"),
+            ("near2", OUT4, "10.0.20.22", "8080"),
+        ];
+        ensure!(seen == expected, "{seen:?}");
+        Ok(())
+    });
+    scene.check("sctp_is_balanced_by_address_translation_and_by_direct_routing", |world| {
+        let peer = world.peer()?;
+        for (host, address) in
+            [("near1", "2001:db8:20::21"), ("near2", "10.0.20.22"), ("near1", "10.0.20.151"), ("near2", "10.0.20.151")]
+        {
+            peer.shell().ok(&format!("ip netns exec {host} /yoke-lab peer serve-sctp {host} {address} 7000 &"))?;
+        }
+        for (vip, client) in [("203.0.113.51", OUT4), ("2001:db8:1::51", OUT6), ("10.0.20.151", IN4)] {
+            let first = || peer.ask("sctp", vip, 7000, REQUESTS);
+            let replies = wait::until("servers to listen", SERVING_LIMIT, first)?;
+            ensure!(tally(&replies) == BTreeMap::from([("near1", 2), ("near2", 2)]), "{vip}: {:?}", tally(&replies));
+            ensure!(replies.iter().all(|reply| reply.client == client), "{vip}: {replies:?}");
+        }
+        let shown = world.console()?.json("show connections virtual-server sctp-nat4")?.to_string();
+        ensure!(shown.contains(r#""protocol":"sctp""#), "{shown}");
+        Ok(())
+    });
     scene.check("full_segments_go_up_and_down_and_none_is_lost", |world| {
         let peer = world.peer()?;
         for cell in TUNNELS.iter().chain(&DIRECT) {
@@ -126,6 +161,50 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         for cell in [&TUNNELS[0], &TUNNELS[1]] {
             peer.run("client", &format!("/yoke-lab peer download {} 80 {UPLOAD}", cell.vip))?;
         }
+        Ok(())
+    });
+    scene.check("without_the_servers_rule_clients_are_told_what_fits", |world| {
+        let peer = world.peer()?;
+        for host in ["far1", "far2"] {
+            peer.run(host, "nft delete table inet lvs")?;
+        }
+        for cell in [&TUNNELS[0], &TUNNELS[1], &TUNNELS[6], &TUNNELS[9]] {
+            for _ in cell.servers {
+                peer.run("client", &format!("/yoke-lab peer upload {} 80 {UPLOAD}", cell.vip)).context(cell.name)?;
+            }
+            let route = peer.run("client", &format!("ip route get {}", cell.vip))?;
+            ensure!(route.contains(" mtu "), "{}: {route}", cell.name);
+        }
+        Ok(())
+    });
+    scene.check("a_narrow_link_behind_the_box_is_no_black_hole", |world| {
+        // Not for IPv6 real servers: nobody in the box listens to what their routers say.
+        let lines: Vec<String> = ["ipip4", "gue-csum4", "gre4"]
+            .iter()
+            .flat_map(|name| {
+                [format!("virtual-server {name}"), "real-server 2001:db8:5::22 80".into(), "shutdown".into()]
+            })
+            .collect();
+        world.console()?.configure(&lines.iter().map(String::as_str).collect::<Vec<_>>())?;
+        net::ip(&["-n", &Ns::Router.name(), "link", "set", "far0", "mtu", "1280"])?;
+        for (cell, mtu) in [(&TUNNELS[0], 1260), (&TUNNELS[4], 1248), (&TUNNELS[8], 1256)] {
+            let peer = world.peer()?;
+            peer.run("client", &format!("/yoke-lab peer upload {} 80 {UPLOAD}", cell.vip)).context(cell.name)?;
+            let route = peer.run("client", &format!("ip route get {}", cell.vip))?;
+            ensure!(route.trim_end().ends_with(&format!(" mtu {mtu}")), "{}: {route}", cell.name);
+        }
+        Ok(())
+    });
+    scene.check("a_gue_port_that_nobody_opened_is_a_refusal_at_once", |world| {
+        // The machine tells the director, which tells the client: not what is wrong, but that nobody is there.
+        let cell = &TUNNELS[4];
+        let peer = world.peer()?;
+        peer.run("far1", "ip fou del port 6081")?;
+        let ask = format!("ip netns exec client timeout 2 /yoke-lab peer ask tcp {} 80 1", cell.vip);
+        let (status, said) = peer.shell().run(&ask)?;
+        ensure!(status == 1 && said.contains("refused"), "{status}: {said}");
+        let shown = world.console()?.ok("show connections virtual-server gue-csum4")?.text();
+        ensure!(shown.contains("SYN_RECV"), "{shown}");
         Ok(())
     });
     Ok(())
