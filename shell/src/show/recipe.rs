@@ -8,12 +8,12 @@ mod elsewhere;
 mod linux;
 mod needs;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use serde_json::json;
-use yoke_config::model::Config;
-use yoke_config::value::Value;
+use yoke_config::model::{Config, VirtualServer};
+use yoke_config::value::{Name, Value};
 use yoke_director::status::RealServerRow;
 
 use self::needs::Needs;
@@ -71,8 +71,15 @@ pub(crate) fn show(shell: &mut Shell, rows: &[RealServerRow], values: &[Value], 
     let tree = shell.refresh()?.tree;
     let config = Config::try_from(&*tree)
         .map_err(|problems| Fail::failed(problems.first().map_or_else(String::new, ToString::to_string)))?;
-    let rows = rows.iter().map(|row| (row.virtual_server.as_str(), (row.address, row.port)));
-    let machines = machines(&config, rows);
+    let mut servers: Vec<Server<'_>> =
+        rows.iter().map(|row| (row.virtual_server.as_str(), (row.address, row.port))).collect();
+    // No row is a sorry server's.
+    if !values.iter().any(|value| matches!(value, Value::Addr(_))) {
+        let names: BTreeSet<&str> = servers.iter().map(|(name, _)| *name).collect();
+        servers
+            .extend(config.virtual_servers.iter().filter(|(name, _)| names.contains(name.as_str())).filter_map(sorry));
+    }
+    let machines = machines(&config, servers);
     let system = System::of(values);
     if out.is_json() {
         let setup: Vec<_> = machines.values().map(|needs| object(needs, system)).collect();
@@ -81,15 +88,24 @@ pub(crate) fn show(shell: &mut Shell, rows: &[RealServerRow], values: &[Value], 
     machines.values().flat_map(|needs| lines(needs, system)).try_for_each(|line| out.text(&line)).map_err(Into::into)
 }
 
-/// What each machine needs, for all that these real servers are.
-fn machines<'a>(config: &Config, rows: impl Iterator<Item = (&'a str, (IpAddr, u16))>) -> BTreeMap<IpAddr, Needs> {
+/// Name of the virtual server, address and port.
+type Server<'a> = (&'a str, (IpAddr, u16));
+
+fn sorry<'a>((name, server): (&'a Name, &VirtualServer)) -> Option<Server<'a>> {
+    server.sorry_server.map(|sorry| (name.as_str(), (sorry.address, sorry.port)))
+}
+
+/// What each machine needs, for all that these servers are.
+fn machines<'a>(config: &Config, servers: impl IntoIterator<Item = Server<'a>>) -> BTreeMap<IpAddr, Needs> {
     let mut machines: BTreeMap<IpAddr, Needs> = BTreeMap::new();
-    for (name, key) in rows {
-        let server = config.virtual_servers.iter().find(|(known, _)| known.as_str() == name);
-        if let Some((name, server)) = server
-            && let Some(real) = server.real_servers.get(&key)
-        {
-            machines.entry(key.0).or_insert_with(|| Needs::new(key.0)).add(config, name, server, real);
+    for (name, (address, port)) in servers {
+        let Some((name, server)) = config.virtual_servers.iter().find(|(known, _)| known.as_str() == name) else {
+            continue;
+        };
+        let sorry = server.sorry_server.filter(|sorry| (sorry.address, sorry.port) == (address, port));
+        let mode = server.real_servers.get(&(address, port)).map(|real| real.mode).or(sorry.map(|sorry| sorry.mode));
+        if let Some(mode) = mode {
+            machines.entry(address).or_insert_with(|| Needs::new(address)).add(config, name, server, mode);
         }
     }
     machines

@@ -15,16 +15,19 @@ const IPV6_MTU_MIN: u16 = 1280;
 pub(super) fn check(config: &Config, out: &mut Findings) {
     let ours = ours(config);
     for (name, server) in &config.virtual_servers {
-        for (&(address, port), real) in server.real_servers.iter().filter(|(_, real)| !real.shutdown) {
-            let object = format!("virtual-server {name}: real-server {address} {}", Value::Port(port));
+        let real = server.real_servers.iter().filter(|(_, real)| !real.shutdown);
+        let real = real.map(|(&(address, port), real)| ("real-server", address, port, real.mode));
+        let sorry = server.sorry_server.map(|sorry| ("sorry-server", sorry.address, sorry.port, sorry.mode));
+        for (kind, address, port, mode) in real.chain(sorry) {
+            let object = format!("virtual-server {name}: {kind} {address} {}", Value::Port(port));
             if let Some(whose) = ours.get(&address) {
                 out.warning(format!("{object}: this is an address of this box, {whose}: nothing serves there"));
-            } else if real.mode == Mode::Dr && !config.interfaces.is_empty() && !is_connected(config, address) {
+            } else if mode == Mode::Dr && !config.interfaces.is_empty() && !is_connected(config, address) {
                 // A router would send it by its destination: back to this box.
                 out.warning(format!(
                     "{object}: it is in no interface prefix, mode dr reaches neighbours only, use: mode tun"
                 ));
-            } else if real.mode == Mode::Tun {
+            } else if mode == Mode::Tun {
                 tunnel(config, server, address, &object, out);
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use yoke_config::model::{Checksum, Config, ETHERNET_MTU, Mode, RealServer, Tunnel, Virtual, VirtualServer};
+use yoke_config::model::{Checksum, Config, ETHERNET_MTU, Mode, Tunnel, Virtual, VirtualServer};
 use yoke_config::value::{IpNet, Name};
 
 /// IPv4 and TCP headers without options.
@@ -51,14 +51,14 @@ impl Needs {
         }
     }
 
-    /// And what it needs to be `real` of `server`.
-    pub(super) fn add(&mut self, config: &Config, name: &Name, server: &VirtualServer, real: &RealServer) {
+    /// And what it needs to be reached in `mode` for `server`.
+    pub(super) fn add(&mut self, config: &Config, name: &Name, server: &VirtualServer, mode: Mode) {
         self.virtual_servers.insert(name.to_string());
-        self.modes.insert(real.mode);
+        self.modes.insert(mode);
         if self.modes.contains(&Mode::Nat) && (self.modes.contains(&Mode::Dr) || self.modes.contains(&Mode::Tun)) {
             self.remark("this director drops replies of mode dr and tun: give them another way back");
         }
-        match real.mode {
+        match mode {
             Mode::Nat => match gateway(config, self.address) {
                 Some(gateway) => self.gateway = Some(gateway),
                 None => self.remark("its replies must pass this director: route the clients' addresses to it"),

@@ -21,7 +21,8 @@ fn configurations() -> Vec<(PathBuf, Config)> {
 
 fn all(config: &Config) -> BTreeMap<IpAddr, Needs> {
     let servers = config.virtual_servers.iter();
-    machines(config, servers.flat_map(|(name, s)| s.real_servers.keys().map(|key| (name.as_str(), *key))))
+    let real = servers.clone().flat_map(|(name, s)| s.real_servers.keys().map(|key| (name.as_str(), *key)));
+    machines(config, real.chain(servers.filter_map(sorry)))
 }
 
 #[test]
