@@ -15,7 +15,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use yoke_control::{Peer, Server};
 
 use crate::director::Director;
-use crate::{drift, session};
+use crate::{drift, rivals, session};
 
 /// How often the kernel's table is compared with what it should be. A comparison of 10,000 destinations takes some ten milliseconds.
 pub(crate) const RESYNC: Duration = Duration::from_secs(10);
@@ -45,6 +45,7 @@ pub(crate) async fn run(
     identify: impl Fn(&UnixStream) -> io::Result<Peer>,
 ) {
     let mut resync = ticks(director.resync);
+    let mut rival = ticks(rivals::EVERY);
     let mut watchdog = sd_notify::watchdog_enabled().map(|limit| ticks(limit / 3));
     let callers = Rc::<RefCell<Callers>>::default();
     loop {
@@ -71,6 +72,7 @@ pub(crate) async fn run(
                 }
             },
             _ = resync.tick() => drop(tokio::task::spawn_local(drift::resync(director.clone()))),
+            _ = rival.tick() => drop(tokio::task::spawn_local(rivals::look(director.clone()))),
             () = tick(watchdog.as_mut()) => notify(&[NotifyState::Watchdog]),
         }
     }

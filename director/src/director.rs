@@ -24,6 +24,7 @@ use crate::limiter::Limiter;
 use crate::notes::Notes;
 use crate::past::Past;
 use crate::reconcile::Desired;
+use crate::rivals::Rivals;
 use crate::roles::{self, Roles};
 use crate::sessions::Sessions;
 use crate::uids::Uids;
@@ -82,6 +83,7 @@ pub(crate) struct State {
     pub(crate) vrrp: Option<Status>,
     /// Whether init has read `services.json` as it is.
     pub(crate) services_read: bool,
+    pub(crate) rivals: Rivals,
 }
 
 impl State {
@@ -149,6 +151,7 @@ impl Director {
             syncs: true,
             vrrp: None,
             services_read: false,
+            rivals: Rivals::default(),
         };
         Self {
             init: Init::new(paths.init_socket()),

@@ -21,6 +21,8 @@ pub(crate) struct Paths {
     pub(crate) sys: PathBuf,
     /// The nft program.
     pub(crate) nft: PathBuf,
+    /// The busybox program, for its arping.
+    pub(crate) busybox: PathBuf,
     /// The dropbearkey program.
     pub(crate) dropbearkey: PathBuf,
 }
@@ -34,6 +36,7 @@ impl Paths {
             proc: "/proc".into(),
             sys: "/sys".into(),
             nft: "/usr/sbin/nft".into(),
+            busybox: "/usr/bin/busybox".into(),
             dropbearkey: "/usr/bin/dropbearkey".into(),
         }
     }

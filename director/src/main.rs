@@ -25,6 +25,7 @@ mod notes;
 mod past;
 mod reconcile;
 mod restart;
+mod rivals;
 mod roles;
 mod services;
 mod session;

@@ -17,6 +17,8 @@ pub(crate) enum Source {
     Kernel,
     /// Somebody else changed the kernel's table.
     Drift,
+    /// Others answer for a virtual address.
+    Rivals,
     /// Settings of the kernel.
     Sysctl,
     /// Our nft table.

@@ -36,6 +36,7 @@ pub(crate) fn paths() -> (TempDir, Paths) {
         proc: at("proc"),
         sys: at("sys"),
         nft: at("bin/nft"),
+        busybox: at("bin/busybox"),
         dropbearkey: at("bin/dropbearkey"),
     };
     for directory in [&paths.run, &paths.flash, &paths.proc.join("self"), &paths.sys, &at("bin")] {

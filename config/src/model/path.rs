@@ -50,8 +50,9 @@ impl Config {
         })
     }
 
-    /// The interface with the longest prefix that `address` is in.
-    fn interface_of(&self, address: IpAddr) -> Option<&IfName> {
+    /// The interface with the longest prefix that `address` is in: where its neighbours are.
+    #[must_use]
+    pub fn interface_of(&self, address: IpAddr) -> Option<&IfName> {
         let nets = self.interfaces.iter().filter(|(_, interface)| !interface.shutdown);
         let nets = nets.flat_map(|(name, interface)| interface.addresses.iter().map(move |net| (name, net)));
         let best = nets.filter(|(_, net)| net.contains(address)).max_by_key(|(_, net)| net.prefix_len)?;
