@@ -13,7 +13,7 @@ use crate::serial::{Screen, Serial};
 /// A command's time on an emulated machine with one core that may be busy.
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 /// From power-on to the console's first question, with firmware that may be UEFI.
-pub const BOOT_LIMIT: Duration = Duration::from_secs(90);
+pub const BOOT_LIMIT: Duration = Duration::from_secs(240);
 
 /// `lb1#`, `lb1(config-vs*)#`: cli.md 1.2.
 static PROMPT: LazyLock<Regex> = LazyLock::new(|| {

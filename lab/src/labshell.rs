@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use crate::serial::{Screen, Serial};
 
 /// From power-on until the shell answers.
-const START_LIMIT: Duration = Duration::from_secs(90);
+const START_LIMIT: Duration = Duration::from_secs(240);
 /// One command on an emulated machine.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 

@@ -58,7 +58,7 @@ pub(crate) const PASSWORD: &str = "lab-Passw0rd";
 const OFF_LIMIT: Duration = Duration::from_secs(60);
 
 /// From power-on to the first answer of a service that was saved.
-const SERVING_LIMIT: Duration = Duration::from_secs(60);
+const SERVING_LIMIT: Duration = Duration::from_secs(120);
 
 /// The lines of a configuration file, as they are typed.
 fn typed(text: &str) -> Vec<&str> {

@@ -25,7 +25,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         let text = "interface eth0\n ip address 203.0.113.2/24\nend\n";
         Flash::open(&world.disk())?.write("startup-config", super::flash::with_header(text).as_bytes())?;
         world.power_on()?;
-        world.console()?.serial.wait_text(0, "Password for user admin (new):", Duration::from_secs(90))?;
+        world.console()?.serial.wait_text(0, "Password for user admin (new):", crate::console::BOOT_LIMIT)?;
         // Closed, not absent: the box answers.
         let ping = Ns::Client.command("ping").args(["-c", "1", "-w", "20", addr::DIRECTOR]).output()?;
         ensure!(ping.status.success(), "the box does not answer a ping: {}", String::from_utf8_lossy(&ping.stdout));
