@@ -28,7 +28,10 @@ pub(crate) fn version(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
         ("Kernel", version.kernel),
         ("IPVS", ipvs),
         ("Slot", version.slot),
-        ("Processor", format!("{}, {} cores", version.cpu, version.cores)),
+        (
+            "Processor",
+            format!("{}, {} {}", version.cpu, version.cores, if version.cores == 1 { "core" } else { "cores" }),
+        ),
         ("Memory", format!("{} MiB", version.memory_kib / 1024)),
         ("Configuration", format!("revision {}, {saved}", version.revision)),
     ]);
