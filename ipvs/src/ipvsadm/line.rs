@@ -1,13 +1,10 @@
 //! A command line, typed and judged: what it asks the kernel, or what it prints.
 
-use std::borrow::Cow;
-
 use crate::wire::Request;
 use crate::{
     Daemon, Destination, DestinationKey, Family, Forward, Netmask, Persistence, Protocol, SchedulerFlags, Service,
     ServiceKey, SyncRole, Thresholds, Timeouts, Tunnel, TunnelFlags,
 };
-use clap_lex::RawArgs;
 
 use super::draft::{Draft, Given};
 use super::refuse::Failure;
@@ -111,15 +108,14 @@ pub fn read(arguments: &[&str], names: &Names) -> Result<Line, Failure> {
     if arguments.is_empty() {
         return Ok(Line::List(List::default()));
     }
-    let raw = RawArgs::new(arguments.iter().copied());
-    let mut words = Words::new(&raw);
+    let mut words = Words::new(arguments);
     let mut alone = Vec::new();
     let mut first = None;
     let mut draft = Draft::new(names);
     while let Some(token) = words.next()? {
         match token {
             Token::Alone(word) => alone.push(word),
-            Token::Word(Typed { means: Means::With(flag), value, .. }) => draft.take(flag, &value)?,
+            Token::Word(Typed { means: Means::With(flag), value, .. }) => draft.take(flag, value)?,
             Token::Word(Typed { means: Means::Do(verb), value, name }) => match first {
                 Some(_) => return Err(Failure::Wrong(format!("invalid option `{name}'"))),
                 None => {
@@ -128,7 +124,7 @@ pub fn read(arguments: &[&str], names: &Names) -> Result<Line, Failure> {
                         Verb::Version => return Ok(Line::Version),
                         _ => {}
                     }
-                    first = Some((verb, role(verb, &value)?));
+                    first = Some((verb, role(verb, value)?));
                 }
             },
         }
@@ -166,7 +162,7 @@ pub fn read(arguments: &[&str], names: &Names) -> Result<Line, Failure> {
     }
 }
 
-fn set(values: &[Cow<'_, str>]) -> Result<Timeouts, Failure> {
+fn set(values: &[&str]) -> Result<Timeouts, Failure> {
     let [tcp, tcp_fin, udp, ..] = values else {
         return Err(Failure::Wrong("--set option requires 3 timeout values".into()));
     };

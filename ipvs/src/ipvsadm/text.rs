@@ -10,6 +10,11 @@ use crate::Protocol;
 
 /// A decimal number as `strtol` reads it, with nothing after it, from `min` to `max`.
 pub(super) fn number(text: &str, min: i64, max: i64) -> Option<i64> {
+    // Nearly all of them are plain.
+    if text.len() < 19 && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        let value = text.bytes().fold(0, |value, digit| value * 10 + i64::from(digit - b'0'));
+        return (min..=max).contains(&value).then_some(value);
+    }
     let text = text.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '\x0b');
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -29,17 +34,22 @@ pub(super) fn leading_number(text: &str) -> i64 {
 
 /// An IPv4 address in any form `inet_aton` takes: one to four parts, decimal, octal or hexadecimal, the last filling what is left.
 pub(super) fn ipv4(text: &str) -> Option<Ipv4Addr> {
-    let parts: Vec<u32> = text.split('.').map(part).collect::<Option<_>>()?;
-    let (&last, first) = parts.split_last()?;
     let mut bits = 0u32;
-    for (place, &byte) in first.iter().enumerate() {
-        if byte > 255 || place > 2 {
+    // Bits that are left for the part that comes.
+    let mut room = u32::MAX;
+    let mut parts = text.split('.').peekable();
+    while let Some(text) = parts.next() {
+        let value = part(text)?;
+        if parts.peek().is_none() {
+            return (value <= room).then(|| Ipv4Addr::from_bits(bits | value));
+        }
+        if value > 255 || room == 255 {
             return None;
         }
-        bits |= byte << (24 - 8 * place);
+        room >>= 8;
+        bits |= value << room.count_ones();
     }
-    let room = u32::MAX.checked_shr(u32::try_from(8 * first.len()).ok()?).unwrap_or(0);
-    (last <= room).then(|| Ipv4Addr::from_bits(bits | last))
+    None
 }
 
 fn part(text: &str) -> Option<u32> {
@@ -132,10 +142,11 @@ impl Names {
             let address = IpAddr::V6(host.parse().ok()?);
             return Some(Place { address, port: Some(self.port(port, protocol)?) });
         }
-        if let Ok(v6) = text.parse::<Ipv6Addr>() {
-            return Some(Place { address: v6.into(), port: None });
-        }
-        let (host, port) = match text.rsplit_once(':') {
+        let (host, port) = match text.split_once(':') {
+            Some((_, rest)) if rest.contains(':') => {
+                // Two colons: an IPv6 address, or nothing.
+                return text.parse::<Ipv6Addr>().ok().map(|v6| Place { address: v6.into(), port: None });
+            }
             Some((host, port)) => (host, Some(self.port(port, protocol)?)),
             None => (text, None),
         };

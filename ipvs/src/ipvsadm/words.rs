@@ -1,12 +1,9 @@
 //! The words of the command line: a table, and what reads a line by it.
 //!
-//! Of clap this uses the lexer, `clap_lex`, and not the parser. ipvsadm judges words in the order they are typed and stops at the first that is
-//! wrong, a rule clap's parser does not know; and `-R` reads ten thousand lines, of which clap's parser takes 12 us each and this a tenth.
+//! No argument parser is used. ipvsadm judges words in the order they are typed and stops at the first that is wrong, a rule clap's parser does
+//! not know; and `-R` reads ten thousand lines, of which that takes 12 us each, and its lexer (`clap_lex`, which owns every word) half of what is
+//! left. Here a word is borrowed from the line, and looked up in a table.
 //! What words mean together is in [`super::line`].
-
-use std::borrow::Cow;
-
-use clap_lex::{ArgCursor, RawArgs, ShortFlags};
 
 use super::refuse::Failure;
 
@@ -119,7 +116,7 @@ const fn word(long: &'static str, short: Option<char>, takes: Takes, means: Mean
 }
 
 #[rustfmt::skip]
-static WORDS: &[Word] = &[
+const WORDS: &[Word] = &[
     word("add-service", Some('A'), Nothing, Do(Verb::AddService)),
     word("edit-service", Some('E'), Nothing, Do(Verb::EditService)),
     word("delete-service", Some('D'), Nothing, Do(Verb::DeleteService)),
@@ -183,14 +180,35 @@ static WORDS: &[Word] = &[
     word("dry-run", None, Nothing, With(Flag::DryRun)),
 ];
 
+/// Places in [`WORDS`] by letter: `-R` reads tens of thousands of them.
+static LETTERS: [u8; 128] = {
+    let mut letters = [u8::MAX; 128];
+    let mut place = 0;
+    while place < WORDS.len() {
+        if let Some(letter) = WORDS[place].short {
+            // The table has less than 255 words, and ASCII letters.
+            #[expect(clippy::cast_possible_truncation, reason = "see above")]
+            let number = place as u8;
+            letters[letter as usize] = number;
+        }
+        place += 1;
+    }
+    letters
+};
+
+fn by_letter(letter: char) -> Option<&'static Word> {
+    let place = LETTERS.get(usize::try_from(u32::from(letter)).ok()?)?;
+    WORDS.get(usize::from(*place))
+}
+
 /// A word of the table as it was typed.
 #[derive(Debug)]
 pub(super) struct Typed<'a> {
     pub(super) means: Means,
     /// Empty when it takes none.
-    pub(super) value: Cow<'a, str>,
+    pub(super) value: &'a str,
     /// How a second command is named in an error: its value, or what it stands in.
-    pub(super) name: Cow<'a, str>,
+    pub(super) name: &'a str,
 }
 
 /// A piece of a line.
@@ -198,15 +216,15 @@ pub(super) struct Typed<'a> {
 pub(super) enum Token<'a> {
     Word(Typed<'a>),
     /// What is no option.
-    Alone(Cow<'a, str>),
+    Alone(&'a str),
 }
 
 /// Reads a line, word by word.
 pub(super) struct Words<'a> {
-    raw: &'a RawArgs,
-    cursor: ArgCursor,
+    /// What comes.
+    rest: &'a [&'a str],
     /// What is left of a cluster such as `-Ln`, and all of it.
-    cluster: Option<(ShortFlags<'a>, Cow<'a, str>)>,
+    cluster: Option<(&'a str, &'a str)>,
     /// Behind `--`.
     options_end: bool,
     /// The first option, which must be what the line does, was seen.
@@ -214,8 +232,8 @@ pub(super) struct Words<'a> {
 }
 
 impl<'a> Words<'a> {
-    pub(super) fn new(raw: &'a RawArgs) -> Self {
-        Self { raw, cursor: raw.cursor(), cluster: None, options_end: false, begun: false }
+    pub(super) fn new(arguments: &'a [&'a str]) -> Self {
+        Self { rest: arguments, cluster: None, options_end: false, begun: false }
     }
 
     /// The next piece; `None` at the end.
@@ -239,82 +257,78 @@ impl<'a> Words<'a> {
     }
 
     fn argument(&mut self) -> Result<Option<Token<'a>>, Failure> {
-        let Some(argument) = self.raw.next(&mut self.cursor) else { return Ok(None) };
-        let all = argument.to_value_os().to_string_lossy();
+        let Some(all) = self.following() else { return Ok(None) };
         if self.options_end {
             return Ok(Some(Token::Alone(all)));
         }
-        if argument.is_escape() {
+        if all == "--" {
             self.options_end = true;
             return if self.begun { self.argument() } else { Err(Failure::Usage) };
         }
-        if let Some((long, value)) = argument.to_long() {
-            let Some(word) = WORDS.iter().find(|word| Ok(word.long) == long) else { return Err(unknown(all)) };
-            let value = value.map(|value| value.to_string_lossy());
+        if let Some(long) = all.strip_prefix("--") {
+            let (long, value) = long.split_once('=').map_or((long, None), |(long, value)| (long, Some(value)));
+            let Some(word) = WORDS.iter().find(|word| word.long == long) else { return Err(unknown(all)) };
             return self.word(word, value, all).map(Some);
         }
-        match argument.to_short() {
-            Some(shorts) => self.short(shorts, all),
-            None => Ok(Some(Token::Alone(all))),
+        match all.strip_prefix('-') {
+            // A dash by itself is no option.
+            Some("") | None => Ok(Some(Token::Alone(all))),
+            Some(letters) => self.short(letters, all),
         }
     }
 
+    /// The word that comes.
+    fn following(&mut self) -> Option<&'a str> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(first)
+    }
+
     /// The next letter of a cluster.
-    fn short(&mut self, mut shorts: ShortFlags<'a>, all: Cow<'a, str>) -> Result<Option<Token<'a>>, Failure> {
-        let Some(letter) = shorts.next_flag() else { return self.argument() };
-        let letter = letter.map_err(|_| unknown(all.clone()))?;
+    fn short(&mut self, letters: &'a str, all: &'a str) -> Result<Option<Token<'a>>, Failure> {
+        let mut rest = letters.chars();
+        let Some(letter) = rest.next() else { return self.argument() };
+        let rest = rest.as_str();
         let letter = if letter == LIST_ALIAS { 'L' } else { letter };
-        let Some(word) = WORDS.iter().find(|word| word.short == Some(letter)) else { return Err(unknown(all)) };
+        let Some(word) = by_letter(letter) else { return Err(unknown(all)) };
         if matches!(word.takes, Nothing) {
-            self.cluster = Some((shorts, all.clone()));
+            self.cluster = Some((rest, all));
             return self.word(word, None, all).map(Some);
         }
-        let attached = shorts.next_value_os().map(|value| match value.to_string_lossy() {
-            Cow::Borrowed(value) => Cow::Borrowed(value.strip_prefix('=').unwrap_or(value)),
-            Cow::Owned(value) => Cow::Owned(value.strip_prefix('=').unwrap_or(&value).to_owned()),
-        });
+        let attached = if rest.is_empty() { None } else { Some(rest.strip_prefix('=').unwrap_or(rest)) };
         self.word(word, attached, all).map(Some)
     }
 
     /// A word with its value: what is attached, or what follows.
-    fn word(
-        &mut self,
-        word: &'static Word,
-        attached: Option<Cow<'a, str>>,
-        all: Cow<'a, str>,
-    ) -> Result<Token<'a>, Failure> {
+    fn word(&mut self, word: &'static Word, attached: Option<&'a str>, all: &'a str) -> Result<Token<'a>, Failure> {
         let value = match (word.takes, attached) {
-            (Nothing, None) => Cow::Borrowed(""),
+            (Nothing, None) => "",
             (Nothing, Some(_)) => {
                 return Err(Failure::Word { word: all.into(), problem: "option does not take an argument" });
             }
             (One | Maybe(_), Some(value)) => value,
             // Also one that begins with a dash.
-            (One, None) => match self.raw.next_os(&mut self.cursor) {
-                Some(value) => value.to_string_lossy(),
+            (One, None) => match self.following() {
+                Some(value) => value,
                 None => return Err(Failure::Word { word: all.into(), problem: "missing argument" }),
             },
-            (Maybe(default), None) => self.value().unwrap_or(Cow::Borrowed(default)),
+            (Maybe(default), None) => self.value().unwrap_or(default),
         };
         let name = match (word.means, word.takes) {
-            (With(_), _) => Cow::Borrowed(""),
+            (With(_), _) => "",
             (Do(_), Nothing) => all,
-            (Do(_), One | Maybe(_)) => value.clone(),
+            (Do(_), One | Maybe(_)) => value,
         };
         Ok(Token::Word(Typed { means: word.means, value, name }))
     }
 
     /// What follows, if it is no option.
-    fn value(&mut self) -> Option<Cow<'a, str>> {
-        let value = self.raw.peek_os(&self.cursor)?.to_string_lossy();
-        if value.starts_with('-') {
-            return None;
-        }
-        self.raw.next_os(&mut self.cursor);
-        Some(value)
+    fn value(&mut self) -> Option<&'a str> {
+        self.rest.first().filter(|value| !value.starts_with('-'))?;
+        self.following()
     }
 }
 
-fn unknown(word: Cow<'_, str>) -> Failure {
+fn unknown(word: &str) -> Failure {
     Failure::Word { word: word.into(), problem: "unknown option" }
 }
