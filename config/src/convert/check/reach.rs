@@ -9,7 +9,8 @@ use crate::value::Value;
 use super::super::Findings;
 use super::is_connected;
 
-/// RFC 8200 section 5. IPVS drops IPv6 packets instead of sending them through a tunnel that leaves less.
+/// RFC 8200 section 5. Through a tunnel over IPv6 that leaves less, IPVS sends nothing at all; a client of IPv6 does not send less than this,
+/// whatever it is told (ip_vs_xmit.c).
 const IPV6_MTU_MIN: u16 = 1280;
 
 pub(super) fn check(config: &Config, out: &mut Findings) {
@@ -37,11 +38,11 @@ pub(super) fn check(config: &Config, out: &mut Findings) {
 fn tunnel(config: &Config, server: &VirtualServer, address: IpAddr, object: &str, out: &mut Findings) {
     let needed = IPV6_MTU_MIN + server.tunnel.overhead(address.is_ipv6());
     if let Some(interface) = config.interface_towards(address)
-        && server.virtual_.is_ipv6()
+        && (server.virtual_.is_ipv6() || address.is_ipv6())
         && config.mtu_of(interface) < needed
     {
         out.warning(format!(
-            "{object}: interface {interface}: IPv6 does not fit into the tunnel, use: mtu {needed} or more"
+            "{object}: interface {interface}: too narrow for a tunnel with IPv6, use: mtu {needed} or more"
         ));
     }
 }

@@ -10,7 +10,7 @@ use yoke_config::value::{IpNet, Name};
 const TCP4_HEADERS: u16 = 20 + 20;
 /// IPv6 and TCP headers.
 const TCP6_HEADERS: u16 = 40 + 20;
-/// RFC 8200 section 5: the kernel sends nothing through a tunnel that leaves less.
+/// RFC 8200 section 5: through a tunnel over IPv6 that leaves less, IPVS sends nothing, and a client of IPv6 sends no less.
 const IPV6_MTU_MIN: u16 = 1280;
 
 /// Everything one machine needs.
@@ -115,10 +115,10 @@ impl Needs {
         let addresses = towards.and_then(|name| config.interfaces.get(name)).map(|interface| &interface.addresses);
         self.director = addresses.into_iter().flatten().map(|net| net.addr).find(|a| a.is_ipv6() == outer_v6);
         let mtu = config.mtu_towards(self.address).saturating_sub(tunnel.overhead(outer_v6));
-        if inner_v6 && mtu < IPV6_MTU_MIN {
+        if (inner_v6 || outer_v6) && mtu < IPV6_MTU_MIN {
             let interface = towards.map_or_else(|| "the director's interface".to_owned(), |i| format!("interface {i}"));
             let needed = IPV6_MTU_MIN + tunnel.overhead(outer_v6);
-            self.remark(&format!("nothing will arrive: IPv6 needs an mtu of {needed} on {interface}"));
+            self.remark(&format!("packets will be lost: IPv6 needs an mtu of {needed} on {interface}"));
         } else if mtu < ETHERNET_MTU {
             let mss = mtu.saturating_sub(if inner_v6 { TCP6_HEADERS } else { TCP4_HEADERS });
             for vip in vips {
