@@ -13,3 +13,9 @@ pub(crate) fn now() -> Instant {
 pub(crate) fn utc() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
+
+/// Time since boot. Unlike [`now`] it means the same to the next director.
+pub(crate) fn monotonic() -> Duration {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).expect("Linux has this clock");
+    Duration::from(now)
+}

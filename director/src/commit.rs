@@ -23,7 +23,7 @@ use crate::nft::Rules;
 use crate::notes::Source;
 use crate::past::Conflict;
 use crate::roles::{self, Roles};
-use crate::{accounts, nft, reconcile, restart, settle, sync, sysctl};
+use crate::{accounts, clock, health, nft, reconcile, restart, settle, sync, sysctl};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -204,6 +204,7 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
         state.roles = left;
         state.notes.set(Source::Configuration, new.config.warnings.clone());
     }
+    health::retarget(director);
     // What init would make of them decides, so that nothing it acts on can be forgotten here.
     let network = Network::from(&old.config) != Network::from(&new.config);
     settle::run(director, network).await;
@@ -226,7 +227,10 @@ pub(crate) async fn follow_roles(director: Rc<Director>) {
         let (from, to) = (roles::in_force(&running.config, &old), roles::in_force(&running.config, &new));
         if let Err(why) = carry_over(&director, &from, &to, &mut false).await {
             log::error!("after an election: {why}, tried again within {} s", director.resync.as_secs());
-            director.state_mut().desired = reconcile::desired(&to);
+            let state = &mut *director.state_mut();
+            state.balanced = Rc::new(to.into_owned());
+            state.health.pools = state.health.judge(&state.balanced, clock::monotonic());
+            state.desired = reconcile::desired(&state.balanced, &state.health.pools);
         }
         sync::run(&director);
     }
@@ -253,7 +257,10 @@ async fn carry_over(director: &Director, from: &Config, to: &Config, begun: &mut
 fn program(director: &Director, config: &Config, before: &Config) -> Result<(), String> {
     let mut guard = director.state_mut();
     let state = &mut *guard;
-    let desired = reconcile::desired(config);
+    // From here on verdicts are applied to it.
+    state.balanced = Rc::new(config.clone());
+    state.health.pools = state.health.judge(config, clock::monotonic());
+    let desired = reconcile::desired(config, &state.health.pools);
     let wanted = Wanted { desired: &desired, timeouts: reconcile::timeouts(config) };
     let had = Wanted { desired: &state.desired, timeouts: reconcile::timeouts(before) };
     if wanted.desired.table == had.desired.table && wanted.timeouts == had.timeouts {
@@ -341,7 +348,9 @@ async fn undo(director: &Director, old: &Running, new: &Running, begun: bool, wh
 fn restore(director: &Director, config: &Config) -> Result<(), String> {
     let mut guard = director.state_mut();
     let state = &mut *guard;
-    state.desired = reconcile::desired(config);
+    state.balanced = Rc::new(config.clone());
+    state.health.pools = state.health.judge(config, clock::monotonic());
+    state.desired = reconcile::desired(config, &state.health.pools);
     state.notes.set(Source::Reconcile, state.desired.warnings.clone());
     let wanted = Wanted { desired: &state.desired, timeouts: reconcile::timeouts(config) };
     let outcome = kernel::converge(state.kernel.as_mut(), &wanted, &|_| true)?;

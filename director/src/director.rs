@@ -18,6 +18,7 @@ use yoke_config::tree::{Rejected, Tree};
 
 use crate::drift::Drift;
 use crate::files::Paths;
+use crate::health::Health;
 use crate::initd::Init;
 use crate::kernel::Kernel;
 use crate::limiter::Limiter;
@@ -41,6 +42,8 @@ pub(crate) struct Director {
     pub(crate) elected: Notify,
     /// How often the kernel's table is compared with what it should be.
     pub(crate) resync: Duration,
+    /// Whether real servers are probed; without it each counts as healthy.
+    pub(crate) probes: bool,
     state: RefCell<State>,
     turns: Mutex<()>,
     /// Held by whoever uses the flash.
@@ -52,6 +55,9 @@ pub(crate) struct Director {
 pub(crate) struct State {
     pub(crate) kernel: Box<dyn Kernel>,
     pub(crate) running: Rc<Running>,
+    /// The configuration that `desired` is made of: while a change is under way, the new one, from the moment that IPVS is programmed for it.
+    pub(crate) balanced: Rc<Config>,
+    pub(crate) health: Health,
     /// Earlier running configurations, which open blocks may still be typed against.
     pub(crate) past: Past,
     /// What the kernel should hold.
@@ -129,10 +135,12 @@ impl From<Rejected> for Quarantined {
 }
 
 impl Director {
-    pub(crate) fn new(paths: Paths, kernel: Box<dyn Kernel>, resync: Duration) -> Self {
+    pub(crate) fn new(paths: Paths, kernel: Box<dyn Kernel>, resync: Duration, probes: bool) -> Self {
         let state = State {
             kernel,
             running: Rc::default(),
+            balanced: Rc::default(),
+            health: Health::default(),
             past: Past::default(),
             desired: Desired::default(),
             refused: BTreeMap::new(),
@@ -159,6 +167,7 @@ impl Director {
             configured: Notify::new(),
             elected: Notify::new(),
             resync,
+            probes,
             paths,
             state: RefCell::new(state),
             turns: Mutex::default(),

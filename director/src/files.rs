@@ -62,6 +62,11 @@ impl Paths {
         self.run.join("director.json")
     }
 
+    /// What is known of real servers.
+    pub(crate) fn health(&self) -> PathBuf {
+        self.run.join("health.json")
+    }
+
     pub(crate) fn services(&self) -> PathBuf {
         self.run.join("services.json")
     }

@@ -14,6 +14,7 @@ mod director;
 mod drift;
 mod files;
 mod flash;
+mod health;
 mod host_keys;
 mod initd;
 mod kernel;
@@ -46,6 +47,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
+use nix::sys::resource::{Resource, setrlimit};
 use tokio::task::LocalSet;
 
 use crate::director::Director;
@@ -67,8 +69,14 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
+/// File descriptors: of probes under way, of sessions, and some.
+const DESCRIPTORS: u64 = 65_536;
+
 fn serve() -> anyhow::Result<()> {
-    let director = Rc::new(Director::new(Paths::system(), Box::<Netlink>::default(), daemon::RESYNC));
+    if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, DESCRIPTORS, DESCRIPTORS) {
+        log::warn!("file descriptors stay as they are, many health checks at a time may fail: {error}");
+    }
+    let director = Rc::new(Director::new(Paths::system(), Box::<Netlink>::default(), daemon::RESYNC, true));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS_MAX)

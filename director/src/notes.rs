@@ -13,6 +13,10 @@ pub(crate) enum Source {
     Configuration,
     /// What the configuration asks for and IPVS does not do.
     Reconcile,
+    /// Real servers that nobody judges.
+    Unjudged,
+    /// Probing itself.
+    Health,
     /// The kernel's refusals.
     Kernel,
     /// Somebody else changed the kernel's table.

@@ -11,8 +11,11 @@ use ipvs::{
     Destination, DestinationKey, Family, Forward, Netmask, Persistence, SchedulerFlags, Service, ServiceKey, Table,
     Thresholds, TunnelFlags,
 };
-use yoke_config::model::{Checksum, Config, Mode, RealServer, SourceNat, Transport, Tunnel, Virtual, VirtualServer};
+use yoke_config::model::{
+    Checksum, Config, Mode, RealServer, SorryServer, SourceNat, Transport, Tunnel, Virtual, VirtualServer,
+};
 use yoke_config::value::Name;
+use yoke_health::pool::{Place, Pool};
 
 use crate::nft;
 
@@ -37,8 +40,11 @@ impl Desired {
     }
 }
 
-/// The table a configuration asks for.
-pub(crate) fn desired(config: &Config) -> Desired {
+/// What health makes of each virtual server. One that is not here balances as it is configured.
+pub(crate) type Pools = BTreeMap<Name, Pool>;
+
+/// The table a configuration asks for, given what is known of its real servers.
+pub(crate) fn desired(config: &Config, pools: &Pools) -> Desired {
     let mut desired = Desired::default();
     for (name, server) in &config.virtual_servers {
         if server.shutdown {
@@ -54,6 +60,7 @@ pub(crate) fn desired(config: &Config) -> Desired {
             desired.warnings.push(warning);
         }
         let entry = desired.table.service(key, service);
+        let pool = pools.get(name);
         let mut sourceless = false;
         for (&(address, port), real) in &server.real_servers {
             if real.shutdown {
@@ -63,7 +70,18 @@ pub(crate) fn desired(config: &Config) -> Desired {
                 sourceless = true;
                 continue;
             }
-            entry.destinations.insert(DestinationKey { address, port }, destination(server, real));
+            let weight = match pool.and_then(|pool| pool.places.get(&(address, port))) {
+                Some(Place::Out) => continue,
+                Some(Place::Inhibited) => 0,
+                Some(Place::In(weight)) => *weight,
+                None if real.drain => 0,
+                None => real.weight,
+            };
+            entry.destinations.insert(DestinationKey { address, port }, destination(server, real, weight));
+        }
+        if let Some(sorry) = pool.and_then(|pool| pool.sorry) {
+            let key = DestinationKey { address: sorry.address, port: sorry.port };
+            entry.destinations.insert(key, sorry_server(server, &sorry));
         }
         if sourceless && let SourceNat::Pool(pool) = &server.source_nat {
             desired.warnings.push(format!(
@@ -123,18 +141,26 @@ fn netmask(ipv6: bool, prefix_len: u8) -> Netmask {
     Netmask::V4(Ipv4Addr::from(u32::MAX.checked_shl(host_bits).unwrap_or(0)))
 }
 
-fn destination(server: &VirtualServer, real: &RealServer) -> Destination {
-    let forward = match real.mode {
+fn destination(server: &VirtualServer, real: &RealServer, weight: u16) -> Destination {
+    let (upper, lower) = real.threshold;
+    Destination {
+        forward: forward(server, real.mode),
+        weight: u32::from(weight),
+        thresholds: Thresholds { upper: u32::from(upper), lower: lower.map_or(0, u32::from) },
+    }
+}
+
+/// Where clients go while quorum is lost: alone, so any weight does.
+fn sorry_server(server: &VirtualServer, sorry: &SorryServer) -> Destination {
+    Destination { forward: forward(server, sorry.mode), weight: 1, thresholds: Thresholds::default() }
+}
+
+fn forward(server: &VirtualServer, mode: Mode) -> Forward {
+    match mode {
         // The source addresses of fullnat are [`crate::nft`]'s.
         Mode::Nat | Mode::Fullnat => Forward::Masquerade,
         Mode::Dr => Forward::DirectRoute,
         Mode::Tun => Forward::Tunnel(tunnel(server.tunnel)),
-    };
-    let (upper, lower) = real.threshold;
-    Destination {
-        forward,
-        weight: if real.drain { 0 } else { u32::from(real.weight) },
-        thresholds: Thresholds { upper: u32::from(upper), lower: lower.map_or(0, u32::from) },
     }
 }
 

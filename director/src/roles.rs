@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use vrrp::status::Status;
 use yoke_config::model::{Config, Virtual, VirtualServer};
@@ -59,15 +60,16 @@ pub(crate) fn in_force<'c>(config: &'c Config, roles: &Roles) -> Cow<'c, Config>
 }
 
 /// Which virtual servers have their quorum: lost below `quorum - hysteresis`, back at `quorum + hysteresis`, as keepalived counts it: the weights
-/// of real servers in service, added up. `before` is what this said the last time; `is_refused` names services the kernel has not got.
+/// of real servers in service that are up, added up. `before` is what this said the last time; `is_refused` names services the kernel has not got.
 pub(crate) fn quorum(
     config: &Config,
     before: &BTreeMap<String, bool>,
     is_refused: impl Fn(&VirtualServer) -> bool,
+    is_up: impl Fn(&VirtualServer, (IpAddr, u16)) -> bool,
 ) -> BTreeMap<String, bool> {
     let judge = |(name, server): (&Name, &VirtualServer)| {
-        let in_service = server.real_servers.values().filter(|real| !real.shutdown && !real.drain);
-        let sum: u32 = in_service.map(|real| u32::from(real.weight)).sum();
+        let in_service = server.real_servers.iter().filter(|(_, real)| !real.shutdown && !real.drain);
+        let sum: u32 = in_service.filter(|(key, _)| is_up(server, **key)).map(|(_, real)| u32::from(real.weight)).sum();
         let (quorum, damping) = (u32::from(server.quorum), u32::from(server.hysteresis));
         let needed = match before.get(name.as_str()) {
             Some(true) => quorum.saturating_sub(damping).max(1),
@@ -108,7 +110,7 @@ mod tests {
         let config = config(CONFIG);
         let parts = |roles: &Roles| {
             let in_force = in_force(&config, roles);
-            let table = reconcile::desired(&in_force).table.services.len();
+            let table = reconcile::desired(&in_force, &BTreeMap::new()).table.services.len();
             (table, nft::render(&Rules::from(in_force.as_ref())))
         };
         let (services, script) = parts(&roles(&["g"]));
@@ -134,16 +136,24 @@ mod tests {
         };
         let judge = |lines: &str, before: Option<bool>| {
             let before = before.map(|up| ("v".to_owned(), up)).into_iter().collect();
-            quorum(&config(&text(lines)), &before, |_| false)["v"]
+            quorum(&config(&text(lines)), &before, |_| false, |_, _| true)["v"]
         };
+        assert!(
+            !quorum(
+                &config(&text("")),
+                &BTreeMap::new(),
+                |_| false,
+                |_, (address, _)| address.to_string().ends_with('1')
+            )["v"]
+        );
         assert!(judge("", None), "6 of 4");
         let one = "virtual-server v\n virtual 10.1.0.9 tcp 80\n quorum 4 hysteresis 2\n real-server 10.1.0.11 80\n  weight 3\n \
                    real-server 10.1.0.12 80\n  weight 3\n  drain\n";
         let after = |before: Option<bool>| {
-            quorum(&config(one), &before.map(|up| ("v".to_owned(), up)).into_iter().collect(), |_| false)["v"]
+            quorum(&config(one), &before.map(|up| ("v".to_owned(), up)).into_iter().collect(), |_| false, |_, _| true)["v"]
         };
         assert!(!after(None) && after(Some(true)) && !after(Some(false)), "3: above 2, below 6");
         assert!(judge("", Some(false)), "back at 6");
-        assert!(!quorum(&config(one), &BTreeMap::new(), |_| true)["v"], "the kernel has no such service");
+        assert!(!quorum(&config(one), &BTreeMap::new(), |_| true, |_, _| true)["v"], "the kernel has no such service");
     }
 }

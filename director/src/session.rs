@@ -223,6 +223,7 @@ fn needs(request: &Request) -> Needs {
             Show::Startup | Show::Rejected | Show::Diff | Show::History | Show::Ipvsadm { .. } => Needs::Privilege(15),
             Show::VirtualServers { .. }
             | Show::RealServers { .. }
+            | Show::HealthChecks { .. }
             | Show::Connections(_)
             | Show::Interfaces { .. }
             | Show::Routes { .. }

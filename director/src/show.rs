@@ -2,6 +2,7 @@
 
 mod balancer;
 mod connections;
+mod health;
 mod interfaces;
 mod ipvsadm;
 mod routes;
@@ -21,9 +22,6 @@ use crate::session::refused;
 use crate::{clock, flash, reconcile, sync};
 
 pub(crate) use system::FIRMWARE;
-
-/// What having no monitors means; a configured health-monitor says it too.
-const HEALTHY: &str = "every real server counts as healthy";
 
 /// Answers one `show`.
 pub(crate) async fn answer(director: &Rc<Director>, what: Show) -> Reply {
@@ -49,6 +47,7 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
             let view = servers::View::new(&state, &observed, failure.as_deref());
             Data::RealServers(servers::real_servers(&state.running.config, &view, virtual_server.as_deref()))
         }
+        Show::HealthChecks { monitor } => Data::HealthChecks(health::rows(director, monitor.as_deref()).await?),
         Show::Connections(filter) => {
             exists(director, filter.virtual_server.as_deref())?;
             Data::Connections(connections::list(director, filter).await?)
@@ -141,15 +140,8 @@ async fn version(director: &Director) -> yoke_director::status::Version {
 
 /// `show warnings`: our own, and init's about the boot and about services that fail.
 async fn warnings(director: &Director) -> Vec<String> {
-    let (mut sentences, real_servers) = {
-        let state = director.state();
-        let real_servers = state.running.config.virtual_servers.values().any(|server| !server.real_servers.is_empty());
-        (state.notes.all(), real_servers)
-    };
-    let said = sentences.iter().any(|sentence| sentence.contains(HEALTHY));
-    if real_servers && !said {
-        sentences.push(format!("health checks: this release has no monitors, {HEALTHY}"));
-    }
+    let mut sentences = director.state().notes.all();
+    sentences.extend(health::warnings(&director.state()));
     // Asked now, not remembered: cables come and go without a change of the configuration.
     match interfaces::without_carrier(&director.state().running.config, &director.paths.sys) {
         Ok(dark) => sentences.extend(dark),

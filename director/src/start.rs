@@ -17,7 +17,7 @@ use crate::files::{self, Medium};
 use crate::kernel::{self, Wanted};
 use crate::nft::Rules;
 use crate::notes::Source;
-use crate::{boot, commit, daemon, nft, reconcile, restart, settle, sysctl, vrrpd};
+use crate::{boot, clock, commit, daemon, health, nft, reconcile, restart, settle, sysctl, vrrpd};
 
 /// How long init may take to hear a request. It never waits itself, so more means that it is in trouble, and balancing goes on without it.
 const HEARD: Duration = Duration::from_secs(1);
@@ -33,6 +33,7 @@ pub(crate) async fn run(
     std::fs::create_dir_all(&director.paths.run)?;
     let again = load(&director)?;
     let listener = daemon::bind(&director)?;
+    health::begin(&director);
     let (asked, told) = oneshot::channel();
     let (programmed, balancing) = oneshot::channel::<()>();
     tokio::task::spawn_local(after(director.clone(), again, asked, balancing));
@@ -109,7 +110,9 @@ async fn translate(director: &Director) {
 fn program(director: &Director) {
     let mut guard = director.state_mut();
     let state = &mut *guard;
-    let desired = reconcile::desired(&state.in_force());
+    state.balanced = Rc::new(state.in_force().into_owned());
+    state.health.pools = state.health.judge(&state.balanced, clock::monotonic());
+    let desired = reconcile::desired(&state.balanced, &state.health.pools);
     let wanted = Wanted { desired: &desired, timeouts: reconcile::timeouts(&state.running.config) };
     let sentences = match kernel::converge(state.kernel.as_mut(), &wanted, &|_| true) {
         Ok(outcome) => {
@@ -125,6 +128,8 @@ fn program(director: &Director) {
     state.notes.set(Source::Kernel, sentences);
     state.notes.set(Source::Reconcile, desired.warnings.clone());
     state.desired = desired;
+    drop(guard);
+    health::retarget(director);
 }
 
 /// What may take its time: the network, then what needs its addresses. Changes wait until it is done. `balancing` ends when IPVS has been

@@ -144,6 +144,11 @@ pub enum Show {
         /// Only of this one.
         virtual_server: Option<String>,
     },
+    /// `show health-check [NAME]`.
+    HealthChecks {
+        /// Only of this monitor.
+        monitor: Option<String>,
+    },
     /// `show connections`.
     Connections(ConnectionFilter),
     /// `show interfaces [NAME]`.
@@ -326,6 +331,7 @@ pub struct Session {
 pub enum Data {
     VirtualServers(Vec<VirtualServerRow>),
     RealServers(Vec<RealServerRow>),
+    HealthChecks(Vec<HealthCheckRow>),
     Connections(Connections),
     Interfaces(Vec<InterfaceRow>),
     Routes(Vec<RouteRow>),
@@ -395,8 +401,8 @@ pub struct VirtualServerRow {
     pub scheduler: String,
     /// nat, dr, tun or fullnat.
     pub mode: String,
-    /// `up`, `down` (no real server takes connections), `shutdown`, `absent` (should be in the kernel and is not),
-    /// `backup` (its vrrp group is not active on this box).
+    /// `up`, `down` (no real server takes connections), `sorry` (quorum is lost, the sorry server takes them), `open` (all have failed, `fail-open`),
+    /// `shutdown`, `absent` (should be in the kernel and is not), `backup` (its vrrp group is not active on this box).
     pub state: String,
     /// Real servers that take new connections.
     pub up: u32,
@@ -429,7 +435,7 @@ pub struct RealServerRow {
     pub weight: u32,
     /// As configured.
     pub configured_weight: u32,
-    /// `up`, `drain`, `shutdown`, `absent`.
+    /// `up`, `drain`, `down` (its health check fails), `checking` (it has yet to succeed), `waiting` (up, but quorum is lost), `shutdown`, `absent`.
     pub state: String,
     /// Why it is not up, in words; empty when it is.
     pub reason: String,
@@ -447,6 +453,49 @@ pub struct RealServerRow {
     pub description: String,
     /// Counters.
     pub counters: Counters,
+}
+
+/// What is known of a server by one monitor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheckRow {
+    /// Of the real server.
+    pub address: IpAddr,
+    /// That is tried; 0 when the monitor knows no ports.
+    pub port: u16,
+    /// Name of the monitor.
+    pub monitor: String,
+    /// tcp, http, https, udp, dns, smtp, icmp or external.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// `up`, `down` or `unknown`.
+    pub state: String,
+    /// Seconds in that state.
+    pub since_s: u64,
+    /// Why it is down, or why the last attempt failed; empty after a good one.
+    pub reason: String,
+    /// Seconds since the last attempt ended; absent before the first.
+    pub last_s: Option<u64>,
+    /// Microseconds the last good attempt took; absent when the last one failed.
+    pub latency_us: Option<u64>,
+    /// Good attempts.
+    pub good: u64,
+    /// Failed attempts.
+    pub failed: u64,
+    /// Whose real server it is.
+    pub virtual_servers: Vec<String>,
+    /// The last changes, the oldest first.
+    pub history: Vec<HealthChange>,
+}
+
+/// A change of a health check's verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthChange {
+    /// Seconds ago.
+    pub ago_s: u64,
+    /// What it became.
+    pub state: String,
+    /// Why, when it went down.
+    pub reason: String,
 }
 
 /// The connection table, filtered.

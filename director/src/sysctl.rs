@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use yoke_config::model::{Config, Defence, IpvsSettings};
+use yoke_config::model::{Config, Defence, HealthCheck, IpvsSettings, VirtualServer};
 
 /// Memory a connection of mode fullnat takes: 320 bytes in IPVS (296 and what the allocator adds), as much in connection tracking.
 const CONNECTION_BYTES: u64 = 640;
@@ -127,7 +127,7 @@ pub(crate) fn apply(proc: &Path, config: &Config, conntrack: bool) -> Vec<String
     if conntrack || !config.nat_inside.is_empty() {
         problems = write(&proc.join("sys/net/netfilter"), "net.netfilter", &tracking(&config.ipvs, memory));
     }
-    problems.extend(write(&directory, "net.ipv4.vs", &balancer(&config.ipvs, conntrack, memory)));
+    problems.extend(write(&directory, "net.ipv4.vs", &balancer(&judged(config), conntrack, memory)));
     problems
 }
 
@@ -147,6 +147,20 @@ pub(crate) fn synchronize(proc: &Path) -> Vec<String> {
     };
     let failed = |setting: &(&str, &str)| set(setting).err().map(|e| format!("sysctl net.ipv4.vs.{}: {e}", setting.0));
     SYNC.iter().filter_map(failed).collect()
+}
+
+/// The settings, and those that health checks bring with them: what a dead server has is given up at once, connections when it is taken out
+/// (clients get a reset, UDP flows another server with their next packet) and persistence when it is left in with weight 0.
+fn judged(config: &Config) -> IpvsSettings {
+    let judges = |server: &VirtualServer| {
+        server.real_servers.values().any(|real| matches!(server.health_check_of(real), Some(HealthCheck::Monitor(_))))
+    };
+    let mut ipvs = config.ipvs;
+    for server in config.virtual_servers.values().filter(|server| !server.shutdown && judges(server)) {
+        ipvs.expire_nodest_conn = true;
+        ipvs.expire_quiescent_template |= server.inhibit_on_failure;
+    }
+    ipvs
 }
 
 /// Writes what differs. A setting this kernel does not have is a sentence for `show warnings`, not a failure.

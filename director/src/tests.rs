@@ -3,6 +3,7 @@
 mod apply;
 mod fullnat;
 mod harness;
+mod health;
 mod login;
 mod persistence;
 mod recovery;

@@ -212,7 +212,11 @@ fn heartbeat(director: &Director) -> Request {
     let state = &mut *guard;
     let refused =
         |server: &VirtualServer| reconcile::key(server.virtual_).is_some_and(|key| state.refused.contains_key(&key));
-    let quorum = roles::quorum(&state.running.config, &state.quorum, refused);
+    let config = &state.running.config;
+    let is_up = |server: &VirtualServer, key| {
+        state.health.verdict(config, server, key).is_none_or(|verdict| verdict.state == yoke_health::State::Up)
+    };
+    let quorum = roles::quorum(config, &state.quorum, refused, is_up);
     state.quorum.clone_from(&quorum);
     Request::Heartbeat { servers: quorum }
 }

@@ -52,6 +52,11 @@ pub struct Verdict {
     pub proven: bool,
 }
 
+impl Verdict {
+    /// What is known of a target that was never probed.
+    pub const UNKNOWN: Self = Self { state: State::Unknown, since: Time::ZERO, proven: false };
+}
+
 /// Everything known of a target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
@@ -197,6 +202,12 @@ impl Checks {
         }
         entry.last = Some((now, outcome));
         change.map(|change| (target, change))
+    }
+
+    /// The verdict on one target; unknown where there is none.
+    #[must_use]
+    pub fn verdict(&self, target: &Target) -> Verdict {
+        self.entries.get(target).map_or(Verdict::UNKNOWN, Entry::verdict)
     }
 
     /// Verdicts of all targets.

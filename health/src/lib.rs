@@ -8,12 +8,14 @@ mod checks;
 mod machine;
 pub mod pool;
 pub mod probe;
+mod prober;
 mod target;
 
 use std::time::Duration;
 
 pub use checks::{Checks, Job, Past, Report, Verdict};
 pub use machine::{Change, Machine, Outcome, State, Timing};
+pub use prober::{News, Prober, Wanted};
 pub use target::{Target, target_of, targets};
 
 /// A point on the monotonic clock (CLOCK_MONOTONIC): time since boot. It survives a restart of the process, not of the machine.

@@ -66,6 +66,7 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::ShowStatistics => show::counters::statistics(shell, values, out),
         C::ShowRate => show::counters::rate(shell, values, out),
         C::ShowPersistence => show::connections::persistence(shell, values, out),
+        C::ShowHealthCheck => show::health::checks(shell, values, out),
         C::ShowThresholds => show::balance::thresholds(shell, out),
         C::ShowIpvs => show::ipvs::settings(shell, out),
         C::ClearStatistics => balance::clear_statistics(shell, values),

@@ -3,6 +3,7 @@
 pub(crate) mod balance;
 pub(crate) mod connections;
 pub(crate) mod counters;
+pub(crate) mod health;
 pub(crate) mod ipvs;
 pub(crate) mod network;
 pub(crate) mod recipe;

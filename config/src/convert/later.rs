@@ -13,10 +13,9 @@ pub(super) fn warn(tree: &Tree, out: &mut Findings) {
     for (key, entry) in tree.lines() {
         collect(GLOBAL, key, entry, "", &mut found);
     }
-    for (what, (first, count)) in found {
+    for (first, count) in found.into_values() {
         let more = if count > 1 { format!(" (and {} more)", count - 1) } else { String::new() };
-        let consequence = if what == "health-monitor" { ", every real server counts as healthy" } else { "" };
-        out.warning(format!("{first}: accepted, but without function in this release{consequence}{more}"));
+        out.warning(format!("{first}: accepted, but without function in this release{more}"));
     }
 }
 

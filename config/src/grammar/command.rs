@@ -96,6 +96,8 @@ pub enum Command {
     ShowRate,
     /// `show persistence [NAME]`: Name.
     ShowPersistence,
+    /// `show health-check [NAME]`: Name.
+    ShowHealthCheck,
     /// `show thresholds`.
     ShowThresholds,
     /// `show ipvs`.

@@ -148,7 +148,6 @@ pub static GLOBAL: &[Node] = &[
         kw("sctp", "SCTP").then(MARK_PORTS),
     ])])]),
     kw("health-monitor", "How a service is judged")
-        .later()
         .then(&[arg("NAME", Ty::Name, "Name of the monitor").block(&MONITOR)]),
     kw("virtual-server", "A balanced service")
         .then(&[arg("NAME", Ty::Name, "Name of the virtual server").block(&VIRTUAL_SERVER)]),

@@ -14,6 +14,13 @@ pub(super) static SHOW: &[Node] = &[
     kw("connection-sync", "Connections shared with the peer").run(C::ShowConnectionSync),
     kw("connections", "Connections").run(C::ShowConnections).then(&CONNECTIONS),
     kw("flash:", "Files on flash").run(C::ShowFlash),
+    kw("health-check", "Checks of real servers").run(C::ShowHealthCheck).then(&[arg(
+        "NAME",
+        Ty::Ref(Kind::Monitor),
+        "Name of a health-monitor",
+    )
+    .val()
+    .run(C::ShowHealthCheck)]),
     kw("history", "Lines typed in this session").run(C::ShowHistory),
     kw("interfaces", "Interfaces").run(C::ShowInterfaces).then(&[
         kw("counters", "Packets and errors").val().run(C::ShowInterfaces),

@@ -97,7 +97,7 @@ pub(super) static VIRTUAL_SERVER: Block = Block {
                 "Sum of weights",
             )
             .default("0")])])]),
-        kw("sorry-server", "Where clients go when quorum is lost").later().then(&[arg(
+        kw("sorry-server", "Where clients go when quorum is lost").then(&[arg(
             "ADDR",
             Ty::Addr(Family::Any),
             "Address of the sorry server",
@@ -109,13 +109,13 @@ pub(super) static VIRTUAL_SERVER: Block = Block {
         )
         .val()
         .then(MODES)])])]),
-        flag("inhibit-on-failure", "A failed server gets weight 0, not removed").later(),
-        kw("slow-start", "A server that is back gets its weight bit by bit").later().then(&[value(
+        flag("inhibit-on-failure", "A failed server gets weight 0, not removed"),
+        kw("slow-start", "A server that is back gets its weight bit by bit").then(&[value(
             "<1-3600>",
             Ty::Int(1, 3600),
             "Seconds until it has all of it",
         )]),
-        flag("fail-open", "All failed at once: balance as if none had").later(),
+        flag("fail-open", "All failed at once: balance as if none had"),
         flag("shutdown", "Leave it out, its connections break"),
         kw("real-server", "A server behind the virtual server").then(&[arg(
             "ADDR",
@@ -129,7 +129,6 @@ pub(super) static VIRTUAL_SERVER: Block = Block {
 const PORT: &[Node] = &[value("1-65535|any", Ty::Port, "Port")];
 
 const HEALTH_CHECK: Node = kw("health-check", "How real servers are judged")
-    .later()
     .then(&[choice("none", "Always up"), value("NAME", Ty::Ref(Kind::Monitor), "Name of a health-monitor")]);
 
 /// Without a default: absent means the mode of the virtual server.

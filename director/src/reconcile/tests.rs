@@ -6,7 +6,7 @@ use super::*;
 use crate::testing::config;
 
 fn one(text: &str) -> (ServiceKey, Entry) {
-    let desired = desired(&config(text));
+    let desired = desired(&config(text), &Pools::new());
     assert_eq!(desired.table.services.len(), 1, "{:?}", desired.warnings);
     desired.table.services.into_iter().next().unwrap()
 }
@@ -67,7 +67,8 @@ fn persistence_and_its_masks() {
 
 #[test]
 fn a_persistence_the_kernel_cannot_count_is_its_longest_and_said() {
-    let desired = desired(&config("virtual-server v\n virtual 192.0.2.1 tcp 80\n persistence timeout 31536000\n"));
+    let desired =
+        desired(&config("virtual-server v\n virtual 192.0.2.1 tcp 80\n persistence timeout 31536000\n"), &Pools::new());
     assert_eq!(desired.table.services.values().next().unwrap().service.persistence.unwrap().timeout, PERSISTENCE_MAX_S);
     assert!(desired.warnings[0].starts_with("virtual-server v: persistence timeout"), "{:?}", desired.warnings);
 }
@@ -100,7 +101,12 @@ fn weights_thresholds_drain_and_shutdown() {
         found,
         [(7, 100, 40, Forward::Masquerade), (0, 0, 0, Forward::Masquerade), (1, 0, 0, Forward::DirectRoute)]
     );
-    assert!(desired(&config("virtual-server v\n virtual 192.0.2.1 tcp 80\n shutdown\n")).table.services.is_empty());
+    assert!(
+        desired(&config("virtual-server v\n virtual 192.0.2.1 tcp 80\n shutdown\n"), &Pools::new())
+            .table
+            .services
+            .is_empty()
+    );
 }
 
 #[test]
@@ -108,7 +114,7 @@ fn fullnat_is_masquerading_and_never_without_a_source() {
     let text = "ip nat pool p 10.9.0.1\nvirtual-server f\n virtual 192.0.2.1 tcp 80\n source-nat pool p\n real-server 10.0.0.1 80\n  mode dr\n\
                 real-server 10.0.0.2 80\n  mode fullnat\n";
     let forwards = |text: &str| {
-        let all = desired(&config(text));
+        let all = desired(&config(text), &Pools::new());
         let entry = all.table.services.into_values().next().unwrap();
         (entry.destinations.into_values().map(|d| d.forward).collect::<Vec<_>>(), all.warnings)
     };
@@ -124,7 +130,7 @@ fn fullnat_is_masquerading_and_never_without_a_source() {
 fn a_service_is_named_by_its_virtual_server() {
     let text = "virtual-server www\n virtual 192.0.2.1 tcp 80\n";
     let (key, _) = one(text);
-    assert_eq!(desired(&config(text)).name(&key), "virtual-server www");
+    assert_eq!(desired(&config(text), &Pools::new()).name(&key), "virtual-server www");
     let foreign = ServiceKey::tcp("192.0.2.9:80".parse().unwrap());
     assert_eq!(Desired::default().name(&foreign), "service 192.0.2.9:80/tcp");
 }
@@ -132,7 +138,7 @@ fn a_service_is_named_by_its_virtual_server() {
 #[test]
 fn the_default_lower_threshold_is_no_difference() {
     let text = "virtual-server v\n virtual 192.0.2.1 tcp 80\n real-server 10.0.0.1 80\n  threshold 100\n";
-    let desired = desired(&config(text)).table;
+    let desired = desired(&config(text), &Pools::new()).table;
     // What a dump returns of it, whichever way the kernel spells it.
     let spelt = desired.clone().normalized();
     assert!(plan(&spelt, &desired).is_empty() && plan(&desired, &spelt).is_empty());

@@ -10,9 +10,11 @@ use ipvs::{DestinationKey, ObservedDestination, ServiceKey, Stats};
 use yoke_config::model::{Config, Mode, RealServer, Scheduler, SourceNat, Virtual, VirtualServer};
 use yoke_config::value::Name;
 use yoke_director::status::{Counters, RealServerRow, VirtualServerRow};
+use yoke_health::State as Verdicts;
 
 use crate::commit::port_word;
 use crate::director::State;
+use crate::health::Health;
 use crate::kernel::Observed;
 use crate::reconcile;
 use crate::roles::Roles;
@@ -26,6 +28,7 @@ pub(crate) struct View<'a> {
     failure: Option<&'a str>,
     config: &'a Config,
     roles: &'a Roles,
+    health: &'a Health,
 }
 
 impl<'a> View<'a> {
@@ -40,6 +43,7 @@ impl<'a> View<'a> {
             failure,
             config: &state.running.config,
             roles: &state.roles,
+            health: &state.health,
         }
     }
 
@@ -78,11 +82,14 @@ fn virtual_server(name: &Name, server: &VirtualServer, view: &View<'_>) -> Virtu
         let destinations = server.real_servers.keys().filter_map(|&key| view.destination(server, key));
         destinations.map(|destination| u64::from(f(destination))).sum()
     };
-    let up = server.real_servers.iter().filter(|&(&key, real)| state(server, key, real, view).0 == "up").count();
+    let up = server.real_servers.iter().filter(|&(&key, real)| state(name, server, key, real, view).0 == "up").count();
+    let pool = view.health.pools.get(name);
     let state = match observed {
         _ if server.shutdown => "shutdown",
         _ if view.roles.is_elsewhere(view.config, server) => "backup",
         None => "absent",
+        Some(_) if pool.is_some_and(|pool| pool.sorry.is_some()) => "sorry",
+        Some(_) if pool.is_some_and(|pool| pool.open) => "open",
         Some(_) if up == 0 => "down",
         Some(_) => "up",
     };
@@ -118,7 +125,7 @@ fn real_server(
     real: &RealServer,
     view: &View<'_>,
 ) -> RealServerRow {
-    let (state, reason) = state(server, key, real, view);
+    let (state, reason) = state(name, server, key, real, view);
     let observed = view.destination(server, key);
     let number = |f: fn(&ObservedDestination) -> u32| observed.map_or(0, f);
     RealServerRow {
@@ -140,17 +147,30 @@ fn real_server(
     }
 }
 
-fn state(server: &VirtualServer, key: (IpAddr, u16), real: &RealServer, view: &View<'_>) -> (&'static str, String) {
+fn state(
+    name: &Name,
+    server: &VirtualServer,
+    key: (IpAddr, u16),
+    real: &RealServer,
+    view: &View<'_>,
+) -> (&'static str, String) {
     if server.shutdown {
         return ("shutdown", "the virtual server is shut down".to_owned());
     }
     if real.shutdown {
         return ("shutdown", "shutdown".to_owned());
     }
+    match view.health.verdict(view.config, server, key).map(|verdict| verdict.state) {
+        Some(Verdicts::Down) => return ("down", view.health.reason(view.config, server, key)),
+        Some(Verdicts::Unknown) => return ("checking", view.health.reason(view.config, server, key)),
+        Some(Verdicts::Up) | None => {}
+    }
+    let waiting = view.health.pools.get(name).is_some_and(|pool| pool.sorry.is_some());
     match view.destination(server, key) {
         None => ("absent", view.why_absent(server, real.mode)),
         Some(_) if real.drain => ("drain", "drain".to_owned()),
         Some(_) if real.weight == 0 => ("drain", "weight 0".to_owned()),
+        Some(_) if waiting => ("waiting", "quorum is lost".to_owned()),
         Some(observed) if observed.destination.weight == 0 => ("drain", "weight 0 in the kernel".to_owned()),
         Some(_) => ("up", String::new()),
     }

@@ -18,7 +18,7 @@ fn a_block_reaches_kernel_text_and_init() {
     let mut admin = box_.admin();
     let setups = box_.init.count(&InitRequest::Setup);
     admin.must_apply(WWW);
-    assert_eq!(box_.kernel.table(), reconcile::desired(&config(WWW)).table);
+    assert_eq!(box_.kernel.table(), reconcile::desired(&config(WWW), &Default::default()).table);
     let text = fs::read_to_string(box_.paths.running_config()).unwrap();
     assert!(text.contains(" virtual 192.0.2.10 tcp 80\n"), "{text}");
     assert_eq!(admin.running().1, text);
@@ -300,7 +300,7 @@ proptest! {
             let replaced = admin.call(&Request::Replace { text: format!("{users}{text}") });
             prop_assert!(matches!(replaced, Reply::Applied { .. }), "{replaced:?}\n{text}");
             let (_, text) = admin.running();
-            prop_assert_eq!(box_.kernel.table().normalized(), reconcile::desired(&config(&text)).table.normalized());
+            prop_assert_eq!(box_.kernel.table().normalized(), reconcile::desired(&config(&text), &Default::default()).table.normalized());
         }
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Box_ {
     pub(crate) init: FakeInit,
     /// How often it looks for foreign changes; long enough to stay out of the way.
     pub(crate) resync: Duration,
+    /// Whether it probes real servers; those of most tests do not exist.
+    pub(crate) probes: bool,
     /// The uid of whoever connects next.
     uid: Arc<AtomicU32>,
     running: Option<Running>,
@@ -57,6 +59,7 @@ impl Box_ {
             kernel: FakeKernel::default(),
             init,
             resync: Duration::from_secs(3600),
+            probes: false,
             uid: Arc::default(),
             running: None,
             _dir: dir,
@@ -67,8 +70,9 @@ impl Box_ {
     pub(crate) fn start(&mut self) {
         let (stop, stopped) = oneshot::channel();
         let (paths, kernel, uid, resync) = (self.paths.clone(), self.kernel.clone(), self.uid.clone(), self.resync);
+        let probes = self.probes;
         let thread = thread::spawn(move || {
-            let director = Rc::new(Director::new(paths, Box::new(kernel), resync));
+            let director = Rc::new(Director::new(paths, Box::new(kernel), resync, probes));
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let identify =
                 move |_: &tokio::net::UnixStream| Ok(Peer { pid: 1, uid: uid.load(Ordering::SeqCst), gid: 0 });

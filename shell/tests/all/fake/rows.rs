@@ -7,8 +7,8 @@ use yoke_config::model::{Config, Virtual};
 use yoke_config::tree::Tree;
 use yoke_director::status::{
     ConnectionFilter, ConnectionRow, ConnectionSyncRow, Connections, Counters, DaemonRow, Data, DefenceRow, Flash,
-    FlashFile, InterfaceRow, Ipvs, LogRow, Memory, NeighbourRow, ProcessRow, RealServerRow, RouteRow, SessionRow, Show,
-    Version, VirtualServerRow,
+    FlashFile, HealthChange, HealthCheckRow, InterfaceRow, Ipvs, LogRow, Memory, NeighbourRow, ProcessRow,
+    RealServerRow, RouteRow, SessionRow, Show, Version, VirtualServerRow,
 };
 
 use super::State;
@@ -26,6 +26,11 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
             state.connections = state.connections.saturating_sub(1);
             rows.retain(|row| virtual_server.as_ref().is_none_or(|name| row.virtual_server == *name));
             Data::RealServers(rows)
+        }
+        Show::HealthChecks { monitor } => {
+            let mut rows = health_checks();
+            rows.retain(|row| monitor.as_ref().is_none_or(|name| row.monitor == *name));
+            Data::HealthChecks(rows)
         }
         Show::Connections(filter) => connections(filter),
         Show::Interfaces { name } => {
@@ -154,6 +159,41 @@ fn version(state: &State, config: &Config) -> Version {
         revision: u64::try_from(state.trees.len()).unwrap(),
         saved: state.startup.as_ref() == Some(&state.tree().print()),
     }
+}
+
+/// One that is well and one that is not.
+fn health_checks() -> Vec<HealthCheckRow> {
+    let well = HealthCheckRow {
+        address: "10.0.20.11".parse().unwrap(),
+        port: 8080,
+        monitor: "web".to_owned(),
+        type_: "http".to_owned(),
+        state: "up".to_owned(),
+        since_s: 86_400,
+        reason: String::new(),
+        last_s: Some(3),
+        latency_us: Some(1_250),
+        good: 17_280,
+        failed: 0,
+        virtual_servers: vec!["www".to_owned()],
+        history: vec![HealthChange { ago_s: 86_400, state: "up".to_owned(), reason: String::new() }],
+    };
+    let ill = HealthCheckRow {
+        address: "10.0.20.12".parse().unwrap(),
+        state: "down".to_owned(),
+        since_s: 75,
+        reason: "status 503, expected 200-299".to_owned(),
+        last_s: Some(1),
+        latency_us: None,
+        good: 17_000,
+        failed: 17,
+        history: vec![
+            HealthChange { ago_s: 86_400, state: "up".to_owned(), reason: String::new() },
+            HealthChange { ago_s: 75, state: "down".to_owned(), reason: "connect: refused".to_owned() },
+        ],
+        ..well.clone()
+    };
+    vec![well, ill]
 }
 
 fn virtual_servers(config: &Config) -> Vec<VirtualServerRow> {

@@ -1,0 +1,214 @@
+//! The director's side of health: what the prober says becomes pools, and pools become changes of IPVS.
+//!
+//! Verdicts are applied as they come, beside changes of the configuration and not behind them: `init setup` may take seconds, a dead server is to
+//! be out at once. That is safe because a verdict is applied in one go to whatever configuration IPVS is programmed for
+//! ([`crate::director::State::balanced`]). What is known is written under `/run` before it takes effect, so that a restarted director begins where
+//! this one ended. Probing itself is the room `health`'s.
+
+mod memo;
+mod story;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ipvs::plan;
+use tokio::sync::mpsc::UnboundedReceiver;
+use yoke_config::model::{Config, VirtualServer};
+use yoke_config::value::Name;
+use yoke_health::pool::{self, Key};
+use yoke_health::{News, Prober, State as Verdicts, Target, Time, Verdict, Wanted, target_of, targets};
+
+use crate::clock;
+use crate::director::{Director, State};
+use crate::kernel::{self, Wanted as WantedOfKernel};
+use crate::notes::Source;
+use crate::reconcile::{self, Pools};
+
+pub(crate) use story::counts;
+
+/// Between two writes of verdicts: the first is applied at once, and those that come meanwhile together. A server that dies in a storm of changes
+/// is out that much later.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What is known of real servers, and what follows from it.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// `None` where nobody probes: in tests of other things, and until the start.
+    pub(crate) prober: Option<Prober>,
+    /// Of every target of the configuration that IPVS is programmed for.
+    pub(crate) verdicts: BTreeMap<Target, Verdict>,
+    /// Why those that are down are so.
+    pub(crate) reasons: BTreeMap<Target, String>,
+    /// In effect.
+    pub(crate) pools: Pools,
+    /// What the prober was told last.
+    probed: BTreeSet<Target>,
+    /// Whether each had quorum when a director was here before this one.
+    had_quorum: BTreeMap<Name, bool>,
+}
+
+impl Health {
+    /// What is known of a real server; `None` when nobody judges it.
+    pub(crate) fn verdict(&self, config: &Config, server: &VirtualServer, key: Key) -> Option<Verdict> {
+        self.prober.as_ref()?;
+        let target = target_of(config, server, key, server.real_servers.get(&key)?)?;
+        Some(self.verdicts.get(&target).copied().unwrap_or(Verdict::UNKNOWN))
+    }
+
+    /// Why a real server is not up, in words; empty when it is, or nobody judges it.
+    pub(crate) fn reason(&self, config: &Config, server: &VirtualServer, key: Key) -> String {
+        let target = server.real_servers.get(&key).and_then(|real| target_of(config, server, key, real));
+        let Some((target, verdict)) = target.zip(self.verdict(config, server, key)) else { return String::new() };
+        match verdict.state {
+            Verdicts::Up => String::new(),
+            Verdicts::Unknown => "not checked yet".to_owned(),
+            Verdicts::Down => self.reasons.get(&target).cloned().unwrap_or_else(|| "down".to_owned()),
+        }
+    }
+
+    /// The pools of a configuration, as of now.
+    pub(crate) fn judge(&self, config: &Config, now: Time) -> Pools {
+        if self.prober.is_none() {
+            return Pools::new();
+        }
+        let had = |name: &Name| {
+            let before = self.pools.get(name).map(|pool| pool.quorum);
+            before.or_else(|| self.had_quorum.get(name).copied()).unwrap_or_default()
+        };
+        let judge = |(name, server): (&Name, &VirtualServer)| {
+            let verdict = |key: Key| self.verdict(config, server, key);
+            (name.clone(), pool::judge(server, &verdict, had(name), now))
+        };
+        config.virtual_servers.iter().filter(|(_, server)| !server.shutdown).map(judge).collect()
+    }
+
+    /// When a growing weight is due.
+    fn next(&self) -> Option<Time> {
+        self.pools.values().filter_map(|pool| pool.next).min()
+    }
+}
+
+/// Takes over what a director before this one knew, and starts the prober. Before IPVS is programmed.
+pub(crate) fn begin(director: &Rc<Director>) {
+    if !director.probes {
+        return;
+    }
+    let (news, received) = tokio::sync::mpsc::unbounded_channel();
+    {
+        let mut state = director.state_mut();
+        match Prober::start(news, clock::monotonic) {
+            Ok(prober) => state.health.prober = Some(prober),
+            Err(error) => {
+                log::error!("health checks do not run, every real server counts as healthy: {error}");
+                let why = format!("health checks do not run, every real server counts as healthy: {error}");
+                state.notes.set(Source::Health, vec![why]);
+            }
+        }
+        memo::load(&director.paths, &mut state.health);
+    }
+    tokio::task::spawn_local(follow(director.clone(), received));
+}
+
+/// Tells the prober what a new configuration wants of it. After the configuration has taken effect.
+pub(crate) fn retarget(director: &Director) {
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
+    let Some(prober) = &state.health.prober else { return };
+    // Of what is not in force too: when its turn comes, it is known who is well.
+    let config = &state.running.config;
+    let targets = targets(config);
+    state.health.verdicts.retain(|target, _| targets.contains_key(target));
+    state.health.reasons.retain(|target, _| targets.contains_key(target));
+    let hostname = config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned();
+    state.health.probed = targets.keys().cloned().collect();
+    prober.probe(Wanted { targets, known: state.health.verdicts.clone(), hostname });
+    state.notes.set(Source::Unjudged, unjudged(config));
+}
+
+/// Virtual servers with real servers that count as healthy because nobody was told how to judge them.
+fn unjudged(config: &Config) -> Vec<String> {
+    let without = |server: &&VirtualServer| {
+        server.real_servers.values().any(|real| !real.shutdown && server.health_check_of(real).is_none())
+    };
+    let servers = config.virtual_servers.iter().filter(|(_, server)| !server.shutdown && without(server));
+    servers
+        .map(|(name, _)| format!("virtual-server {name}: there is no health-check, its real servers count as healthy"))
+        .collect()
+}
+
+/// Applies what the prober says, and lets weights grow, for ever.
+async fn follow(director: Rc<Director>, mut received: UnboundedReceiver<News>) {
+    loop {
+        let next = director.state().health.next();
+        let idle = next.map_or(Duration::MAX, |at| at.saturating_sub(clock::monotonic()));
+        let mut news = Vec::new();
+        tokio::select! {
+            first = received.recv() => match first {
+                Some(first) => news.push(first),
+                // The prober ends only with the director.
+                None => return,
+            },
+            () = tokio::time::sleep(idle) => {}
+        }
+        while let Ok(more) = received.try_recv() {
+            news.push(more);
+        }
+        apply(&director, &news, clock::monotonic());
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Makes verdicts take effect: what is known, the kernel, the log.
+fn apply(director: &Director, news: &[News], now: Time) {
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
+    let config = state.balanced.clone();
+    // Of those that are no longer probed nothing is kept: should they come back, they have to prove themselves.
+    let news: Vec<&News> = news.iter().filter(|news| state.health.probed.contains(&news.target)).collect();
+    for news in &news {
+        state.health.verdicts.insert(news.target.clone(), news.verdict);
+        if news.verdict.state == Verdicts::Up {
+            state.health.reasons.remove(&news.target);
+        } else {
+            state.health.reasons.insert(news.target.clone(), news.reason.clone());
+        }
+    }
+    let pools = state.health.judge(&config, now);
+    // First what is known: a director that is killed in between finds the kernel behind it, not ahead.
+    if !news.is_empty() {
+        memo::save(&director.paths, &state.health, &pools);
+    }
+    program(state, &config, &pools);
+    let quorum = |pools: &Pools| pools.values().map(|pool| pool.quorum).collect::<Vec<_>>();
+    if quorum(&pools) != quorum(&state.health.pools) {
+        // vrrpd may track it.
+        director.configured.notify_one();
+    }
+    for line in story::lines(&config, &news, &state.health.pools, &pools) {
+        line.log();
+    }
+    state.health.pools = pools;
+}
+
+/// Brings IPVS from the pools in effect to `pools`, in place.
+fn program(state: &mut State, config: &Config, pools: &Pools) {
+    let desired = reconcile::desired(config, pools);
+    // The kernel holds what was wanted before, so the difference is known without looking. Where it does not, it is looked at.
+    let changes = plan(&state.desired.table, &desired.table);
+    let changed = if changes.is_empty() { Ok(()) } else { state.kernel.apply(&changes) };
+    state.desired = desired;
+    if changed.is_ok() {
+        return;
+    }
+    let wanted = WantedOfKernel { desired: &state.desired, timeouts: reconcile::timeouts(config) };
+    let sentences = match kernel::converge(state.kernel.as_mut(), &wanted, &|_| true) {
+        Ok(outcome) => {
+            state.refused = outcome.refused;
+            state.refused.values().cloned().collect()
+        }
+        // The slow look at the table tries again.
+        Err(why) => vec![why],
+    };
+    state.notes.set(Source::Kernel, sentences);
+}

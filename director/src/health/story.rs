@@ -1,0 +1,103 @@
+//! What the log says of a change: once, why, and what it did to whom.
+//!
+//! Pure. A change of a target is one line however many virtual servers it concerns; what follows for a pool as a whole is a line of the pool.
+
+use std::collections::BTreeMap;
+
+use yoke_config::model::{Config, VirtualServer};
+use yoke_config::value::Name;
+use yoke_health::pool::{Key, Place, Pool};
+use yoke_health::{News, State, Target, target_of};
+
+use crate::commit::port_word;
+use crate::reconcile::Pools;
+
+/// Virtual servers a line names; the others are counted.
+const NAMED_MAX: usize = 3;
+
+/// A line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    /// Somebody should look.
+    pub(super) bad: bool,
+    pub(super) text: String,
+}
+
+impl Line {
+    pub(super) fn log(&self) {
+        let level = if self.bad { log::Level::Warn } else { log::Level::Info };
+        log::log!(level, "{}", self.text);
+    }
+}
+
+/// The lines for `news`, which turned the pools `before` into `after`.
+pub(super) fn lines(config: &Config, news: &[&News], before: &Pools, after: &Pools) -> Vec<Line> {
+    let mut concerned: BTreeMap<Target, Vec<(&Name, Key)>> =
+        news.iter().map(|news| (news.target.clone(), Vec::new())).collect();
+    if !news.is_empty() {
+        for (name, server) in config.virtual_servers.iter().filter(|(_, server)| !server.shutdown) {
+            for (&key, real) in &server.real_servers {
+                let found = target_of(config, server, key, real);
+                if let Some(list) = found.and_then(|target| concerned.get_mut(&target)) {
+                    list.push((name, key));
+                }
+            }
+        }
+    }
+    let of_target = news.iter().map(|news| Line {
+        bad: news.verdict.state == State::Down,
+        text: of_target(news, concerned.get(&news.target).map_or(&[], Vec::as_slice), before, after),
+    });
+    let servers = config.virtual_servers.iter();
+    let pools = servers.filter_map(|(name, server)| of_pool(name, server, before.get(name)?, after.get(name)?));
+    of_target.chain(pools).collect()
+}
+
+fn of_target(news: &News, concerned: &[(&Name, Key)], before: &Pools, after: &Pools) -> String {
+    let Target { address, port, monitor } = &news.target;
+    let port = if *port == 0 { String::new() } else { format!(" {port}") };
+    let is = match news.verdict.state {
+        State::Up => "up".to_owned(),
+        State::Unknown => "not known".to_owned(),
+        State::Down => format!("down: {}", news.reason),
+    };
+    let mut text = format!("health-monitor {monitor}: {address}{port} is {is}");
+    for (name, key) in concerned.iter().take(NAMED_MAX) {
+        let place = |pools: &Pools| pools.get(*name).and_then(|pool| pool.places.get(key)).copied();
+        let was = place(before);
+        let effect = match place(after) {
+            now if now == was => "nothing changes".to_owned(),
+            Some(Place::In(weight)) => format!("gets weight {weight}"),
+            Some(Place::Inhibited) => "gets weight 0".to_owned(),
+            Some(Place::Out) | None => "is taken out".to_owned(),
+        };
+        let up = after.get(*name).map_or((0, 0), counts);
+        text.push_str(&format!("; virtual-server {name}: {effect}, {} of {} are in", up.0, up.1));
+    }
+    if let Some(more) = concerned.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
+        text.push_str(&format!("; and in {more} more virtual servers"));
+    }
+    text
+}
+
+/// Real servers that are in, and all.
+pub(crate) fn counts(pool: &Pool) -> (usize, usize) {
+    (pool.places.values().filter(|place| matches!(place, Place::In(_))).count(), pool.places.len())
+}
+
+fn of_pool(name: &Name, server: &VirtualServer, before: &Pool, after: &Pool) -> Option<Line> {
+    let line = |bad, text: &str| Some(Line { bad, text: format!("virtual-server {name}: {text}") });
+    let sorry = server.sorry_server.map(|sorry| format!("{} {}", sorry.address, port_word(sorry.port)));
+    match (before.open, after.open) {
+        (false, true) => return line(true, "all real servers have failed, it balances as if none had (fail-open)"),
+        (true, false) => return line(false, "a real server is back, only those that are up get clients"),
+        _ => {}
+    }
+    match (before.quorum, after.quorum, sorry) {
+        (true, false, Some(sorry)) => line(true, &format!("quorum is lost, new clients go to sorry-server {sorry}")),
+        (true, false, None) if counts(after).0 == 0 => line(true, "no real server is left"),
+        (true, false, None) => line(true, "quorum is lost"),
+        (false, true, _) => line(false, "quorum is there"),
+        _ => None,
+    }
+}

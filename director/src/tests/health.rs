@@ -1,0 +1,196 @@
+//! Health with the real prober and real servers on this machine: who is balanced to, when, and what is said of it.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+use ipvs::{DestinationKey, Forward};
+use yoke_director::status::{Data, HealthCheckRow, RealServerRow, Show};
+
+use super::harness::{Box_, Caller, until};
+
+/// A server that accepts; nobody is refused as long as it lives.
+struct Server(TcpListener);
+
+impl Server {
+    fn start() -> Self {
+        Self(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
+    }
+
+    fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().port()
+    }
+
+    /// Another on the same port.
+    fn again(port: u16) -> Self {
+        let mut server = None;
+        until("the port is free", || {
+            server = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).ok();
+            server.is_some()
+        });
+        Self(server.unwrap())
+    }
+}
+
+const MONITOR: &str = "health-monitor m\n interval 1\n timeout 1\n retry 0\n";
+
+fn virtual_server(lines: &str, ports: &[u16]) -> String {
+    let mut text = format!("{MONITOR}virtual-server www\n virtual 192.0.2.10 tcp 80\n health-check m\n{lines}");
+    for port in ports {
+        text.push_str(&format!(" real-server 127.0.0.1 {port}\n  weight 5\n"));
+    }
+    text
+}
+
+fn probing() -> Box_ {
+    let mut box_ = Box_::off();
+    box_.probes = true;
+    box_.start();
+    box_
+}
+
+/// Port and weight of each destination.
+fn destinations(box_: &Box_) -> Vec<(u16, u32)> {
+    let table = box_.kernel.table();
+    let all = table.services.values().flat_map(|service| &service.destinations);
+    all.map(|(key, destination)| (key.port, destination.weight)).collect()
+}
+
+fn checks(admin: &mut Caller) -> Vec<HealthCheckRow> {
+    match admin.show(Show::HealthChecks { monitor: None }) {
+        Data::HealthChecks(rows) => rows,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn real_servers(admin: &mut Caller) -> Vec<RealServerRow> {
+    match admin.show(Show::RealServers { virtual_server: None }) {
+        Data::RealServers(rows) => rows,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn sorted(mut pairs: Vec<(u16, u32)>) -> Vec<(u16, u32)> {
+    pairs.sort_unstable();
+    pairs
+}
+
+#[test]
+fn a_server_enters_with_its_first_success_and_leaves_with_its_death() {
+    let box_ = probing();
+    let mut admin = box_.admin();
+    let (live, mortal) = (Server::start(), Server::start());
+    let (port, dead) = (mortal.port(), Server::start());
+    let never = dead.port();
+    drop(dead);
+    admin.must_apply(&virtual_server("", &[live.port(), port, never]));
+    let both = sorted(vec![(live.port(), 5), (port, 5)]);
+    until("those that live are in", || sorted(destinations(&box_)) == both);
+    until("the third was tried", || real_servers(&mut admin).iter().any(|row| row.reason == "connect: refused"));
+    assert_eq!(sorted(destinations(&box_)), both);
+
+    drop(mortal);
+    until("the dead one is out", || destinations(&box_) == [(live.port(), 5)]);
+    let row = real_servers(&mut admin).into_iter().find(|row| row.port == port).unwrap();
+    assert_eq!((row.state.as_str(), row.reason.as_str()), ("down", "connect: refused"));
+    let warnings = admin.warnings();
+    assert!(warnings.iter().any(|w| w.starts_with("virtual-server www: 2 of 3 real servers down: ")), "{warnings:?}");
+    let check = checks(&mut admin).into_iter().find(|row| row.port == port).unwrap();
+    assert_eq!(
+        (check.state.as_str(), check.reason.as_str(), check.monitor.as_str()),
+        ("down", "connect: refused", "m")
+    );
+    assert_eq!(check.history.iter().map(|change| change.state.as_str()).collect::<Vec<_>>(), ["up", "down"]);
+    assert!(check.good > 0 && check.failed > 0 && check.virtual_servers == ["www"]);
+
+    let _back = Server::again(port);
+    until("it is back", || sorted(destinations(&box_)) == both);
+}
+
+#[test]
+fn without_a_check_a_server_counts_as_healthy_and_that_is_said() {
+    let box_ = probing();
+    let mut admin = box_.admin();
+    let without = "virtual-server www\n virtual 192.0.2.10 udp 80\n real-server 127.0.0.1 9\n";
+    admin.must_apply(without);
+    assert_eq!(destinations(&box_), [(9, 1)]);
+    let said = "virtual-server www: there is no health-check, its real servers count as healthy";
+    assert!(admin.warnings().iter().any(|w| w == said), "{:?}", admin.warnings());
+    admin.must_apply("virtual-server www\n health-check none\n");
+    assert!(!admin.warnings().iter().any(|w| w == said));
+}
+
+#[test]
+fn an_inhibited_server_is_edited_in_place() {
+    let box_ = probing();
+    let mut admin = box_.admin();
+    let (live, mortal) = (Server::start(), Server::start());
+    let port = mortal.port();
+    admin.must_apply(&virtual_server(" inhibit-on-failure\n", &[live.port(), port]));
+    until("both are in", || destinations(&box_).len() == 2);
+    let changes = box_.kernel.inside().changes;
+    drop(mortal);
+    until("it gets no clients", || destinations(&box_).contains(&(port, 0)));
+    assert_eq!(box_.kernel.inside().changes, changes + 1);
+}
+
+#[test]
+fn when_all_are_dead_clients_go_to_the_sorry_server() {
+    let box_ = probing();
+    let mut admin = box_.admin();
+    let (one, two) = (Server::start(), Server::start());
+    let ports = [one.port(), two.port()];
+    let lines = " mode nat\n quorum 10\n sorry-server 127.0.0.2 99 mode nat\n";
+    admin.must_apply(&virtual_server(lines, &ports));
+    let both = sorted(ports.iter().map(|port| (*port, 5)).collect());
+    until("both are in", || sorted(destinations(&box_)) == both);
+    drop(two);
+    // The one that lives keeps its connections.
+    let without = sorted(vec![(ports[0], 0), (99, 1)]);
+    until("the sorry server is in", || sorted(destinations(&box_)) == without);
+    let table = box_.kernel.table();
+    let service = table.services.values().next().unwrap();
+    let sorry = &service.destinations[&DestinationKey { address: [127, 0, 0, 2].into(), port: 99 }];
+    assert_eq!((sorry.forward, sorry.weight), (Forward::Masquerade, 1));
+    assert!(real_servers(&mut admin).iter().any(|row| row.state == "waiting" && row.reason == "quorum is lost"));
+    let _two = Server::again(ports[1]);
+    until("the sorry server is out", || sorted(destinations(&box_)) == both);
+}
+
+#[test]
+fn a_director_that_is_killed_in_an_outage_begins_where_it_ended() {
+    let mut box_ = probing();
+    let mut admin = box_.admin();
+    let (live, mortal) = (Server::start(), Server::start());
+    let port = mortal.port();
+    admin.must_apply(&virtual_server("", &[live.port(), port]));
+    until("both are in", || destinations(&box_).len() == 2);
+    drop(mortal);
+    until("the dead one is out", || destinations(&box_) == [(live.port(), 5)]);
+    let changes = box_.kernel.inside().changes;
+    box_.kill();
+    box_.start();
+    let mut admin = box_.admin();
+    assert_eq!(box_.kernel.inside().changes, changes, "no dead one came back, no live one left");
+    let rows = real_servers(&mut admin);
+    assert_eq!(rows.iter().find(|row| row.port == port).map(|row| row.state.as_str()), Some("down"));
+    until("it is asked again", || checks(&mut admin).iter().all(|row| row.last_s.is_some()));
+    assert_eq!(box_.kernel.inside().changes, changes);
+    let _back = Server::again(port);
+    until("it is back", || destinations(&box_).len() == 2);
+}
+
+#[test]
+fn a_server_that_is_taken_out_and_put_back_has_to_prove_itself() {
+    let box_ = probing();
+    let mut admin = box_.admin();
+    let server = Server::start();
+    let port = server.port();
+    admin.must_apply(&virtual_server("", &[port]));
+    until("it is in", || destinations(&box_).len() == 1);
+    admin.must_apply(&format!("virtual-server www\n no real-server 127.0.0.1 {port}\n"));
+    assert_eq!(destinations(&box_), []);
+    drop(server);
+    admin.must_apply(&virtual_server("", &[port]));
+    assert_eq!(destinations(&box_), [], "what was known of it before is over");
+    until("it was tried", || checks(&mut admin).iter().any(|row| row.reason == "connect: refused"));
+    assert_eq!(destinations(&box_), []);
+}
