@@ -204,6 +204,8 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
         state.roles = left;
         state.notes.set(Source::Configuration, new.config.warnings.clone());
     }
+    // Before anything is probed: one of them decides whether answers reach the prober.
+    settle::sysctls(director);
     health::retarget(director);
     // What init would make of them decides, so that nothing it acts on can be forgotten here.
     let network = Network::from(&old.config) != Network::from(&new.config);
@@ -258,7 +260,8 @@ fn program(director: &Director, config: &Config, before: &Config) -> Result<(), 
     let mut guard = director.state_mut();
     let state = &mut *guard;
     // From here on verdicts are applied to it.
-    state.balanced = Rc::new(config.clone());
+    let from = std::mem::replace(&mut state.balanced, Rc::new(config.clone()));
+    state.health.adopt(&from, config);
     state.health.pools = state.health.judge(config, clock::monotonic());
     let desired = reconcile::desired(config, &state.health.pools);
     let wanted = Wanted { desired: &desired, timeouts: reconcile::timeouts(config) };
@@ -337,6 +340,7 @@ async fn undo(director: &Director, old: &Running, new: &Running, begun: bool, wh
         let between = rules.joined(&Rules::from(new_config.as_ref()));
         failures.extend(nft_script(director, nft::render(&between)).await.err());
         failures.extend(restore(director, &old_config).err());
+        health::retarget(director);
     }
     failures.extend(nft_script(director, nft::render(&rules)).await.err());
     failures.extend(write(director, old).err());

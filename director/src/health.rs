@@ -83,6 +83,25 @@ impl Health {
         config.virtual_servers.iter().filter(|(_, server)| !server.shutdown).map(judge).collect()
     }
 
+    /// Servers that are balanced to and get a check they did not have, or another one: they stay until it fails. A check that is added is to
+    /// find the dead, not to break the connections of those that live.
+    pub(crate) fn adopt(&mut self, from: &Config, to: &Config) {
+        let mut adopted = Vec::new();
+        for (name, server) in &to.virtual_servers {
+            let Some(old) = from.virtual_servers.get(name).filter(|old| !old.shutdown) else { continue };
+            for (&key, real) in &server.real_servers {
+                let was_in = old.real_servers.get(&key).is_some_and(|real| !real.shutdown);
+                let was_up = self.verdict(from, old, key).is_none_or(|verdict| verdict.state == Verdicts::Up);
+                if let Some(target) = target_of(to, server, key, real).filter(|_| was_in && was_up) {
+                    adopted.push(target);
+                }
+            }
+        }
+        for target in adopted {
+            self.verdicts.entry(target).or_insert(Verdict { state: Verdicts::Up, since: Time::ZERO, proven: true });
+        }
+    }
+
     /// When a growing weight is due.
     fn next(&self) -> Option<Time> {
         self.pools.values().filter_map(|pool| pool.next).min()

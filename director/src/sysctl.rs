@@ -32,8 +32,9 @@ const fn set(key: &'static str, value: u32) -> Setting {
     Setting { key, value }
 }
 
-/// `net.ipv4.vs.*`. `conntrack` only while something needs it: it costs every connection 256 bytes and a lookup.
-pub(crate) fn balancer(ipvs: &IpvsSettings, conntrack: bool, memory_bytes: u64) -> Vec<Setting> {
+/// `net.ipv4.vs.*`. `conntrack` only while something needs it: it costs every connection 256 bytes and a lookup. `probes` says whether this box
+/// has connections of its own to real servers.
+pub(crate) fn balancer(ipvs: &IpvsSettings, conntrack: bool, probes: bool, memory_bytes: u64) -> Vec<Setting> {
     let on = u32::from;
     vec![
         set("conntrack", on(conntrack)),
@@ -54,8 +55,9 @@ pub(crate) fn balancer(ipvs: &IpvsSettings, conntrack: bool, memory_bytes: u64) 
         set("run_estimation", 1),
         // Too large for the tunnel: the client is told, and sends less at once.
         set("pmtu_disc", 1),
-        // A server whose connection is not known here, because this box has just taken over, learns it; its address does not get out.
-        set("nat_icmp_send", 1),
+        // A server whose connection is not known here, because this box has just taken over, learns it; its address does not get out. But
+        // the kernel takes the answer to a probe for such a packet (ip_vs_core.c, ip_vs_out), and the server would seem dead while it is in.
+        set("nat_icmp_send", on(!probes)),
         // A packet that has its virtual address back is routed by it: with several uplinks by that of the virtual address.
         set("snat_reroute", 1),
         // A virtual server without a real server refuses; it does not send its clients past it.
@@ -127,7 +129,11 @@ pub(crate) fn apply(proc: &Path, config: &Config, conntrack: bool) -> Vec<String
     if conntrack || !config.nat_inside.is_empty() {
         problems = write(&proc.join("sys/net/netfilter"), "net.netfilter", &tracking(&config.ipvs, memory));
     }
-    problems.extend(write(&directory, "net.ipv4.vs", &balancer(&judged(config), conntrack, memory)));
+    problems.extend(write(
+        &directory,
+        "net.ipv4.vs",
+        &balancer(&judged(config), conntrack, has_checks(config), memory),
+    ));
     problems
 }
 
@@ -152,15 +158,20 @@ pub(crate) fn synchronize(proc: &Path) -> Vec<String> {
 /// The settings, and those that health checks bring with them: what a dead server has is given up at once, connections when it is taken out
 /// (clients get a reset, UDP flows another server with their next packet) and persistence when it is left in with weight 0.
 fn judged(config: &Config) -> IpvsSettings {
-    let judges = |server: &VirtualServer| {
-        server.real_servers.values().any(|real| matches!(server.health_check_of(real), Some(HealthCheck::Monitor(_))))
-    };
     let mut ipvs = config.ipvs;
-    for server in config.virtual_servers.values().filter(|server| !server.shutdown && judges(server)) {
+    for server in config.virtual_servers.values().filter(|server| !server.shutdown && is_judged(server)) {
         ipvs.expire_nodest_conn = true;
         ipvs.expire_quiescent_template |= server.inhibit_on_failure;
     }
     ipvs
+}
+
+fn has_checks(config: &Config) -> bool {
+    config.virtual_servers.values().any(is_judged)
+}
+
+fn is_judged(server: &VirtualServer) -> bool {
+    server.real_servers.values().any(|real| matches!(server.health_check_of(real), Some(HealthCheck::Monitor(_))))
 }
 
 /// Writes what differs. A setting this kernel does not have is a sentence for `show warnings`, not a failure.
@@ -232,6 +243,24 @@ mod tests {
         );
         assert_eq!(fs::read_to_string(paths.proc.join("sys/net/ipv4/vs/conntrack")).unwrap(), "0\n", "left alone");
         assert_eq!(apply(&paths.proc.join("empty"), &Config::default(), false).len(), 1);
+    }
+
+    /// With nat_icmp_send the kernel swallows the answer to every probe of a server that is in the pool.
+    #[test]
+    fn checks_bring_the_settings_that_they_need() {
+        let (_dir, paths) = paths();
+        let keys = ["nat_icmp_send", "expire_nodest_conn", "expire_quiescent_template"];
+        let set = |lines: &str| {
+            let text = format!(
+                "health-monitor m\nvirtual-server v\n virtual 192.0.2.1 tcp 80\n{lines} real-server 10.0.0.1 80\n"
+            );
+            assert_eq!(apply(&paths.proc, &config(&text), false), Vec::<String>::new());
+            keys.map(|key| read(&paths.proc, &format!("ipv4/vs/{key}"))).join(" ")
+        };
+        assert_eq!(set(""), "1 0 0");
+        assert_eq!(set(" health-check m\n"), "0 1 0");
+        assert_eq!(set(" health-check m\n inhibit-on-failure\n"), "0 1 1");
+        assert_eq!(set(" health-check none\n inhibit-on-failure\n"), "1 0 0");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(crate) fn paths() -> (TempDir, Paths) {
     let sys = paths.proc.join("sys");
     let ipvs = IpvsSettings::default();
     for (directory, settings) in
-        [("net/ipv4/vs", sysctl::balancer(&ipvs, false, 0)), ("net/netfilter", sysctl::tracking(&ipvs, 0))]
+        [("net/ipv4/vs", sysctl::balancer(&ipvs, false, false, 0)), ("net/netfilter", sysctl::tracking(&ipvs, 0))]
     {
         fs::create_dir_all(sys.join(directory)).unwrap();
         for setting in settings {

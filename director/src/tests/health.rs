@@ -194,3 +194,18 @@ fn a_server_that_is_taken_out_and_put_back_has_to_prove_itself() {
     until("it was tried", || checks(&mut admin).iter().any(|row| row.reason == "connect: refused"));
     assert_eq!(destinations(&box_), []);
 }
+
+#[test]
+fn a_check_that_is_added_takes_nobody_out_who_lives() {
+    let box_ = probing();
+    let mut admin = box_.admin();
+    let (live, dead) = (Server::start(), Server::start());
+    let closed = dead.port();
+    drop(dead);
+    admin.must_apply(&virtual_server("", &[live.port(), closed]).replace(" health-check m\n", " health-check none\n"));
+    assert_eq!(destinations(&box_).len(), 2);
+    let changes = box_.kernel.inside().changes;
+    admin.must_apply("virtual-server www\n health-check m\n");
+    until("the dead one is out", || destinations(&box_) == [(live.port(), 5)]);
+    assert_eq!(box_.kernel.inside().changes, changes + 1, "the other one stayed");
+}
