@@ -119,6 +119,14 @@ impl World {
         &self.servers
     }
 
+    /// One of them, to stop and start.
+    ///
+    /// # Errors
+    /// When there is no such server.
+    pub fn server(&mut self, at: usize) -> Result<&mut Server> {
+        self.servers.get_mut(at).context("there is no such server")
+    }
+
     /// The scenario's own disk.
     pub fn disk(&self) -> PathBuf {
         self.dir.join("disk.img")

@@ -8,6 +8,7 @@ mod firmware;
 mod first_boot;
 mod flash;
 mod fullnat;
+mod health;
 mod instruments;
 mod ipvsadm;
 mod links;

@@ -6,13 +6,15 @@
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::net::{Ns, addr};
@@ -31,6 +33,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// All that runs in one server's namespace. Dropping it stops all of it.
 #[derive(Debug)]
 pub struct Server {
+    ns: Ns,
+    home: PathBuf,
     nginx: Child,
     stop: Arc<AtomicBool>,
     decapsulated: [Arc<AtomicU64>; 2],
@@ -47,11 +51,8 @@ impl Server {
         let conf = include_str!("../nginx.conf").replace("%NAME%", ns.server_name());
         std::fs::write(home.join("nginx.conf"), conf)?;
         std::fs::write(home.join("slow.bin"), vec![b'x'; SLOW_BYTES])?;
-        let mut nginx = ns.command("nginx");
-        nginx.arg("-p").arg(&home).args(["-e", "stderr", "-c", "nginx.conf"]);
-        let log = std::fs::File::create(home.join("nginx.log"))?;
-        let nginx = nginx.stdout(Stdio::null()).stderr(log).spawn().context("start nginx (package nginx-light)")?;
-        let server = Self { nginx, stop: Arc::default(), decapsulated: Default::default() };
+        let nginx = nginx(ns, &home)?;
+        let server = Self { ns, home, nginx, stop: Arc::default(), decapsulated: Default::default() };
 
         let own = if ns == Ns::Server1 { 11 } else { 12 };
         let addresses: [IpAddr; 7] = [
@@ -75,10 +76,35 @@ impl Server {
                 .name(format!("{} tunnel", ns.server_name()))
                 .spawn(move || decapsulate(&ends, ipv6, &stop, &count))?;
         }
-        wait::until("nginx to answer in its own namespace", Duration::from_secs(30), || {
-            traffic::curl(ns, &[], "http://127.0.0.1/").map(drop)
-        })?;
+        server.wait_nginx()?;
         Ok(server)
+    }
+
+    fn wait_nginx(&self) -> Result<()> {
+        wait::until("nginx to answer in its own namespace", Duration::from_secs(30), || {
+            traffic::curl(self.ns, &[], "http://127.0.0.1/").map(drop)
+        })
+    }
+
+    /// Ends nginx at once, with every connection it has. The machine goes on: it refuses.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn stop_nginx(&mut self) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.nginx.id())?);
+        // Not SIGKILL, which would leave its worker behind.
+        kill(pid, Signal::SIGTERM).context("stop nginx")?;
+        self.nginx.wait().context("wait for nginx")?;
+        Ok(())
+    }
+
+    /// Starts nginx again and waits until it answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn start_nginx(&mut self) -> Result<()> {
+        self.nginx = nginx(self.ns, &self.home)?;
+        self.wait_nginx()
     }
 
     /// Packets that came out of a tunnel since the start, IPv4 and IPv6.
@@ -86,6 +112,13 @@ impl Server {
         let [v4, v6] = &self.decapsulated;
         (v4.load(Ordering::Relaxed), v6.load(Ordering::Relaxed))
     }
+}
+
+fn nginx(ns: Ns, home: &Path) -> Result<Child> {
+    let mut nginx = ns.command("nginx");
+    nginx.arg("-p").arg(home).args(["-e", "stderr", "-c", "nginx.conf"]);
+    let log = std::fs::File::options().create(true).append(true).open(home.join("nginx.log"))?;
+    nginx.stdout(Stdio::null()).stderr(log).spawn().context("start nginx (package nginx-light)")
 }
 
 impl Drop for Server {

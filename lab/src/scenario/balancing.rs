@@ -170,12 +170,14 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         world.console()?.configure(&["virtual-server web", "no shutdown"])?;
         wait::until("an answer", super::SERVING_LIMIT, || traffic::http(addr::VIP_NAT)).map(drop)
     });
+    super::health::checks(scene);
     scene.check("everything_shown_fits_a_terminal_and_is_json_too", |world| {
         let console = world.console()?;
         for show in [
             "show virtual-server",
             "show virtual-server web detail",
             "show real-server",
+            "show health-check",
             "show connections",
             "show statistics",
             "show rate",
