@@ -74,7 +74,7 @@ impl Health {
         }
         let had = |name: &Name| {
             let before = self.pools.get(name).map(|pool| pool.quorum);
-            before.or_else(|| self.had_quorum.get(name).copied()).unwrap_or_default()
+            before.or_else(|| self.had_quorum.get(name).copied())
         };
         let judge = |(name, server): (&Name, &VirtualServer)| {
             let verdict = |key: Key| self.verdict(config, server, key);

@@ -5,7 +5,7 @@
 //! 2. `fail-open`: when all judged servers that were ever up are down, all of those are in the pool as if they were up.
 //! 3. A server that is down is taken out, or with `inhibit-on-failure` gets weight 0. Over UDP it is always taken out: a flow to a server with
 //!    weight 0 would stay there as long as the client goes on sending.
-//! 4. Quorum is had at `quorum + hysteresis` of healthy weight, lost below `quorum - hysteresis`, and otherwise as it was. While it is lost and
+//! 4. Quorum is had at `quorum + hysteresis` of healthy weight (or all there is), lost below `quorum - hysteresis`, and otherwise as it was. While it is lost and
 //!    there is a sorry server, that one takes the new clients, and those that are up keep their connections with weight 0.
 //! 5. `slow-start`: a server that has come up grows to its weight in so many seconds, from 1, unless no other server has all of its weight.
 
@@ -49,8 +49,14 @@ pub struct Pool {
     pub next: Option<Time>,
 }
 
-/// The pool of `server`. `verdict` says what is known of a real server, `None` when nobody judges it; `had_quorum` what the pool was before.
-pub fn judge(server: &VirtualServer, verdict: &dyn Fn(Key) -> Option<Verdict>, had_quorum: bool, now: Time) -> Pool {
+/// The pool of `server`. `verdict` says what is known of a real server, `None` when nobody judges it; `had_quorum` whether the
+/// pool had quorum before, `None` for one that is new.
+pub fn judge(
+    server: &VirtualServer,
+    verdict: &dyn Fn(Key) -> Option<Verdict>,
+    had_quorum: Option<bool>,
+    now: Time,
+) -> Pool {
     let members: BTreeMap<Key, (u16, Option<Verdict>)> = server
         .real_servers
         .iter()
@@ -66,8 +72,14 @@ pub fn judge(server: &VirtualServer, verdict: &dyn Fn(Key) -> Option<Verdict>, h
 
     let healthy: u32 = members.values().filter(|(_, it)| counts(it)).map(|(weight, _)| u32::from(*weight)).sum();
     let (quorum, hysteresis) = (u32::from(server.quorum), u32::from(server.hysteresis));
-    let quorum =
-        if had_quorum { healthy >= quorum.saturating_sub(hysteresis).max(1) } else { healthy >= quorum + hysteresis };
+    let all: u32 = members.values().map(|(weight, _)| u32::from(*weight)).sum();
+    let needed = match had_quorum {
+        Some(true) => quorum.saturating_sub(hysteresis).max(1),
+        // Never more than there could be at all, or it would not come back.
+        Some(false) => (quorum + hysteresis).min(all.max(quorum)),
+        None => quorum,
+    };
+    let quorum = healthy >= needed;
     let sorry = server.sorry_server.filter(|_| !quorum);
 
     let slow = Duration::from_secs(u64::from(server.slow_start_s));

@@ -84,8 +84,23 @@ fn the_table_of_pools() {
         (open, "DDU", true, "x x 3", true),
     ];
     for (lines, letters, had, places, quorum) in table {
-        let pool = judge(&server(&[1, 2, 3], lines), &verdicts(letters), had, 100 * S);
+        let pool = judge(&server(&[1, 2, 3], lines), &verdicts(letters), Some(had), 100 * S);
         assert_eq!((show(&pool).as_str(), pool.quorum), (places, quorum), "{lines:?} {letters} {had}");
+    }
+}
+
+#[test]
+fn a_quorum_that_all_of_them_reach_comes_back() {
+    let server = server(&[2, 2], " quorum 3 hysteresis 2\n sorry-server 10.0.0.99 80\n");
+    for (letters, had, quorum) in [
+        ("UU", None, true),
+        ("UD", None, false),
+        ("UD", Some(true), true),
+        ("DD", Some(true), false),
+        ("UD", Some(false), false),
+        ("UU", Some(false), true),
+    ] {
+        assert_eq!(judge(&server, &verdicts(letters), had, S).quorum, quorum, "{letters} {had:?}");
     }
 }
 
@@ -93,7 +108,7 @@ fn the_table_of_pools() {
 fn a_drained_server_is_healthy_and_counts_nothing() {
     let mut server = server(&[5, 1], " quorum 2\n sorry-server 10.0.0.99 80\n");
     server.real_servers.values_mut().next().expect("two").drain = true;
-    let pool = judge(&server, &verdicts("UU"), true, S);
+    let pool = judge(&server, &verdicts("UU"), Some(true), S);
     assert_eq!((show(&pool).as_str(), pool.quorum), ("0 0 S", false));
 }
 
@@ -101,7 +116,7 @@ fn a_drained_server_is_healthy_and_counts_nothing() {
 fn over_udp_a_dead_server_is_out_even_when_inhibited() {
     let mut server = server(&[1, 1], " inhibit-on-failure\n");
     server.virtual_ = Virtual::Address(IpAddr::from([192, 0, 2, 10]), Transport::Udp, 53);
-    assert_eq!(show(&judge(&server, &verdicts("UD"), true, S)), "1 x");
+    assert_eq!(show(&judge(&server, &verdicts("UD"), Some(true), S)), "1 x");
 }
 
 #[test]
@@ -113,12 +128,13 @@ fn a_server_that_is_back_grows() {
     };
     let table = [(100, "100 1"), (101, "100 10"), (105, "100 50"), (109, "100 90"), (110, "100 100"), (500, "100 100")];
     for (now, places) in table {
-        let pool = judge(&server, &verdict, true, now * S);
+        let pool = judge(&server, &verdict, Some(true), now * S);
         assert_eq!(show(&pool), places, "{now}");
         assert_eq!(pool.next, (now < 110).then(|| (now + 1) * S), "{now}");
     }
     // All of them new: nobody would get less load for it.
-    let pool = judge(&server, &|_| Some(Verdict { state: State::Up, since: 100 * S, proven: true }), true, 103 * S);
+    let pool =
+        judge(&server, &|_| Some(Verdict { state: State::Up, since: 100 * S, proven: true }), Some(true), 103 * S);
     assert_eq!((show(&pool).as_str(), pool.next), ("100 100", None));
 }
 
@@ -126,7 +142,7 @@ proptest! {
     #[test]
     fn laws(
         letters in "[UDd?-]{1,6}", weights in proptest::collection::vec(0u16..9, 6), quorum in 1u16..8, hysteresis in 0u16..8,
-        sorry: bool, inhibit: bool, open: bool, had: bool, slow in 0u16..9, now in 0u32..20,
+        sorry: bool, inhibit: bool, open: bool, had: Option<bool>, slow in 0u16..9, now in 0u32..20,
     ) {
         let mut lines = format!(" quorum {quorum} hysteresis {}\n", hysteresis.min(quorum - 1));
         if sorry { lines.push_str(" sorry-server 10.0.0.99 80\n") }
@@ -148,6 +164,6 @@ proptest! {
         prop_assert_eq!(pool.sorry.is_some(), sorry && !pool.quorum);
         prop_assert!(!pool.open || (open && !letters.contains(['U', '-'])));
         // Judged again with nothing changed, nothing changes.
-        prop_assert_eq!(judge(&server, &verdicts(&letters), pool.quorum, now * S), pool.clone());
+        prop_assert_eq!(judge(&server, &verdicts(&letters), Some(pool.quorum), now * S), pool.clone());
     }
 }
