@@ -424,10 +424,11 @@ pub struct VirtualServer {
 }
 
 impl VirtualServer {
-    /// Whether its real servers, or those to come, are reached in this mode.
+    /// Whether its real servers, those to come, or its sorry server are reached in this mode.
     #[must_use]
     pub fn uses(&self, mode: Mode) -> bool {
-        self.mode == mode || self.real_servers.values().any(|real| real.mode == mode)
+        let sorry = self.sorry_server.is_some_and(|sorry| sorry.mode == mode);
+        self.mode == mode || sorry || self.real_servers.values().any(|real| real.mode == mode)
     }
 
     /// How that real server is judged: its own `health-check`, or this virtual server's.

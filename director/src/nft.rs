@@ -31,7 +31,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use yoke_config::model::{Config, Mode, NatPool, RealServer, SourceNat, Transport, Virtual, VirtualServer};
+use yoke_config::model::{Config, Mode, NatPool, SourceNat, Transport, Virtual, VirtualServer};
 use yoke_config::value::{IfName, IpNet, Name, Ports};
 
 use crate::services;
@@ -209,17 +209,19 @@ fn servers(config: &Config) -> BTreeMap<Virtual, Treatment> {
 }
 
 fn treatment(config: &Config, server: &VirtualServer) -> Treatment {
-    let is_fullnat = |real: &RealServer| real.mode == Mode::Fullnat;
-    let in_service = || server.real_servers.iter().filter(|(_, real)| !real.shutdown);
+    let in_service = server.real_servers.iter().filter(|(_, real)| !real.shutdown).map(|(key, real)| (*key, real.mode));
+    // It may be needed at any moment, and then at once.
+    let sorry = server.sorry_server.map(|sorry| ((sorry.address, sorry.port), sorry.mode));
+    let all: Vec<((IpAddr, u16), Mode)> = in_service.chain(sorry).collect();
     let some =
-        if in_service().count() == 0 { server.mode == Mode::Fullnat } else { in_service().any(|(_, r)| is_fullnat(r)) };
+        if all.is_empty() { server.mode == Mode::Fullnat } else { all.iter().any(|(_, mode)| *mode == Mode::Fullnat) };
     if !some || !has_source(config, server) {
         return Treatment::Keep;
     }
     let nat = server.source_nat.clone();
-    if in_service().all(|(_, real)| is_fullnat(real)) {
+    if all.iter().all(|(_, mode)| *mode == Mode::Fullnat) {
         return Treatment::Translate(nat);
     }
-    let masqueraded = in_service().filter(|(_, real)| matches!(real.mode, Mode::Nat | Mode::Fullnat));
-    Treatment::Some(nat, masqueraded.map(|(key, real)| (*key, is_fullnat(real))).collect())
+    let masqueraded = all.into_iter().filter(|(_, mode)| matches!(mode, Mode::Nat | Mode::Fullnat));
+    Treatment::Some(nat, masqueraded.map(|(key, mode)| (key, mode == Mode::Fullnat)).collect())
 }

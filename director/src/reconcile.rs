@@ -79,7 +79,8 @@ pub(crate) fn desired(config: &Config, pools: &Pools) -> Desired {
             };
             entry.destinations.insert(DestinationKey { address, port }, destination(server, real, weight));
         }
-        if let Some(sorry) = pool.and_then(|pool| pool.sorry) {
+        let reachable = |sorry: &SorryServer| sorry.mode != Mode::Fullnat || nft::has_source(config, server);
+        if let Some(sorry) = pool.and_then(|pool| pool.sorry).filter(reachable) {
             let key = DestinationKey { address: sorry.address, port: sorry.port };
             entry.destinations.insert(key, sorry_server(server, &sorry));
         }

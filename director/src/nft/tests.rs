@@ -38,6 +38,21 @@ fn nothing_asked_for_is_no_table() {
     assert!(Rules::from(&nat).is_empty());
 }
 
+#[test]
+fn a_sorry_server_has_its_own_way_too() {
+    let server = |lines: &str| {
+        config(&format!("virtual-server a\n virtual 192.0.2.1 tcp 80\n{lines} real-server 10.0.0.1 80\n"))
+    };
+    let rules = |lines: &str| Rules::from(&server(lines));
+    let fullnat = rules(" sorry-server 10.0.0.9 80 mode fullnat\n");
+    assert!(fullnat.needs_conntrack() && render(&fullnat).contains("10.0.0.9"), "{}", render(&fullnat));
+    assert!(!rules(" sorry-server 10.0.0.9 80\n").needs_conntrack());
+    let all = render(&rules(" mode fullnat\n sorry-server 10.0.0.9 80\n"));
+    assert!(!all.contains("10.0.0.9") && !all.contains("10.0.0.1"), "all are translated: {all}");
+    let but = render(&rules(" mode fullnat\n sorry-server 10.0.0.9 80 mode nat\n"));
+    assert!(but.contains("10.0.0.9") && but.contains("10.0.0.1"), "{but}");
+}
+
 /// Rules, that is lines of chains; elements of sets and maps are none.
 fn rules_in(script: &str) -> usize {
     let (mut rules, mut in_chain) = (0, false);
