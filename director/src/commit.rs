@@ -8,6 +8,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use yoke_config::model::Config;
 use yoke_config::tree::{self, Tree};
@@ -188,8 +189,7 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     let mut begun = false;
     let done = async {
         let roles = director.state().roles.clone();
-        let from = roles::in_force(&old.config, &roles);
-        carry_over(director, &from, &roles::in_force(&new.config, &left), &mut begun).await?;
+        carry_over(director, (&old.config, &roles), (&new.config, &left), &mut begun).await?;
         write(director, &new)
     };
     if let Err(why) = done.await {
@@ -214,23 +214,35 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     Ok((revision, news))
 }
 
+/// How long connections are on their way after an election: the kernel sends them within 2 s (`IPVS_SYNC_FLUSH_TIME`), and looks every second.
+const SETTLE: Duration = Duration::from_secs(5);
+
 /// Acts on what vrrpd says of its groups, for ever: what is bound to a group comes and goes with it.
 pub(crate) async fn follow_roles(director: Rc<Director>) {
+    let mut settling = false;
     loop {
-        director.elected.notified().await;
+        let settled = tokio::select! {
+            () = director.elected.notified() => false,
+            () = tokio::time::sleep(SETTLE), if settling => true,
+        };
         let _turn = director.turn().await;
-        // One that is not followed has changed nothing that is known.
-        let Some(new) = director.state().vrrp.as_ref().map(Roles::from) else { continue };
-        let old = std::mem::replace(&mut director.state_mut().roles, new.clone());
+        let old = director.state().roles.clone();
+        let new = match director.state().vrrp.as_ref().map(Roles::from) {
+            // One that is not followed has changed nothing that is known.
+            None => old.clone(),
+            Some(new) => new.after(&old),
+        };
+        let new = if settled { new.settled() } else { new };
+        settling = new != new.clone().settled();
         if new == old {
             continue;
         }
-        let running = director.state().running.clone();
-        let (from, to) = (roles::in_force(&running.config, &old), roles::in_force(&running.config, &new));
-        if let Err(why) = carry_over(&director, &from, &to, &mut false).await {
+        director.state_mut().roles = new.clone();
+        let config = &director.state().running.clone().config;
+        if let Err(why) = carry_over(&director, (config, &old), (config, &new), &mut false).await {
             log::error!("after an election: {why}, tried again within {} s", director.resync.as_secs());
             let state = &mut *director.state_mut();
-            state.balanced = Rc::new(to.into_owned());
+            state.balanced = Rc::new(roles::in_force(config, &new).into_owned());
             state.health.pools = state.health.judge(&state.balanced, clock::monotonic());
             state.desired = reconcile::desired(&state.balanced, &state.health.pools);
         }
@@ -240,17 +252,23 @@ pub(crate) async fn follow_roles(director: Rc<Director>) {
 
 /// Brings nft, connection tracking and IPVS from one configuration to another. The rules of both are in effect while IPVS changes, so that at no
 /// time a packet is balanced whose source address nobody translates. `begun` becomes true when IPVS is no longer as it was.
-async fn carry_over(director: &Director, from: &Config, to: &Config, begun: &mut bool) -> Result<(), String> {
-    let (before, after) = (Rules::from(from), Rules::from(to));
+async fn carry_over(
+    director: &Director,
+    from: (&Config, &Roles),
+    to: (&Config, &Roles),
+    begun: &mut bool,
+) -> Result<(), String> {
+    let (before, after) = (Rules::new(from.0, from.1), Rules::new(to.0, to.1));
+    let (from, to) = (roles::in_force(from.0, from.1), roles::in_force(to.0, to.1));
     let between = after.joined(&before);
     if between.needs_conntrack() {
         // Its settings are there when it is loaded.
         director.state_mut().kernel.info().map_err(|e| format!("ipvs: {e}"))?;
-        sysctl::track(&director.paths.proc, to)?;
+        sysctl::track(&director.paths.proc, &to)?;
     }
     nft_script(director, nft::render(&between)).await?;
     *begun = true;
-    program(director, to, from)?;
+    program(director, &to, &from)?;
     // What tracks connections besides is settled afterwards: it can only be less.
     nft_script(director, nft::render(&after)).await
 }
@@ -333,11 +351,11 @@ fn generation(director: &Director) -> Option<u32> {
 /// Goes back to `old` after a step towards `new` was refused; `begun` as in [`carry_over`].
 async fn undo(director: &Director, old: &Running, new: &Running, begun: bool, why: String) -> Vec<String> {
     let roles = director.state().roles.clone();
-    let (old_config, new_config) = (roles::in_force(&old.config, &roles), roles::in_force(&new.config, &roles));
-    let rules = Rules::from(old_config.as_ref());
+    let old_config = roles::in_force(&old.config, &roles);
+    let rules = Rules::new(&old.config, &roles);
     let mut failures = Vec::new();
     if begun {
-        let between = rules.joined(&Rules::from(new_config.as_ref()));
+        let between = rules.joined(&Rules::new(&new.config, &roles));
         failures.extend(nft_script(director, nft::render(&between)).await.err());
         failures.extend(restore(director, &old_config).err());
         health::retarget(director);

@@ -22,6 +22,7 @@ use crate::health::Health;
 use crate::initd::Init;
 use crate::kernel::Kernel;
 use crate::limiter::Limiter;
+use crate::nft::Rules;
 use crate::notes::Notes;
 use crate::past::Past;
 use crate::reconcile::Desired;
@@ -96,6 +97,11 @@ impl State {
     /// What of the running configuration is in force.
     pub(crate) fn in_force(&self) -> Cow<'_, Config> {
         roles::in_force(&self.running.config, &self.roles)
+    }
+
+    /// What nft is asked for.
+    pub(crate) fn rules(&self) -> Rules {
+        Rules::new(&self.running.config, &self.roles)
     }
 }
 

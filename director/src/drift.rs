@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use crate::director::Director;
 use crate::kernel::{self, Wanted};
-use crate::nft::Rules;
 use crate::notes::Source;
 use crate::{clock, commit, nft, reconcile, settle, sync};
 
@@ -89,7 +88,7 @@ fn table(director: &Director, now: Instant) {
 
 /// Our nft table: put in place when that has failed, and again when somebody has used nft.
 async fn rules(director: &Director, now: Instant) {
-    let rules = Rules::from(director.state().in_force().as_ref());
+    let rules = director.state().rules();
     let script = nft::render(&rules);
     let known = director.state().nft.as_ref() == Some(&script);
     if known && rules.is_empty() {

@@ -16,6 +16,11 @@
 //! `net.ipv4.vs.conntrack` IPVS takes its packets out of connection tracking, with it they belong to the client's connection, whose first packet
 //! is the client's.
 //!
+//! # A takeover
+//! A segment of a connection that this box does not know (yet) would be answered by a reset, and end it. So at addresses that have just come, or
+//! are to come, segments without a SYN that IPVS has not taken are dropped: the client repeats them, and by then the connection is known. Only
+//! where connections are shared with the peer, and only for some seconds.
+//!
 //! # Why a program and text
 //! nft applies a script in one transaction, as netlink would. Its language is the one that every description of the kernel's tables uses, so
 //! that what we ask for can be read, compared with what the kernel lists, and tried by hand; and which of the kernel's expressions a rule
@@ -34,6 +39,7 @@ use std::net::IpAddr;
 use yoke_config::model::{Config, Mode, NatPool, SourceNat, Transport, Virtual, VirtualServer};
 use yoke_config::value::{IfName, IpNet, Name, Ports};
 
+use crate::roles::{self, Roles};
 use crate::services;
 
 pub(crate) use generation::{Generation, generation};
@@ -55,6 +61,8 @@ pub(crate) struct Rules {
     marks: BTreeMap<(IpNet, Transport, Ports), u32>,
     /// `connection-sync`: who may give this box connections.
     sync: Option<Sync>,
+    /// Addresses that move, where connections may be known to the other box only.
+    quiet: BTreeSet<IpAddr>,
     /// `ip nat pool`: nothing but replies gets in there.
     pools: BTreeMap<Name, NatPool>,
     /// `ip nat inside source`, but for those whose pool does not exist.
@@ -93,6 +101,7 @@ impl From<&Config> for Rules {
             ssh_addresses: if guarded { services::interface_addresses(config) } else { BTreeSet::new() },
             marks: config.firewall_marks.iter().map(|m| ((m.prefix, m.protocol, m.ports), m.mark)).collect(),
             sync: sync(config),
+            quiet: BTreeSet::new(),
             pools: config.nat_pools.clone(),
             inside: inside(config),
             servers: servers(config),
@@ -101,10 +110,21 @@ impl From<&Config> for Rules {
 }
 
 impl Rules {
+    /// What is asked for by what is in force, while groups have these roles.
+    pub(crate) fn new(config: &Config, roles: &Roles) -> Self {
+        let mut rules = Self::from(roles::in_force(config, roles).as_ref());
+        if rules.sync.is_some() {
+            let away = config.vrrp_groups.keys().filter(|name| !roles.is_active(name) || roles.is_settling(name));
+            rules.quiet = away.flat_map(|name| config.addresses_of_group(name)).map(|a| a.net.addr).collect();
+        }
+        rules
+    }
+
     /// Whether there is no table.
     pub(crate) fn is_empty(&self) -> bool {
         self.ssh_clients.is_empty()
             && self.sync.is_none()
+            && self.quiet.is_empty()
             && self.marks.is_empty()
             && self.pools.is_empty()
             && !self.translates()

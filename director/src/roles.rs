@@ -14,23 +14,48 @@ use yoke_config::value::Name;
 
 /// The groups that are active, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Roles(BTreeSet<String>);
+pub(crate) struct Roles {
+    active: BTreeSet<String>,
+    /// Those that were not a moment ago, and those that were: connections of the last seconds are still on their way between the boxes.
+    settling: BTreeSet<String>,
+}
 
 impl From<&Status> for Roles {
     fn from(status: &Status) -> Self {
-        Self(status.groups.iter().filter(|group| group.state == "active").map(|group| group.name.clone()).collect())
+        let active = status.groups.iter().filter(|group| group.state == "active");
+        Self { active: active.map(|group| group.name.clone()).collect(), settling: BTreeSet::new() }
     }
 }
 
 impl Roles {
     /// Those of groups that `config` still has.
     pub(crate) fn of(mut self, config: &Config) -> Self {
-        self.0.retain(|active| config.vrrp_groups.keys().any(|name| name.as_str() == active));
+        let exists = |group: &String| config.vrrp_groups.keys().any(|name| name.as_str() == group);
+        self.active.retain(exists);
+        self.settling.retain(exists);
         self
     }
 
+    /// These, after `before`: what differs is settling.
+    pub(crate) fn after(mut self, before: &Self) -> Self {
+        let changed = self.active.symmetric_difference(&before.active);
+        self.settling = changed.chain(&before.settling).cloned().collect();
+        self
+    }
+
+    /// The same once everything has settled.
+    pub(crate) fn settled(mut self) -> Self {
+        self.settling.clear();
+        self
+    }
+
+    /// Whether it has become active, or has ceased to be, within the last seconds.
+    pub(crate) fn is_settling(&self, group: &Name) -> bool {
+        self.settling.contains(group.as_str())
+    }
+
     pub(crate) fn is_active(&self, group: &Name) -> bool {
-        self.0.contains(group.as_str())
+        self.active.contains(group.as_str())
     }
 
     /// Whether the peer serves this virtual server, as far as a group decides that.
@@ -102,7 +127,7 @@ mod tests {
         vrrp group g\n vrid 1 interface eth0\n address 10.1.0.9/24\n";
 
     fn roles(active: &[&str]) -> Roles {
-        Roles(active.iter().map(|name| (*name).to_owned()).collect())
+        Roles { active: active.iter().map(|name| (*name).to_owned()).collect(), settling: BTreeSet::new() }
     }
 
     #[test]
@@ -111,7 +136,7 @@ mod tests {
         let parts = |roles: &Roles| {
             let in_force = in_force(&config, roles);
             let table = reconcile::desired(&in_force, &BTreeMap::new()).table.services.len();
-            (table, nft::render(&Rules::from(in_force.as_ref())))
+            (table, nft::render(&Rules::new(&config, roles)))
         };
         let (services, script) = parts(&roles(&["g"]));
         assert!(services == 3 && script.contains("192.0.2.0/24"), "{script}");

@@ -15,7 +15,6 @@ use yoke_control::Peer;
 use crate::director::Director;
 use crate::files::{self, Medium};
 use crate::kernel::{self, Wanted};
-use crate::nft::Rules;
 use crate::notes::Source;
 use crate::{boot, clock, commit, daemon, health, nft, reconcile, restart, settle, sysctl, vrrpd};
 
@@ -89,7 +88,7 @@ fn load(director: &Director) -> anyhow::Result<bool> {
 
 /// What mode fullnat needs before its services are there. Without it nobody has to wait for nft.
 async fn translate(director: &Director) {
-    let rules = Rules::from(director.state().in_force().as_ref());
+    let rules = director.state().rules();
     if !rules.needs_conntrack() {
         return;
     }
@@ -141,7 +140,7 @@ async fn after(director: Rc<Director>, again: bool, asked: oneshot::Sender<()>, 
     if director.state().running.config.virtual_servers.is_empty() {
         program(&director);
     }
-    let rules = Rules::from(director.state().in_force().as_ref());
+    let rules = director.state().rules();
     let script = nft::render(&rules);
     // A box that has just come up has no table to remove.
     if rules.is_empty() && !again {

@@ -2,7 +2,7 @@
 //!
 //! The receiving one (the kernel's "backup") always runs, the sending one ("master") while the group is active: a takeover is one netlink request,
 //! after the addresses have moved, and nothing that is on its way to this box is lost between a stop and a start. A box that is not active
-//! forwards nothing and so would have nothing to send; that only one sends makes an echo impossible. `net.ipv4.vs.backup_only` stays 0: with both
+//! forwards nothing and so would have nothing to send; it goes on sending for some seconds, so that the connections of its last moment arrive. `net.ipv4.vs.backup_only` stays 0: with both
 //! daemons it would stop the balancing.
 //!
 //! The protocol has no authentication: [`crate::nft`] lets only the peer reach the daemon. The kernel sends no table to a box that has just
@@ -32,7 +32,8 @@ fn complete(config: &Config) -> Option<(&ConnectionSync, &yoke_config::value::If
 pub(crate) fn desired(config: &Config, roles: &Roles) -> Vec<Daemon> {
     let Some((sync, interface, sync_id)) = complete(config) else { return Vec::new() };
     let Ok(interface) = interface.as_str().parse() else { return Vec::new() };
-    let active = sync.group.as_ref().is_some_and(|group| roles.is_active(group));
+    // What is waiting to be sent when it ends to be active is thrown away with the daemon, so it goes later.
+    let active = sync.group.as_ref().is_some_and(|group| roles.is_active(group) || roles.is_settling(group));
     let daemon = |role| Daemon {
         role,
         interface,

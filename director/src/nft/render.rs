@@ -18,7 +18,8 @@ const BY_SERVER: u32 = 0x1_0000;
 pub(crate) fn render(rules: &Rules) -> String {
     // To delete a table that does not exist is an error, to declare one that does is none.
     let mut script = format!("table {TABLE}\ndelete table {TABLE}\n");
-    let parts = [pools(rules), ssh(rules), sync(rules), input(rules), incoming(rules), outgoing(rules)].concat();
+    let parts =
+        [pools(rules), ssh(rules), sync(rules), input(rules), quiet(rules), incoming(rules), outgoing(rules)].concat();
     if !parts.is_empty() {
         let _ = write!(script, "table {TABLE} {{\n{parts}}}\n");
     }
@@ -86,6 +87,22 @@ fn sync(rules: &Rules) -> String {
         format!("{} saddr {{ {} }} ", family(*multicast), from.join(", "))
     };
     format!(" chain sync {{\n  iifname \"{interface}\" {from}accept\n  drop\n }}\n")
+}
+
+/// After IPVS, whose hooks have 98 and 99 (`NF_IP_PRI_NAT_SRC` - 2 and - 1): what it has taken does not come here.
+fn quiet(rules: &Rules) -> String {
+    let mut text = String::new();
+    for (ipv4, word) in [(true, "ip"), (false, "ip6")] {
+        let addresses = rules.quiet.iter().filter(|address| address.is_ipv4() == ipv4).map(ToString::to_string);
+        let addresses: Vec<String> = addresses.collect();
+        if !addresses.is_empty() {
+            let _ = writeln!(text, "  {word} daddr {{ {} }} tcp flags & syn == 0 drop", addresses.join(", "));
+        }
+    }
+    if text.is_empty() {
+        return text;
+    }
+    format!(" chain unknown {{\n  type filter hook input priority 110; policy accept;\n{text} }}\n")
 }
 
 fn input(rules: &Rules) -> String {

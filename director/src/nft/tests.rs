@@ -177,3 +177,22 @@ fn connection_sync_hears_only_the_peer() {
     // The group's own unicast peer is known already.
     assert!(script(&format!("{both}vrrp group g\n peer 10.9.0.3\n")).contains("ip saddr { 10.9.0.3 } accept"));
 }
+
+#[test]
+fn while_an_address_is_away_or_new_an_unknown_connection_is_not_reset() {
+    let group = "interface eth0\n ip address 10.1.0.2/24\nvrrp group g\n vrid 1 interface eth0\n address 10.1.0.9/24\n address fe80::9/64\n";
+    let shared = format!("{group}connection-sync interface eth0\nconnection-sync vrrp g\n");
+    let status = |state: &str| {
+        let vrrpd = crate::testing::FakeVrrpd::default();
+        vrrpd.set(&[("g", state)]);
+        Roles::from(&vrrpd.inside().status)
+    };
+    let script = |text: &str, roles: &Roles| render(&Rules::new(&config(text), roles));
+    let (away, here) = (status("backup"), status("active"));
+    let rule = "  ip daddr { 10.1.0.9 } tcp flags & syn == 0 drop\n  ip6 daddr { fe80::9 } tcp flags & syn == 0 drop\n";
+    assert!(script(&shared, &away).contains(rule), "{}", script(&shared, &away));
+    let new = here.clone().after(&away);
+    assert!(script(&shared, &new).contains(rule), "its connections are on their way");
+    assert!(!script(&shared, &new.settled()).contains("syn == 0"), "who is unknown now is refused");
+    assert!(!script(group, &away).contains("syn == 0"), "no connection will ever be known");
+}

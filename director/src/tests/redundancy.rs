@@ -153,6 +153,7 @@ fn sync_daemons_follow_the_group() {
         other => panic!("{other:?}"),
     }
     vrrpd.set(&[("a", "backup"), ("b", "backup")]);
+    assert_eq!(daemons().len(), 2, "what waits to be sent is sent");
     until("it stops to send, and hears all the time", || daemons() == [receives.clone()]);
     admin.must_apply("connection-sync syncid 9\n");
     assert_eq!(daemons(), [("backup".to_owned(), 9)]);

@@ -79,6 +79,16 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         }
         Ok(())
     });
+    scene.check("a_connection_of_the_last_moment_outlives_a_hand_over", |world| {
+        let mut line = Talk::start()?;
+        world.console()?.ok("hand-over vrrp all")?;
+        wait::until("the other box", LIMIT, || all(second(world)?, "active"))?;
+        // Before its news has arrived: not answered by a reset, and by then it is known.
+        line.speak()?;
+        world.console()?.ok("hand-back vrrp all")?;
+        wait::until("the first box", LIMIT, || all(world.console()?, "active"))?;
+        line.speak()
+    });
     scene.must("power_loss_is_a_pause_for_old_connections_and_for_new_ones", |world| {
         let mut line = Talk::start()?;
         let url = format!("http://{}/slow", addr::VIP_NAT);
