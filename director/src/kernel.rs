@@ -5,12 +5,17 @@
 mod reason;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
+use ipvs::sync::{self, Ending};
 use ipvs::{
     ApplyError, Change, Client, Daemon, Error, Info, ObservedDestination, ObservedService, ServiceKey, SyncRole, Table,
     Timeouts, plan,
 };
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::BindToDevice;
 
 use crate::commit::port_word;
 use crate::nft::{self, Generation};
@@ -37,6 +42,8 @@ pub(crate) trait Kernel {
     fn start_daemon(&mut self, daemon: Daemon) -> Result<(), Error>;
     /// Stops a sync daemon.
     fn stop_daemon(&mut self, role: SyncRole) -> Result<(), Error>;
+    /// Tells a backup daemon of this box that connections are closed, for a second more.
+    fn end(&mut self, daemon: &Daemon, endings: &[Ending]) -> io::Result<()>;
     /// Version and table size.
     fn info(&mut self) -> Result<Info, Error>;
     /// Zeroes counters, of one service or of all.
@@ -127,6 +134,10 @@ fn sentence(desired: &Desired, change: &Change, error: &Error) -> String {
     }
 }
 
+/// Multicast group and port of sync where the daemon has none of its own (ip_vs.h).
+const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 81);
+const PORT: u16 = 8848;
+
 /// The kernel of this machine. Opened when it is first needed, and again after it was not there.
 #[derive(Debug, Default)]
 pub(crate) struct Netlink(Option<Client>);
@@ -178,6 +189,22 @@ impl Kernel for Netlink {
 
     fn stop_daemon(&mut self, role: SyncRole) -> Result<(), Error> {
         self.client()?.stop_daemon(role)
+    }
+
+    fn end(&mut self, daemon: &Daemon, endings: &[Ending]) -> io::Result<()> {
+        let interface = daemon.interface.as_str();
+        // On lo the sender is this box, whatever other addresses there are.
+        let from = if interface == "lo" { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        let to = (daemon.group.unwrap_or(IpAddr::V4(GROUP)), daemon.port.unwrap_or(PORT));
+        let socket = if to.0.is_ipv6() { UdpSocket::bind("[::]:0")? } else { UdpSocket::bind((from, 0))? };
+        setsockopt(&socket, BindToDevice, &OsString::from(interface))?;
+        let mut datagram = Vec::new();
+        for some in endings.chunks(sync::CONNECTIONS_MAX) {
+            datagram.clear();
+            sync::emit(daemon.sync_id, some, &mut datagram);
+            socket.send_to(&datagram, to)?;
+        }
+        Ok(())
     }
 
     fn info(&mut self) -> Result<Info, Error> {

@@ -25,6 +25,7 @@ mod nft;
 mod notes;
 mod past;
 mod reconcile;
+mod reset;
 mod restart;
 mod rivals;
 mod roles;

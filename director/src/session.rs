@@ -14,7 +14,7 @@ use yoke_director::status::{LineKind, Refusal, RefusalKind, Reply, Request, Sess
 use crate::clock;
 use crate::commit::{self, Change};
 use crate::director::Director;
-use crate::{accounts, flash, login, messages, show, vrrpd};
+use crate::{accounts, flash, login, messages, reset, show, vrrpd};
 
 /// Longest text kept of what a caller says of its terminal.
 const TEXT_MAX: usize = 64;
@@ -151,6 +151,7 @@ async fn answer(director: &Rc<Director>, caller: &mut Caller, request: Request) 
         Request::Drain { drain, address, port, virtual_server } => {
             commit::run(director, caller.name(), Change::Drain { drain, address, port, virtual_server }).await
         }
+        Request::Reset(filter) => reset::run(director, caller.name(), &filter).await,
         Request::Save { force } => flash::save(director, caller, force).await,
         Request::Erase => flash::erase(director, caller).await,
         Request::FactoryReset => flash::factory_reset(director, caller).await,
@@ -218,6 +219,7 @@ fn needs(request: &Request) -> Needs {
         | Request::FactoryReset
         | Request::Reload { .. }
         | Request::Vrrp { .. }
+        | Request::Reset(_)
         | Request::Drain { .. } => Needs::Privilege(15),
         Request::Show(show) => match show {
             Show::Startup | Show::Rejected | Show::Diff | Show::History | Show::Ipvsadm { .. } => Needs::Privilege(15),

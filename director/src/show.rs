@@ -1,7 +1,7 @@
 //! Answers to `show`: which source a question goes to, and nothing of how its table is drawn, which is the shell's.
 
 mod balancer;
-mod connections;
+pub(crate) mod connections;
 mod health;
 mod interfaces;
 mod ipvsadm;
@@ -9,7 +9,7 @@ mod routes;
 mod rtnetlink;
 mod servers;
 pub(crate) mod system;
-mod walk;
+pub(crate) mod walk;
 
 use std::rc::Rc;
 

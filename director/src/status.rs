@@ -86,6 +86,8 @@ pub enum Request {
         /// Only of this one.
         virtual_server: Option<String>,
     },
+    /// `reset connections`: ends what is open; with `templates`, `reset persistence`: forgets whom clients are bound to.
+    Reset(ConnectionFilter),
     /// Adds or removes `drain`. The reply comes at once; the shell watches [`Show::RealServers`] to wait.
     Drain {
         /// `undrain` when false.
@@ -258,6 +260,13 @@ pub enum Reply {
         revision: u64,
         /// Sentences, new with this change.
         warnings: Vec<String>,
+    },
+    /// Answer to [`Request::Reset`].
+    Reset {
+        /// Connections that were ended.
+        ended: u64,
+        /// Those that are still there.
+        left: u64,
     },
     /// Nothing was done.
     Refused(Refusal),

@@ -104,6 +104,11 @@ pub enum Command {
     ShowIpvs,
     /// `clear statistics [virtual-server NAME]`: Kw virtual-server, Name.
     ClearStatistics,
+    /// `reset connections {all|client PREFIX|real-server ADDR [PORT]|virtual-server NAME}`: Kw all; Kw client, Net; Kw
+    /// real-server, Addr, Port; Kw virtual-server, Name.
+    ResetConnections,
+    /// `reset persistence [NAME]`: Name.
+    ResetPersistence,
     /// `drain real-server ADDR [PORT] [virtual-server NAME] [wait [timeout S]]`: Addr, Port; Kw virtual-server, Name;
     /// Kw wait; Kw timeout, Int.
     Drain,

@@ -58,7 +58,33 @@ pub static EXEC: &[Node] = &[
     kw("ping", "Send echo requests").then(&[arg("HOST", Ty::Host, "Address or name").val().run(C::Ping).then(&PING)]),
     kw("poweroff", "Switch the box off").admin(C::PowerOff).then(&[force(C::PowerOff)]),
     kw("reload", "Restart the box").admin(C::Reload).then(&[force(C::Reload)]),
-    kw("reset", "Start afresh, what it holds moves").then(&[vrrp("Redundancy", &RESET)]),
+    kw("reset", "Start afresh, what it holds moves").then(&[
+        kw("connections", "Their clients connect again").then(&[
+            kw("all", "All of them").val().admin(C::ResetConnections),
+            kw("client", "From these clients").val().then(&[arg(
+                "PREFIX",
+                Ty::NetOrHost,
+                "Address, or prefix with length",
+            )
+            .val()
+            .admin(C::ResetConnections)]),
+            kw("real-server", "To one real server").val().then(&[arg(
+                "ADDR",
+                Ty::Ref(Kind::RealServer),
+                "Its address",
+            )
+            .val()
+            .admin(C::ResetConnections)
+            .then(&[arg("1-65535|any", Ty::Port, "Port").val().admin(C::ResetConnections)])]),
+            kw("virtual-server", "Of one virtual server")
+                .val()
+                .then(&[virtual_server("NAME").admin(C::ResetConnections)]),
+        ]),
+        kw("persistence", "Clients get a real server anew")
+            .admin(C::ResetPersistence)
+            .then(&[virtual_server("NAME").admin(C::ResetPersistence)]),
+        vrrp("Redundancy", &RESET),
+    ]),
     kw("resolve", "Look up a name").then(&[arg("NAME", Ty::Host, "Name").val().run(C::Resolve)]),
     kw("setup", "Six questions for a new box").admin(C::Setup),
     kw("show", "Show what is").then(SHOW),

@@ -77,7 +77,7 @@ fn mark(connection: &Connection<'_>) -> Option<u32> {
 
 /// What to take, in the kernel's terms.
 #[derive(Debug)]
-struct Filter {
+pub(crate) struct Filter {
     of_connection: connections::Filter,
     virtual_server: Option<Target>,
     templates: bool,
@@ -97,7 +97,7 @@ enum Target {
 }
 
 impl Filter {
-    fn new(config: &Config, asked: &ConnectionFilter) -> Result<Self, String> {
+    pub(crate) fn new(config: &Config, asked: &ConnectionFilter) -> Result<Self, String> {
         let client = asked.client.as_deref().map(prefix).transpose()?;
         let named = asked.virtual_server.as_deref();
         let server = config.virtual_servers.iter().find(|(name, _)| Some(name.as_str()) == named);
@@ -112,7 +112,7 @@ impl Filter {
         Ok(Self { of_connection, virtual_server, templates: asked.templates, open: asked.open })
     }
 
-    fn takes(&self, connection: &Connection<'_>) -> bool {
+    pub(crate) fn takes(&self, connection: &Connection<'_>) -> bool {
         // A template binds a client whatever its port: the kernel has it with port 0.
         let template = connection.client.port() == 0;
         self.of_connection.takes(connection)

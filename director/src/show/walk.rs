@@ -19,7 +19,7 @@ const READS: u32 = 64;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Hands the table's path to `read` on another thread, after those who read it now.
-pub(super) async fn run<V: Send + 'static>(director: &Director, read: impl FnOnce(&Path) -> V + Send + 'static) -> V {
+pub(crate) async fn run<V: Send + 'static>(director: &Director, read: impl FnOnce(&Path) -> V + Send + 'static) -> V {
     let _turn = director.walk_turn().await;
     let path: PathBuf = director.paths.proc.join("net/ip_vs_conn");
     tokio::task::spawn_blocking(move || read(&path)).await.expect("reading does not panic")
@@ -30,14 +30,14 @@ pub(super) async fn run<V: Send + 'static>(director: &Director, read: impl FnOnc
 /// # Errors
 /// Those of the file.
 #[expect(clippy::disallowed_methods, reason = "a pause is what it is for, and no condition ends it")]
-pub(super) fn open(path: &Path) -> io::Result<BufReader<Paced<File>>> {
+pub(crate) fn open(path: &Path) -> io::Result<BufReader<Paced<File>>> {
     let pause = std::thread::sleep;
     Ok(BufReader::with_capacity(READ_BYTES, Paced { inner: File::open(path)?, reads: 0, pause }))
 }
 
 /// A reader that rests.
 #[derive(Debug)]
-pub(super) struct Paced<R> {
+pub(crate) struct Paced<R> {
     inner: R,
     reads: u32,
     pause: fn(Duration),

@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use ipvs::connections::parse_line;
+use ipvs::sync::Ending;
 use ipvs::wire::Request;
 use ipvs::{
     ApplyError, Change, Daemon, Error, Info, ObservedDestination, ObservedService, Refusal, ServiceKey, Stats,
@@ -32,6 +34,10 @@ pub(crate) struct Inside {
     /// Changes asked for, refused ones included.
     pub(crate) changes: usize,
     pub(crate) observations: usize,
+    /// Where the table of connections is a file.
+    pub(crate) connections: Option<PathBuf>,
+    /// The first line of it, if it holds this, is that of a busy connection.
+    pub(crate) busy: Option<String>,
     pub(crate) zeroed: Vec<Option<ServiceKey>>,
     /// A file to look at when something changes, and what it held each time.
     pub(crate) watched: Option<PathBuf>,
@@ -151,6 +157,21 @@ impl Kernel for FakeKernel {
     fn stop_daemon(&mut self, role: SyncRole) -> Result<(), Error> {
         self.inside().daemons.retain(|daemon| daemon.role != role);
         Ok(())
+    }
+
+    fn end(&mut self, daemon: &Daemon, endings: &[Ending]) -> io::Result<()> {
+        let mut inside = self.inside();
+        assert!(inside.daemons.contains(daemon), "nobody hears");
+        let Some(path) = inside.connections.clone() else { return Ok(()) };
+        let left = |line: &&str| {
+            let ending = parse_line(line).ok().flatten().and_then(|connection| Ending::of(&connection));
+            // A busy one survives once.
+            inside.busy.take().is_some_and(|client| line.contains(&client))
+                || ending.is_none_or(|ending| !endings.contains(&ending))
+        };
+        let left: String =
+            std::fs::read_to_string(&path)?.lines().filter(left).map(|line| format!("{line}\n")).collect();
+        std::fs::write(path, left)
     }
 
     fn info(&mut self) -> Result<Info, Error> {

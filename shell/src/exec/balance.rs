@@ -24,6 +24,46 @@ pub(super) fn clear_statistics(shell: &Shell, values: &[Value]) -> Result<(), Fa
     }
 }
 
+/// `reset connections ...`: their clients connect again, to whom the scheduler then chooses.
+pub(super) fn reset_connections(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
+    let text = |word: &str| option(values, word).map(ToString::to_string);
+    let (real_server, real_port) = match values {
+        [_, Value::Addr(address), Value::Port(port)] => (Some(*address), Some(*port).filter(|port| *port != 0)),
+        [_, Value::Addr(address)] => (Some(*address), None),
+        _ => (None, None),
+    };
+    let filter = ConnectionFilter {
+        virtual_server: text("virtual-server"),
+        client: text("client"),
+        real_server,
+        real_port,
+        open: true,
+        ..ConnectionFilter::default()
+    };
+    reset(shell, filter, "connections", out)
+}
+
+/// `reset persistence [NAME]`: clients are bound anew with their next connection, once those they have are over.
+pub(super) fn reset_persistence(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
+    let virtual_server = values.first().map(ToString::to_string);
+    reset(shell, ConnectionFilter { virtual_server, templates: true, ..ConnectionFilter::default() }, "clients", out)
+}
+
+fn reset(shell: &Shell, filter: ConnectionFilter, what: &str, out: &mut Out<'_>) -> Result<(), Fail> {
+    let (ended, left) = match shell.director.change(&Request::Reset(filter))? {
+        Reply::Reset { ended, left } => (ended, left),
+        other => return Err(unexpected(&other)),
+    };
+    if out.is_json() {
+        return out.object("reset", &serde_json::json!({ "ended": ended, "left": left }));
+    }
+    out.text(&format!("{ended} {what} reset"))?;
+    if left > 0 {
+        out.text(&format!("{left} {what} are still there, type it again"))?;
+    }
+    Ok(())
+}
+
 /// Which real servers a `drain` means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Target {

@@ -326,6 +326,10 @@ fn answer(state: &mut State, caller: &mut Caller, request: Request) -> Reply {
             state.apply(u64::MAX, &lines, true)
         }
         Request::ClearStatistics { .. } | Request::Vrrp { .. } => done(),
+        Request::Reset(filter) => Reply::Reset {
+            ended: if filter.virtual_server.is_some() { 3 } else { 5 },
+            left: u64::from(filter.templates),
+        },
         Request::Messages => Reply::Messages { lines: std::mem::take(&mut state.messages) },
         Request::Show(Show::Startup) => {
             let text = state.startup.clone().unwrap_or_default();

@@ -80,6 +80,64 @@ pub(super) fn run(scene: &mut Scene<'_>) {
         ensure!(rates.matches("in_pps").count() == 3, "{rates}");
         Ok(())
     });
+    resets(scene);
+}
+
+/// Ends connections that carry data, and bindings of persistence.
+fn resets(scene: &mut Scene<'_>) {
+    scene.check("a_reset_ends_a_busy_connection_and_leaves_others", |world| {
+        let slow = ["--max-time", "60", "-o", "/dev/null"];
+        world.console()?.configure(&[
+            "virtual-server other",
+            "virtual 203.0.113.10 tcp 82",
+            "real-server 10.0.20.11 8080",
+        ])?;
+        let start = wait::now();
+        let (web, other) = std::thread::scope(|scope| -> Result<_> {
+            let download = |port| {
+                let url = format!("http://{}:{port}/slow", addr::VIP_NAT);
+                scope.spawn(move || traffic::curl(Ns::Client, &slow, &url))
+            };
+            let (web, other) = (download(80), download(82));
+            let open = |world: &mut World| -> Result<String> {
+                Ok(world.console()?.ok("show connections state established count")?.text())
+            };
+            wait::until("two connections", SERVING_LIMIT, || {
+                let open = open(world)?;
+                ensure!(open == "2", "{open}");
+                Ok(())
+            })?;
+            let said = world.console()?.ok("reset connections virtual-server web")?.text();
+            ensure!(said == "1 connections reset", "{said}");
+            let open = open(world)?;
+            ensure!(open == "1", "{open} are open");
+            let web = web.join().ok().context("curl panicked")?;
+            ensure!(wait::now() - start < Duration::from_secs(9), "nobody told the client");
+            Ok((web, other.join().ok().context("curl panicked")?))
+        })?;
+        ensure!(web.is_err(), "the download went on");
+        other.context("that of another virtual server")?;
+        let daemons = world.console()?.ok("ipvsadm -L --daemon")?.text();
+        ensure!(daemons.is_empty(), "{daemons}");
+        world.console()?.configure(&["no virtual-server other", "virtual-server web", "persistence timeout 300"])?;
+        traffic::http(addr::VIP_NAT)?;
+        // Such a binding ends with the last connection made by it, also one that has ended and is remembered for two minutes: from now on it has
+        // no time of its own.
+        let longest = |world: &mut World| -> Result<u64> {
+            let shown = world.console()?.json("show persistence web")?;
+            let rows = shown["persistence"].as_array().context("no rows")?;
+            Ok(rows.iter().filter_map(|row| row["expires_s"].as_u64()).max().unwrap_or(0))
+        };
+        let before = longest(world)?;
+        ensure!(before > 200, "the client is bound for {before} s");
+        world.console()?.ok("reset persistence web")?;
+        wait::until("the binding to have no time left", SERVING_LIMIT, || {
+            let left = longest(world)?;
+            ensure!(left <= 1, "the client is bound for {left} s");
+            Ok(())
+        })?;
+        world.console()?.configure(&["virtual-server web", "no persistence"])
+    });
 }
 
 /// Connections of `web` since they were cleared: its own number, and that of each real server.

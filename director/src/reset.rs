@@ -1,0 +1,239 @@
+//! `reset connections` and `reset persistence`: ends entries of the kernel's connection table before their time.
+//!
+//! The kernel has no message for that. It takes connection sync, though: told by a datagram that a connection is closed, for one second more,
+//! it forgets it a second later, and the next packet of the client is answered with a reset. The datagrams go to a backup daemon on `lo` that
+//! runs only meanwhile and that nobody else can reach, or to the one that runs already.
+//!
+//! A connection that is busy is kept by each of its packets. Those that are still there after the first round are cut first, in an nft table of
+//! its own whose entries end by themselves, should we: the client's next segment is answered with a reset, and so is the server's next one, by
+//! the client, whose resets pass. Datagrams are dropped, both ways.
+//!
+//! Who is idle is not told: a client learns it with its next segment, a real server has its own timeouts.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::BufRead as _;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ipvs::connections::parse_line;
+use ipvs::sync::{CONNECTIONS_MAX, Ending};
+use ipvs::{Daemon, SyncRole};
+use yoke_director::status::{ConnectionFilter, RefusalKind, Reply};
+
+use crate::director::Director;
+use crate::nft;
+use crate::session::refused;
+use crate::show::connections::Filter;
+use crate::show::walk;
+
+/// Connections of one reset, some 10 MB; who has more types it again.
+const ENDINGS_MAX: usize = 100_000;
+/// Busy connections of one round: two entries each in a set of nft.
+const BUSY_MAX: usize = 2_000;
+/// Rounds after the first. Whoever is still there then is kept by something else.
+const ROUNDS_MAX: u32 = 8;
+/// Datagrams between two pauses: the daemon's socket holds some 200 KB.
+const BURST: usize = 8;
+/// Time for the daemon to read them.
+const PAUSE: Duration = Duration::from_millis(10);
+/// From the last datagram until what it ends is gone: its second, a tick, and time for the daemon.
+const GONE: Duration = Duration::from_millis(1_300);
+/// From the cut to the end: who is busy has sent something by then.
+const CUT: Duration = Duration::from_millis(1_000);
+/// Nobody uses it: the daemon hears only this box.
+const SYNC_ID: u8 = 255;
+
+/// What to end, and how many more there would be.
+type Found = (BTreeSet<Ending>, u64);
+
+/// Ends what `filter` takes.
+pub(crate) async fn run(director: &Rc<Director>, by: &str, filter: &ConnectionFilter) -> Reply {
+    let _turn = director.turn().await;
+    match reset(director, by, filter).await {
+        Ok((ended, left)) => Reply::Reset { ended, left },
+        Err(why) => refused(RefusalKind::Failed, why),
+    }
+}
+
+async fn reset(director: &Director, by: &str, filter: &ConnectionFilter) -> Result<(u64, u64), String> {
+    let filter = Filter::new(&director.state().running.config, filter)?;
+    let (wanted, more) = walk::run(director, move |path| find(path, &filter)).await?;
+    if wanted.is_empty() {
+        return Ok((0, more));
+    }
+    let (daemon, ours) = backup(director)?;
+    log::warn!("{} connections reset by {by}", wanted.len());
+    let done = rounds(director, &daemon, wanted.clone()).await;
+    if ours {
+        let stopped = director.state_mut().kernel.stop_daemon(SyncRole::Backup);
+        stopped.map_err(|e| format!("connection-sync: the daemon of reset is still there: {e}"))?;
+    }
+    let left = done?;
+    Ok((count(wanted.len() - left), count(left) + more))
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+fn find(path: &Path, filter: &Filter) -> Result<Found, String> {
+    let (mut found, mut more) = (BTreeSet::new(), 0);
+    let why = |e: std::io::Error| format!("{}: {e}", path.display());
+    let mut file = walk::open(path).map_err(why)?;
+    let mut line = String::new();
+    while file.read_line(&mut line).map_err(why)? > 0 {
+        if let Ok(Some(connection)) = parse_line(&line)
+            && filter.takes(&connection)
+        {
+            match Ending::of(&connection) {
+                Some(ending) if found.len() < ENDINGS_MAX => drop(found.insert(ending)),
+                _ => more += 1,
+            }
+        }
+        line.clear();
+    }
+    Ok((found, more))
+}
+
+/// Those of `wanted` that are still in the table, open or not.
+fn remaining(path: &Path, wanted: &BTreeSet<Ending>) -> Result<BTreeSet<Ending>, String> {
+    let why = |e: std::io::Error| format!("{}: {e}", path.display());
+    let mut file = walk::open(path).map_err(why)?;
+    let mut line = String::new();
+    let mut left = BTreeSet::new();
+    while file.read_line(&mut line).map_err(why)? > 0 {
+        let ending = parse_line(&line).ok().flatten().and_then(|connection| Ending::of(&connection));
+        left.extend(ending.filter(|ending| wanted.contains(ending)));
+        line.clear();
+    }
+    Ok(left)
+}
+
+/// The backup daemon to tell, and whether it was started for this.
+fn backup(director: &Director) -> Result<(Daemon, bool), String> {
+    let mut state = director.state_mut();
+    let running = state.kernel.daemons().map_err(|e| format!("ipvs: {e}"))?;
+    if let Some(daemon) = running.into_iter().find(|daemon| daemon.role == SyncRole::Backup) {
+        return Ok((daemon, false));
+    }
+    let interface = "lo".parse().expect("a name of two letters");
+    let daemon = Daemon {
+        role: SyncRole::Backup,
+        interface,
+        sync_id: SYNC_ID,
+        max_length: None,
+        group: None,
+        port: None,
+        ttl: None,
+    };
+    state.kernel.start_daemon(daemon).map_err(|e| format!("connection-sync: the daemon of reset: {e}"))?;
+    Ok((daemon, true))
+}
+
+/// Returns how many are left.
+async fn rounds(director: &Director, daemon: &Daemon, wanted: BTreeSet<Ending>) -> Result<usize, String> {
+    let mut left = round(director, daemon, wanted.iter().copied().collect(), wanted).await?;
+    for _ in 0..ROUNDS_MAX {
+        if left.is_empty() {
+            break;
+        }
+        let busy: Vec<Ending> = left.iter().take(BUSY_MAX).copied().collect();
+        packets(director, script(&busy)).await?;
+        // Time for a segment each way, so that both sides know.
+        tokio::time::sleep(CUT).await;
+        let after = round(director, daemon, busy, left).await;
+        packets(director, REMOVE.to_owned()).await?;
+        left = after?;
+    }
+    Ok(left.len())
+}
+
+/// Tells the daemon of `endings` and waits; returns what is left of `of`.
+async fn round(
+    director: &Director,
+    daemon: &Daemon,
+    endings: Vec<Ending>,
+    of: BTreeSet<Ending>,
+) -> Result<BTreeSet<Ending>, String> {
+    for burst in endings.chunks(CONNECTIONS_MAX * BURST) {
+        let told = director.state_mut().kernel.end(daemon, burst);
+        told.map_err(|e| format!("connection-sync: {e}"))?;
+        tokio::time::sleep(PAUSE).await;
+    }
+    tokio::time::sleep(GONE).await;
+    walk::run(director, move |path| remaining(path, &of)).await
+}
+
+async fn packets(director: &Director, script: String) -> Result<(), String> {
+    let program = director.paths.nft.clone();
+    let done = tokio::task::spawn_blocking(move || nft::apply(&program, &script)).await;
+    done.expect("nft::apply does not panic").map_err(nft::Failure::why)
+}
+
+/// Also when it is not there.
+const REMOVE: &str = "table inet yoke_reset\ndelete table inet yoke_reset\n";
+
+/// TCP of the IANA's protocol numbers: it has resets.
+const TCP: u8 = 6;
+
+/// Cuts these connections before IPVS sees their packets: TCP on the way to the virtual address, with a reset; datagrams both ways. Entries end
+/// after 6 s.
+fn script(endings: &[Ending]) -> String {
+    let mut sets = [String::new(), String::new()];
+    for ending in endings.iter().filter(|ending| !ending.is_template()) {
+        let set = &mut sets[usize::from(ending.client().is_ipv6())];
+        let protocol = ending.protocol();
+        let to_client = (protocol != TCP).then_some((ending.destination(), ending.client()));
+        for (from, to) in [(ending.client(), ending.service())].into_iter().chain(to_client) {
+            // Writing to a string does not fail.
+            let _ = write!(set, "{protocol} . {} . {} . {} . {}, ", from.ip(), from.port(), to.ip(), to.port());
+        }
+    }
+    let mut text = format!("{REMOVE}table inet yoke_reset {{\n");
+    let mut rules = String::new();
+    for (elements, (set, family, address)) in sets.iter().zip([("v4", "ip", "ipv4_addr"), ("v6", "ip6", "ipv6_addr")]) {
+        if elements.is_empty() {
+            continue;
+        }
+        let _ = write!(
+            text,
+            " set {set} {{\n  type inet_proto . {address} . inet_service . {address} . inet_service\n  timeout 6s\n  elements = {{ \
+             {elements}}}\n }}\n"
+        );
+        let matching = format!("meta l4proto . {family} saddr . th sport . {family} daddr . th dport @{set}");
+        let _ = write!(rules, "  meta l4proto tcp {matching} reject with tcp reset\n  {matching} drop\n");
+    }
+    for hook in ["input", "forward"] {
+        // What answers a segment of the server ends it there too.
+        let resets = "  tcp flags rst accept\n";
+        let _ = write!(text, " chain {hook} {{\n  type filter hook {hook} priority -10\n{resets}{rules} }}\n");
+    }
+    text + "}\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ending(line: &str) -> Ending {
+        Ending::of(&parse_line(line).unwrap().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn segments_to_the_service_and_datagrams_both_ways_are_cut() {
+        let one = ending("TCP C6336401 C001 C000020A 0050 0A000001 1F90 ESTABLISHED     899");
+        let template = ending("TCP C6336400 0000 C000020A 0050 0A000001 1F90 NONE            299");
+        let text = script(&[one, template]);
+        assert!(
+            text.starts_with("table inet yoke_reset\ndelete table inet yoke_reset\ntable inet yoke_reset {\n set v4 {")
+        );
+        assert!(text.contains("elements = { 6 . 198.51.100.1 . 49153 . 192.0.2.10 . 80, }"), "{text}");
+        let datagrams = ending("UDP C6336401 C001 C000020A 0035 0A000001 14B4 UDP             299");
+        let both =
+            "elements = { 17 . 198.51.100.1 . 49153 . 192.0.2.10 . 53, 17 . 10.0.0.1 . 5300 . 198.51.100.1 . 49153, }";
+        assert!(script(&[datagrams]).contains(both), "{}", script(&[datagrams]));
+        assert!(!text.contains("ip6") && text.matches(" drop").count() == 2, "{text}");
+    }
+}
