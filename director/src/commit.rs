@@ -362,7 +362,7 @@ async fn undo(director: &Director, old: &Running, new: &Running, begun: bool, wh
     }
     failures.extend(nft_script(director, nft::render(&rules)).await.err());
     failures.extend(write(director, old).err());
-    settle::sysctls(director);
+    let _ = settle::sysctls(director);
     report(vec![why], failures.into_iter().next())
 }
 

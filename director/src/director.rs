@@ -66,6 +66,8 @@ pub(crate) struct State {
     /// Services the kernel refused, and why. They do not stand in the way of other changes.
     pub(crate) refused: BTreeMap<ServiceKey, String>,
     pub(crate) drift: Drift,
+    /// Of sysctls and sync daemons.
+    pub(crate) settings_drift: Drift,
     /// Of our nft table.
     pub(crate) nft_drift: Drift,
     /// Lines of the startup configuration that could not be loaded.
@@ -151,6 +153,7 @@ impl Director {
             desired: Desired::default(),
             refused: BTreeMap::new(),
             drift: Drift::default(),
+            settings_drift: Drift::default(),
             nft_drift: Drift::default(),
             rejected: Vec::new(),
             notice: String::new(),

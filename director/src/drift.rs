@@ -48,6 +48,7 @@ impl Drift {
 }
 
 const IPVS: &str = "ipvs: another program changed the kernel's table";
+const SETTINGS: &str = "ipvs: another program changed settings of the kernel's balancer";
 const NFT: &str = "nft: another program changed the table inet yoke";
 
 /// Compares and heals, unless somebody is changing the configuration right now.
@@ -55,13 +56,39 @@ pub(crate) async fn resync(director: Rc<Director>) {
     let Some(_turn) = director.try_turn() else { return };
     let now = clock::now();
     // As in a change: what a service needs is there before the service.
-    settle::sysctls(&director);
+    settings(&director, now);
     rules(&director, now).await;
     table(&director, now);
     sync::run(&director);
     let mut state = director.state_mut();
-    let drift = [state.drift.sentences(IPVS, now), state.nft_drift.sentences(NFT, now)].concat();
+    let drift = [
+        state.drift.sentences(IPVS, now),
+        state.settings_drift.sentences(SETTINGS, now),
+        state.nft_drift.sentences(NFT, now),
+    ]
+    .concat();
     state.notes.set(Source::Drift, drift);
+}
+
+/// Sysctls, and daemons of connection sync where none is configured: one that runs takes whatever it is told for connections.
+fn settings(director: &Director, now: Instant) {
+    // What the kernel did not take before and takes now (a module came) is our own change.
+    let ours = director.state().notes.of(Source::Sysctl).iter().any(|problem| problem.starts_with("sysctl "));
+    let written = settle::sysctls(director);
+    let mut changes = if ours { 0 } else { written };
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
+    let configured = !sync::desired(&state.running.config, &state.roles).is_empty() || state.syncs;
+    let strangers = if configured { Vec::new() } else { state.kernel.daemons().unwrap_or_default() };
+    for daemon in strangers {
+        match state.kernel.stop_daemon(daemon.role) {
+            Ok(()) => changes += 1,
+            Err(e) => log::warn!("connection-sync: {e}"),
+        }
+    }
+    if changes > 0 && state.settings_drift.seen(changes, now) {
+        log::warn!("{SETTINGS}, put right: {changes}");
+    }
 }
 
 /// IPVS.

@@ -11,8 +11,8 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 use ipvs::sync::{self, Ending};
 use ipvs::{
-    ApplyError, Change, Client, Daemon, Error, Info, ObservedDestination, ObservedService, ServiceKey, SyncRole, Table,
-    Timeouts, plan,
+    ApplyError, Change, Client, Daemon, Error, Info, ObservedDestination, ObservedService, Refusal, ServiceKey,
+    SyncRole, Table, Timeouts, plan,
 };
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::BindToDevice;
@@ -82,7 +82,7 @@ pub(crate) fn converge(
     tolerated: &dyn Fn(&ServiceKey) -> bool,
 ) -> Result<Outcome, String> {
     let mut outcome = Outcome::default();
-    set_timeouts(kernel, wanted.timeouts, &mut outcome).map_err(|e| format!("ipvs: {e}"))?;
+    set_timeouts(kernel, wanted.timeouts, &mut outcome).map_err(|e| timeouts_sentence(wanted.timeouts, &e))?;
     loop {
         let actual = kernel.observe().map_err(|e| format!("ipvs: {e}"))?;
         let mut changes = plan(&actual, &wanted.desired.table);
@@ -115,6 +115,22 @@ fn set_timeouts(kernel: &mut dyn Kernel, wanted: Timeouts, outcome: &mut Outcome
         outcome.changes += 1;
     }
     Ok(())
+}
+
+/// Longest timeout every kernel takes: 2^31 - 1 ticks of 1000 a second, in seconds. 24 days.
+const TIMEOUT_MAX_S: u32 = 2_147_483;
+
+/// A refusal of timeouts in the operator's words.
+fn timeouts_sentence(wanted: Timeouts, error: &Error) -> String {
+    let Some(refusal) = error.refusal() else { return format!("ipvs: {error}") };
+    let all = [("tcp", wanted.tcp), ("tcpfin", wanted.tcp_fin), ("udp", wanted.udp)];
+    let long = all.iter().find(|(_, seconds)| *seconds > TIMEOUT_MAX_S);
+    match (refusal, long) {
+        (Refusal::InvalidTimeout, Some((name, seconds))) => {
+            format!("ipvs timeout {name} {seconds}: too long for this kernel, use at most: {TIMEOUT_MAX_S}")
+        }
+        _ => format!("ipvs timeout: the kernel refuses: {refusal}"),
+    }
 }
 
 /// A refusal in the operator's words.
@@ -217,5 +233,89 @@ impl Kernel for Netlink {
 
     fn generation(&mut self) -> io::Result<Generation> {
         nft::generation()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::{Pools, desired};
+    use crate::testing::config;
+    use ipvs::wire::Request;
+
+    const EPERM: i32 = 1;
+    const ENOENT: i32 = 2;
+    const ESRCH: i32 = 3;
+    const ENOMEM: i32 = 12;
+    const ENOSPC: i32 = 28;
+    const EEXIST: i32 = 17;
+    const EINVAL: i32 = 22;
+    const ERANGE: i32 = 34;
+    const EAFNOSUPPORT: i32 = 97;
+
+    fn refused(request: Request, errno: i32) -> Error {
+        let refusal = Refusal::new(&request, errno);
+        Error::Refused { request: Box::new(request), refusal }
+    }
+
+    /// Every errno the kernel answers with, by every operation, names the object and says what is wrong in words.
+    #[test]
+    fn refusals_name_the_object_in_the_operators_words() {
+        let config =
+            config("virtual-server www\n virtual 192.0.2.10 tcp 80\n scheduler mh\n real-server 10.0.0.1 8080\n");
+        let desired = desired(&config, &Pools::default());
+        let (&key, entry) = desired.table.services.first_key_value().unwrap();
+        let (&of, &destination) = entry.destinations.first_key_value().unwrap();
+        let service = entry.service;
+        let services = [
+            Change::AddService { key, service },
+            Change::EditService { key, from: service, to: service },
+            Change::RemoveService { key, entry: entry.clone() },
+        ];
+        let destinations = [
+            Change::AddDestination { service: key, key: of, destination },
+            Change::EditDestination { service: key, key: of, from: destination, to: destination },
+            Change::RemoveDestination { service: key, key: of, destination },
+        ];
+        let of_all = [
+            (EPERM, "it lacks CAP_NET_ADMIN"),
+            (ENOMEM, "the kernel is out of memory"),
+            (EAFNOSUPPORT, "this kernel has no IPv6"),
+            (ESRCH, "somebody else has just taken it out"),
+            // One that nobody has seen yet is said in the words of the C library, not as a number alone.
+            (ENOSPC, "No space left"),
+        ];
+        let of_services = [
+            (EEXIST, "somebody else has just put it into the kernel's table"),
+            (ENOENT, "scheduler"),
+            (EINVAL, "takes these options not together"),
+        ];
+        let of_destinations = [
+            (EEXIST, "somebody else has just put it into the kernel's table"),
+            (ENOENT, "somebody else has just taken it out"),
+            (EINVAL, "address"),
+            (ERANGE, "weight or threshold is out of range"),
+        ];
+        let www = "virtual-server www: ";
+        let real = "virtual-server www: real-server 10.0.0.1 8080: ";
+        for (changes, begin, own) in
+            [(&services, www, of_services.as_slice()), (&destinations, real, of_destinations.as_slice())]
+        {
+            for change in changes {
+                for (errno, words) in of_all.iter().chain(own) {
+                    let said = sentence(&desired, change, &refused(change.request(), *errno));
+                    assert!(said.starts_with(begin) && said.contains(words), "{change}, errno {errno}: {said}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_timeout_that_is_too_long_is_named() {
+        let wanted = Timeouts { tcp: 900, tcp_fin: 120, udp: 31_536_000 };
+        let said = timeouts_sentence(wanted, &refused(Request::SetTimeouts(wanted), EINVAL));
+        assert_eq!(said, "ipvs timeout udp 31536000: too long for this kernel, use at most: 2147483");
+        let said = timeouts_sentence(wanted, &refused(Request::SetTimeouts(wanted), EPERM));
+        assert!(said.starts_with("ipvs timeout: the kernel refuses: not permitted"), "{said}");
     }
 }

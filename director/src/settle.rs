@@ -27,9 +27,9 @@ pub(crate) async fn run(director: &Director, network: bool) {
     services(director).await;
 }
 
-/// `net.ipv4.vs.*`, and those of connection tracking while it is needed.
-pub(crate) fn sysctls(director: &Director) {
-    let mut problems = {
+/// `net.ipv4.vs.*`, and those of connection tracking while it is needed. Returns how many were not as they should be.
+pub(crate) fn sysctls(director: &Director) -> usize {
+    let sysctl::Applied { mut problems, written } = {
         let state = director.state();
         let config = state.in_force();
         sysctl::apply(&director.paths.proc, &config, Rules::from(config.as_ref()).needs_conntrack())
@@ -40,6 +40,7 @@ pub(crate) fn sysctls(director: &Director) {
         problems.push("ipvs table-bits: takes effect after write memory and reload".to_owned());
     }
     director.state_mut().notes.set(Source::Sysctl, problems);
+    written
 }
 
 /// Users and the files about them.

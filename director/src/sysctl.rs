@@ -113,28 +113,37 @@ const FIN_WAIT_S: u32 = 120;
 /// A sentence: without it the kernel would leave source addresses alone.
 pub(crate) fn track(proc: &Path, config: &Config) -> Result<(), String> {
     // Each of them is worth less than the service, and [`apply`] says so a moment later.
-    let _ = write(&proc.join("sys/net/netfilter"), "net.netfilter", &tracking(&config.ipvs, memory_bytes(proc)));
+    let settings = tracking(&config.ipvs, memory_bytes(proc));
+    write(&proc.join("sys/net/netfilter"), "net.netfilter", &settings, &mut Applied::default());
     let done = write_one(&proc.join("sys/net/ipv4/vs"), "net.ipv4.vs", &set("conntrack", 1));
-    done.map_err(|why| format!("mode fullnat: {why}"))
+    done.map(drop).map_err(|why| format!("mode fullnat: {why}"))
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Applied {
+    /// A setting this kernel does not have, or does not take, is a sentence for `show warnings`, not a failure.
+    pub(crate) problems: Vec<String>,
+    /// Settings that were not as they should be.
+    pub(crate) written: usize,
 }
 
 /// Everything that follows a configuration, as files below `/proc/sys`. `conntrack` as in [`balancer`].
-pub(crate) fn apply(proc: &Path, config: &Config, conntrack: bool) -> Vec<String> {
+pub(crate) fn apply(proc: &Path, config: &Config, conntrack: bool) -> Applied {
     let memory = memory_bytes(proc);
     let directory = proc.join("sys/net/ipv4/vs");
+    let mut applied = Applied::default();
     if !directory.exists() {
-        return vec!["sysctl net.ipv4.vs: not there, the kernel has no IPVS".to_owned()];
+        applied.problems.push("sysctl net.ipv4.vs: not there, the kernel has no IPVS".to_owned());
+        return applied;
     }
-    let mut problems = Vec::new();
     if conntrack || !config.nat_inside.is_empty() {
-        problems = write(&proc.join("sys/net/netfilter"), "net.netfilter", &tracking(&config.ipvs, memory));
+        let settings = tracking(&config.ipvs, memory);
+        write(&proc.join("sys/net/netfilter"), "net.netfilter", &settings, &mut applied);
     }
-    problems.extend(write(
-        &directory,
-        "net.ipv4.vs",
-        &balancer(&judged(config), conntrack, has_checks(config), memory),
-    ));
-    problems
+    let settings = balancer(&judged(config), conntrack, has_checks(config), memory);
+    write(&directory, "net.ipv4.vs", &settings, &mut applied);
+    applied
 }
 
 /// What connection sync needs to carry every connection, in this order (verified on the wire): one is sent with its first packet as an
@@ -174,19 +183,26 @@ fn is_judged(server: &VirtualServer) -> bool {
     server.real_servers.values().any(|real| matches!(server.health_check_of(real), Some(HealthCheck::Monitor(_))))
 }
 
-/// Writes what differs. A setting this kernel does not have is a sentence for `show warnings`, not a failure.
-fn write(directory: &Path, name: &str, settings: &[Setting]) -> Vec<String> {
-    settings.iter().filter_map(|setting| write_one(directory, name, setting).err()).collect()
+/// Writes what differs.
+fn write(directory: &Path, name: &str, settings: &[Setting], applied: &mut Applied) {
+    for setting in settings {
+        match write_one(directory, name, setting) {
+            Ok(written) => applied.written += usize::from(written),
+            Err(problem) => applied.problems.push(problem),
+        }
+    }
 }
 
-fn write_one(directory: &Path, name: &str, Setting { key, value }: &Setting) -> Result<(), String> {
+/// Returns whether it had to be written.
+fn write_one(directory: &Path, name: &str, Setting { key, value }: &Setting) -> Result<bool, String> {
     let path = directory.join(key);
     let why = |e: std::io::Error| format!("sysctl {name}.{key}: {e}");
     let is = fs::read_to_string(&path).map_err(why)?;
-    if !same(key, is.trim(), *value) {
+    let differs = !same(key, is.trim(), *value);
+    if differs {
         fs::write(&path, value.to_string()).map_err(why)?;
     }
-    Ok(())
+    Ok(differs)
 }
 
 fn same(key: &str, is: &str, wanted: u32) -> bool {
@@ -234,7 +250,7 @@ mod tests {
     fn only_what_differs_is_written_and_a_missing_key_is_named() {
         let (_dir, paths) = paths();
         fs::remove_file(paths.proc.join("sys/net/ipv4/vs/pmtu_disc")).unwrap();
-        let problems = apply(&paths.proc, &config("ipvs sloppy-tcp\n"), false);
+        let problems = apply(&paths.proc, &config("ipvs sloppy-tcp\n"), false).problems;
         assert_eq!(problems.len(), 1);
         assert!(problems[0].starts_with("sysctl net.ipv4.vs.pmtu_disc: "), "{problems:?}");
         assert_eq!(
@@ -242,7 +258,8 @@ mod tests {
             ("1".into(), "1".into())
         );
         assert_eq!(fs::read_to_string(paths.proc.join("sys/net/ipv4/vs/conntrack")).unwrap(), "0\n", "left alone");
-        assert_eq!(apply(&paths.proc.join("empty"), &Config::default(), false).len(), 1);
+        assert_eq!(apply(&paths.proc.join("empty"), &Config::default(), false).problems.len(), 1);
+        assert_eq!(apply(&paths.proc, &config("ipvs sloppy-tcp\n"), false).written, 0, "what is right is left alone");
     }
 
     /// With nat_icmp_send the kernel swallows the answer to every probe of a server that is in the pool.
@@ -254,7 +271,7 @@ mod tests {
             let text = format!(
                 "health-monitor m\nvirtual-server v\n virtual 192.0.2.1 tcp 80\n{lines} real-server 10.0.0.1 80\n"
             );
-            assert_eq!(apply(&paths.proc, &config(&text), false), Vec::<String>::new());
+            assert_eq!(apply(&paths.proc, &config(&text), false).problems, Vec::<String>::new());
             keys.map(|key| read(&paths.proc, &format!("ipv4/vs/{key}"))).join(" ")
         };
         assert_eq!(set(""), "1 0 0");
@@ -268,9 +285,9 @@ mod tests {
         let (_dir, paths) = paths();
         fs::write(paths.proc.join("meminfo"), "MemTotal:        1048576 kB\n").unwrap();
         let settings = config("ipvs timeout tcp 28800\nipvs timeout tcpfin 30\nipvs timeout udp 600\n");
-        assert_eq!(apply(&paths.proc, &settings, false), Vec::<String>::new());
+        assert_eq!(apply(&paths.proc, &settings, false).problems, Vec::<String>::new());
         assert_eq!(read(&paths.proc, "netfilter/nf_conntrack_udp_timeout"), "0", "nobody needs it");
-        assert_eq!(apply(&paths.proc, &settings, true), Vec::<String>::new());
+        assert_eq!(apply(&paths.proc, &settings, true).problems, Vec::<String>::new());
         for (key, value) in [
             ("ipv4/vs/conntrack", "1"),
             ("netfilter/nf_conntrack_tcp_timeout_established", "28800"),
@@ -280,7 +297,7 @@ mod tests {
         ] {
             assert_eq!(read(&paths.proc, key), value, "{key}");
         }
-        assert_eq!(apply(&paths.proc, &settings, false), Vec::<String>::new());
+        assert_eq!(apply(&paths.proc, &settings, false).problems, Vec::<String>::new());
         assert_eq!(read(&paths.proc, "ipv4/vs/conntrack"), "0");
     }
 

@@ -47,6 +47,38 @@ fn a_foreign_change_is_healed_and_reported() {
 }
 
 #[test]
+fn settings_that_somebody_changed_are_healed_and_reported() {
+    let mut box_ = Box_::off();
+    box_.resync = Duration::from_millis(20);
+    box_.start();
+    let mut admin = box_.admin();
+    admin.must_apply("ipvs timeout tcp 28800\nipvs sloppy-tcp");
+    assert!(!admin.warnings().iter().any(|w| w.contains("another program")), "{:?}", admin.warnings());
+    let sysctl = box_.paths.proc.join("sys/net/ipv4/vs/sloppy_tcp");
+    let read = || std::fs::read_to_string(&sysctl).unwrap().trim().to_owned();
+    {
+        let mut kernel = box_.kernel.inside();
+        kernel.timeouts.tcp = 5;
+        kernel.daemons.push(ipvs::Daemon {
+            role: ipvs::SyncRole::Backup,
+            interface: "eth0".parse().unwrap(),
+            sync_id: 0,
+            max_length: None,
+            group: None,
+            port: None,
+            ttl: None,
+        });
+    }
+    std::fs::write(&sysctl, "0\n").unwrap();
+    until("the timeout is put right", || box_.kernel.inside().timeouts.tcp == 28_800);
+    until("the daemon is stopped", || box_.kernel.inside().daemons.is_empty());
+    until("the sysctl is put right", || read() == "1");
+    for said in ["ipvs: another program changed the kernel's table", "ipvs: another program changed settings"] {
+        until(said, || admin.warnings().iter().any(|w| w.starts_with(said)));
+    }
+}
+
+#[test]
 fn a_kernel_without_ipvs_is_said_and_healed_later() {
     let mut box_ = Box_::off();
     box_.resync = Duration::from_millis(20);
