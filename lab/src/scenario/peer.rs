@@ -3,6 +3,7 @@
 //! None of them is prepared for anything: what makes them real servers is the text that the box prints, applied as it is printed.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
@@ -17,6 +18,9 @@ use crate::wait;
 const REQUESTS: usize = 4;
 /// Bytes of an upload: hundreds of full segments.
 const UPLOAD: usize = 1 << 20;
+
+/// Every virtual address is probed within this time, and a bit.
+const PROBE_LIMIT: Duration = Duration::from_secs(45);
 
 /// A virtual server of `config/peer.cfg` on port 80.
 struct Cell {
@@ -206,6 +210,19 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         let shown = world.console()?.ok("show connections virtual-server gue-csum4")?.text();
         ensure!(shown.contains("SYN_RECV"), "{shown}");
         Ok(())
+    });
+    scene.check("a_real_server_that_answers_arp_for_a_virtual_address_is_named", |world| {
+        let warnings = world.console()?.ok("show warnings")?.text();
+        ensure!(!warnings.contains("answers ARP"), "{warnings}");
+        world.peer()?.run("near1", "sysctl -w net.ipv4.conf.all.arp_ignore=0")?;
+        wait::until("a warning", PROBE_LIMIT, || {
+            let warnings = world.console()?.ok("show warnings")?.text();
+            ensure!(
+                warnings.contains("virtual-server dr4: ") && warnings.contains("for 10.0.20.140 too"),
+                "{warnings}"
+            );
+            Ok(())
+        })
     });
     Ok(())
 }
