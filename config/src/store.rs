@@ -65,7 +65,9 @@ pub struct Loaded {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Lines in quarantine would be lost.
-    #[error("{0} rejected lines would be lost, see show configuration rejected, use: write memory force")]
+    #[error(
+        "startup-config: {0} rejected lines would be lost, see show configuration rejected, use: write memory force"
+    )]
     Quarantine(usize),
     /// The flash failed or is full.
     #[error("{what}: {source}")]

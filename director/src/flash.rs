@@ -99,7 +99,10 @@ pub(crate) async fn factory_reset(director: &Director, caller: &Caller) -> Reply
             std::mem::forget(turn);
             Reply::Done { warnings: Vec::new() }
         }
-        Err(e) => refused(RefusalKind::Failed, format!("the flash is erased, but the box does not restart: {e}")),
+        Err(e) => refused(
+            RefusalKind::Failed,
+            format!("factory-reset: the flash is erased, but the box does not restart: {e}"),
+        ),
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) async fn enable(director: &Rc<Director>, caller: &mut Caller, passwor
         } else if let Some(hash) = &state.running.config.enable_secret {
             Some(hash.as_str().to_owned())
         } else {
-            return refused(RefusalKind::Denied, "no enable secret is set");
+            return refused(RefusalKind::Denied, "enable: no secret is set, use: enable secret");
         }
     };
     let Some(hash) = hash else { return opened(director, caller) };

@@ -272,7 +272,7 @@ fn hello(director: &Director, caller: &mut Caller, line: LineKind, tty: &str, fr
         let name = state.uids.name(caller.peer.uid).map(str::to_owned);
         let known = name.filter(|name| state.running.config.users.keys().any(|n| n.as_str() == name));
         let Some(name) = known else {
-            return refused(RefusalKind::Denied, "this user does not exist in the configuration");
+            return refused(RefusalKind::Denied, "login: this user is not in the configuration");
         };
         drop(state);
         caller.user = Some(name);

@@ -180,10 +180,11 @@ pub(crate) fn clear(director: &Director, name: Option<&str>) -> Reply {
     let server = state.running.config.virtual_servers.iter().find(|(n, _)| Some(n.as_str()) == name);
     let key = server.and_then(|(_, server)| reconcile::key(server.virtual_));
     if name.is_some() && key.is_none() {
-        return refused(RefusalKind::Failed, "this virtual server has no counters");
+        let name = name.unwrap_or_default();
+        return refused(RefusalKind::Failed, format!("virtual-server {name}: has no counters, give it: virtual"));
     }
     match state.kernel.zero(key) {
         Ok(()) => Reply::Done { warnings: Vec::new() },
-        Err(e) => refused(RefusalKind::Failed, e.to_string()),
+        Err(e) => refused(RefusalKind::Failed, format!("clear statistics: {e}")),
     }
 }

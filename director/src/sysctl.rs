@@ -92,6 +92,9 @@ pub(crate) fn tracking(ipvs: &IpvsSettings, memory_bytes: u64) -> Vec<Setting> {
         set("nf_conntrack_buckets", connections),
         set("nf_conntrack_max", connections),
         set("nf_conntrack_tcp_timeout_established", ipvs.timeout_tcp),
+        // By default shorter, for data that nobody has acknowledged; IPVS keeps such a connection as long as any.
+        set("nf_conntrack_tcp_timeout_max_retrans", ipvs.timeout_tcp),
+        set("nf_conntrack_tcp_timeout_unacknowledged", ipvs.timeout_tcp),
         set("nf_conntrack_tcp_timeout_fin_wait", ipvs.timeout_tcpfin.max(FIN_WAIT_S)),
         set("nf_conntrack_udp_timeout", ipvs.timeout_udp),
         set("nf_conntrack_udp_timeout_stream", ipvs.timeout_udp),

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 /// What `cargo xtask run` needs.
 pub(crate) const RUN: &[&str] = &["qemu-system-x86", "ovmf"];
@@ -71,6 +71,8 @@ fn is_root() -> bool {
 }
 
 /// Boots `image` with its console on this terminal. What the box writes to its disk stays, as on a real one.
+///
+/// What UEFI keeps (its boot order) is beside the image, as on a board.
 pub(crate) fn boot(image: &Path, uefi: bool) -> Result<()> {
     super::step("QEMU: user-mode network, box 10.0.2.15/24, gateway 10.0.2.2, VIPs on 10.0.2.100; leave with Ctrl-A X");
     let mut forwards = String::new();
@@ -95,7 +97,13 @@ pub(crate) fn boot(image: &Path, uefi: bool) -> Result<()> {
     ]);
     qemu.args(["-drive", &format!("file={},format=raw,if=virtio", image.display())]);
     if uefi {
-        qemu.args(["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE.fd"]);
+        let variables = image.with_file_name("run-uefi.fd");
+        if !variables.exists() {
+            fs::copy("/usr/share/OVMF/OVMF_VARS_4M.fd", &variables).context("the package ovmf")?;
+        }
+        // Debian 13 has no other size.
+        qemu.args(["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"]);
+        qemu.args(["-drive", &format!("if=pflash,format=raw,file={}", variables.display())]);
     }
     super::program(&mut qemu)
 }

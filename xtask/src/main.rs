@@ -94,6 +94,7 @@ fn test(options: &[&str]) -> Result<()> {
 
 fn lab(options: &[&str]) -> Result<()> {
     host::need(host::LAB)?;
+    step("the lab");
     if options.contains(&"--vm") {
         image(&[])?;
     } else {

@@ -8,7 +8,7 @@ YOKE_VERSION = local
 # The workspace that this external tree is part of.
 YOKE_SITE = $(realpath $(BR2_EXTERNAL_YOKE_PATH)/..)
 YOKE_SITE_METHOD = local
-YOKE_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude /target --exclude /fuzz/target
+YOKE_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude /target
 YOKE_LICENSE = MIT or Apache-2.0
 YOKE_LICENSE_FILES = LICENSE-MIT LICENSE-APACHE
 

@@ -86,7 +86,9 @@ fn sync(rules: &Rules) -> String {
     } else {
         format!("{} saddr {{ {} }} ", family(*multicast), from.join(", "))
     };
-    format!(" chain sync {{\n  iifname \"{interface}\" {from}accept\n  drop\n }}\n")
+    // What this box multicasts itself, to end connections, comes back by the same interface.
+    let own = if peers.is_empty() { "" } else { "  fib saddr type local accept\n" };
+    format!(" chain sync {{\n  iifname \"{interface}\" {from}accept\n{own}  drop\n }}\n")
 }
 
 /// After IPVS, whose hooks have 98 and 99 (`NF_IP_PRI_NAT_SRC` - 2 and - 1): what it has taken does not come here.

@@ -174,6 +174,7 @@ fn connection_sync_hears_only_the_peer() {
     assert!(open.contains("  ip daddr 224.0.0.81 udp dport 8848 jump sync\n"), "{open}");
     let named = script(&format!("{both}connection-sync peer 10.9.0.3\nconnection-sync port 9000\n"));
     assert!(named.contains("iifname \"eth3\" ip saddr { 10.9.0.3 } accept") && named.contains("dport 9000"), "{named}");
+    assert!(named.contains("accept\n  fib saddr type local accept\n  drop\n"), "what reset connections sends: {named}");
     // The group's own unicast peer is known already.
     assert!(script(&format!("{both}vrrp group g\n peer 10.9.0.3\n")).contains("ip saddr { 10.9.0.3 } accept"));
 }

@@ -101,6 +101,10 @@ impl Filter {
         let client = asked.client.as_deref().map(prefix).transpose()?;
         let named = asked.virtual_server.as_deref();
         let server = config.virtual_servers.iter().find(|(name, _)| Some(name.as_str()) == named);
+        // Who ends connections must not get all of them for a name that is not, or no longer, there.
+        if let (Some(name), None) = (named, server) {
+            return Err(format!("virtual-server {name}: no such virtual server"));
+        }
         let of_connection = connections::Filter {
             protocol: asked.protocol.as_deref().map(protocol).transpose()?,
             client: client.map(|net| (net.addr, net.prefix_len)),

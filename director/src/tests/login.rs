@@ -118,7 +118,7 @@ fn enable_raises_this_session_only() {
     admin.must_apply("username noc privilege 1");
     let mut noc = box_.hello(1002, LineKind::Vty);
     let enable = |password: &str| Request::Enable { password: password.into() };
-    assert_eq!(problems(RefusalKind::Denied, noc.call(&enable(""))), ["no enable secret is set"]);
+    assert_eq!(problems(RefusalKind::Denied, noc.call(&enable(""))), ["enable: no secret is set, use: enable secret"]);
     admin.must_apply("enable secret top");
     assert_eq!(session(noc.call(&enable(""))).privilege, 1, "a secret is needed");
     assert_eq!(problems(RefusalKind::Denied, noc.call(&enable("bottom"))), ["bad secret"]);

@@ -167,7 +167,7 @@ IP 2001:0db8:0000:0000:0000:0000:0000:0001 0000 0000:0007:0000:0000:0000:0000:00
 }
 
 #[test]
-fn connections_are_reset_and_busy_ones_with_force() {
+fn connections_are_reset_busy_ones_too() {
     let box_ = Box_::fresh();
     let mut admin = admin(&box_);
     let path = box_.paths.proc.join("net/ip_vs_conn");
@@ -200,6 +200,11 @@ TCP C6336401 C004 C0000214 0051 0A000009 0051 ESTABLISHED     500
     let templates = ConnectionFilter { templates: true, ..ConnectionFilter::default() };
     assert_eq!(admin.call(&Request::Reset(templates)), Reply::Reset { ended: 1, left: 0 });
     assert_eq!(admin.call(&Request::Reset(www)), Reply::Reset { ended: 0, left: 0 });
+    let before = fs::read_to_string(&path).unwrap();
+    let typo = ConnectionFilter { virtual_server: Some("wwww".into()), ..ConnectionFilter::default() };
+    let refused = problems(RefusalKind::Failed, admin.call(&Request::Reset(typo)));
+    assert_eq!(refused, ["virtual-server wwww: no such virtual server"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), before, "a name that is not there is not everybody");
     let mut looker = box_.hello(1002, LineKind::Vty);
     let refused = looker.call(&Request::Reset(ConnectionFilter::default()));
     assert!(matches!(refused, Reply::Refused(_)), "{refused:?}");

@@ -65,7 +65,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         })?;
         traffic::http(addr::VIP_NAT)?;
         let warnings = world.console()?.ok("show warnings")?.text();
-        ensure!(warnings.to_lowercase().contains("ipvs"), "{warnings}");
+        ensure!(warnings.contains("ipvs: another program changed the kernel's table"), "{warnings}");
         Ok(())
     });
     scene.check("a_foreign_service_is_removed_and_reported", |world| {

@@ -278,7 +278,7 @@ fn answer(state: &mut State, caller: &mut Caller, request: Request) -> Reply {
         }
         Request::Enable { password } => {
             match &state.enable {
-                None => return denied("no enable secret is set"),
+                None => return denied("enable: no secret is set, use: enable secret"),
                 Some(_) if password.is_empty() => {}
                 Some(secret) if *secret == password => caller.privilege = 15,
                 Some(_) => return denied("bad secret"),

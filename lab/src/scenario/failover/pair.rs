@@ -66,6 +66,19 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         ensure!(roles(second(world)?)? == (false, true), "{:?}", roles(second(world)?)?);
         known(world, line.port)
     });
+    scene.check("a_reset_ends_a_connection_on_both_boxes", |world| {
+        let line = Talk::start()?;
+        known(world, line.port)?;
+        let said = world.console()?.ok("reset connections client 203.0.113.99")?.text();
+        for number in [1, 2] {
+            wait::until("the connection to go", LIMIT, || {
+                let rows = of(world, number)?.ok("show connections")?.text();
+                ensure!(!rows.contains(&format!(":{}", line.port)), "{said}\n{rows}");
+                Ok(())
+            })?;
+        }
+        Ok(())
+    });
     scene.check("a_hand_over_by_hand_and_back_loses_no_connection", |world| {
         let mut line = Talk::start()?;
         known(world, line.port)?;
