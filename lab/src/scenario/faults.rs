@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{PASSWORD, serve_nat, wait_serving};
+use super::{OFF_LIMIT, PASSWORD, serve_nat, wait_serving};
 use crate::net::{Ns, addr};
 use crate::runner::{Scene, World};
 use crate::servers::SLOW_BYTES;
@@ -137,6 +137,13 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
             ensure!(said.contains("1 received"), "{said}");
             Ok(())
         })
+    });
+    scene.check("a_box_whose_init_dies_restarts", |world| {
+        // No signal kills PID 1, so its code is wiped: zeros instead of instructions. In the background, as nothing answers after it.
+        let code = "set -- $(grep -m1 r-xp /proc/1/maps | tr - ' '); at=$((0x$1 / 4096)); pages=$((0x$2 / 4096 - at))";
+        let wipe = "dd if=/dev/zero of=/proc/1/mem bs=4096 seek=$at count=$pages conv=notrunc";
+        world.shell()?.ok(&format!("{code}; (sleep 1; {wipe}) > /dev/null 2>&1 &"))?;
+        world.wait_off(OFF_LIMIT).context("QEMU ends where a machine would restart")
     });
     Ok(())
 }
