@@ -4,7 +4,7 @@
 //! machines (`lab`): those are programs of this workspace that it calls.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
@@ -27,17 +27,17 @@ const HELP: &str = "cargo xtask COMMAND
 /// Our programs as the image ships them: static, so that they run on either base.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     // Wherever it was called from, everything below is relative to the workspace.
     std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
     match args.as_slice() {
-        ["run", options @ ..] => run(options),
-        ["test", options @ ..] => test(options),
-        ["check"] => check(),
-        ["image"] => image(&[]).map(drop),
-        ["lab", options @ ..] => lab(options),
+        ["run", options @ ..] => run(options)?,
+        ["test", options @ ..] => test(options)?,
+        ["check"] => check()?,
+        ["image"] => drop(image(&[])?),
+        ["lab", options @ ..] => lab(options)?,
         ["bench", options @ ..] => {
             host::need(host::LAB)?;
             if options.is_empty() || options.contains(&"shell") {
@@ -45,18 +45,22 @@ fn main() -> Result<()> {
                 let test = ["test", "--release", "--quiet", "--package", "yoke-shell", "every_command_answers"];
                 cargo(&test, &["--", "--nocapture"])?;
             }
-            if options == ["shell"] {
-                return Ok(());
+            if options != ["shell"] {
+                image(&[])?;
+                cargo(&["run", "--release", "--package", "yoke-lab", "--", "bench"], options)?;
             }
-            image(&[])?;
-            cargo(&["run", "--release", "--package", "yoke-lab", "--", "bench"], options)
         }
         ["docs"] => program(
             Command::new("cargo").args(["test", "--quiet", "--package", "yoke-config", "reference"]).env("UPDATE", "1"),
-        ),
-        ["buildroot", dir] => buildroot::check(Path::new(dir)),
-        _ => bail!("{HELP}"),
+        )?,
+        ["buildroot", dir] => buildroot::check(Path::new(dir))?,
+        [] | ["help" | "--help" | "-h"] => print!("{HELP}"),
+        [command, ..] => {
+            eprint!("`{command}` is no command, or lacks its argument.\n\n{HELP}");
+            return Ok(ExitCode::from(2));
+        }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn run(options: &[&str]) -> Result<()> {
