@@ -171,8 +171,10 @@ impl Default for Ssh {
 /// `logging`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Logging {
-    /// `logging host ADDR [udp|tcp [PORT]]`. Accepted with a warning until remote syslog exists.
+    /// `logging host ADDR [udp|tcp [PORT]]`.
     pub hosts: BTreeMap<IpAddr, (Transport, u16)>,
+    /// `logging facility`, as RFC 5424 §6.2.1 numbers it; absent: local7 (23).
+    pub facility: Option<u8>,
     /// `logging trap`; absent: informational.
     pub trap: Option<Severity>,
     /// `logging console`; absent: errors.

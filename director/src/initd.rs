@@ -56,6 +56,11 @@ impl Init {
         }
     }
 
+    /// Shows no line any more that is in the log ring now.
+    pub(crate) async fn clear_log(&self) -> Result<(), Error> {
+        self.done(&Request::ClearLog).await
+    }
+
     async fn done(&self, request: &Request) -> Result<(), Error> {
         match self.call(request, ANSWER_LIMIT, None).await? {
             Reply::Done => Ok(()),

@@ -1,5 +1,5 @@
-//! The services that depend on the configuration: vrrpd when there is a vrrp group, and one dropbear for each interface address, listed for
-//! init in `/run/yoke/services.json`.
+//! The services that depend on the configuration: vrrpd when there is a vrrp group, one dropbear for each interface address, one
+//! sender for each `logging host`, listed for init in `/run/yoke/services.json`.
 //!
 //! Pure. SSH answers on interface addresses only, never on an address that is there to be balanced or translated to, so that port 22 of a
 //! virtual server is the virtual server's. One process for each address: dropbear gives up an address that is not there (yet) in silence
@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use yoke_config::model::{Config, Transport, Virtual, VirtualServer};
+use yoke_config::model::{Config, Severity, Transport, Virtual, VirtualServer};
 use yoke_config::value::Name;
 use yoke_init::request::ServiceSpec;
 
@@ -25,6 +25,14 @@ const VRRPD: &str = "/usr/sbin/vrrpd";
 const VRRPD_CAPABILITIES: [&str; 4] = ["net_admin", "net_raw", "ipc_lock", "sys_nice"];
 /// Longest silence of vrrpd in seconds. It feeds its watchdog every second, and a box whose VIPs nobody minds should not wait.
 const VRRPD_WATCHDOG_S: u32 = 5;
+/// Init's own program, which sends its log.
+const INIT: &str = "/sbin/init";
+/// What a sender of the log needs to become another user, who has none.
+const SYSLOG_CAPABILITIES: [&str; 2] = ["setgid", "setuid"];
+/// Receivers of the log at most: PID 1 serves sixteen callers at a time.
+const LOG_HOSTS_MAX: usize = 8;
+/// local7 (RFC 5424 §6.2.1).
+const FACILITY: u8 = 23;
 /// This program.
 const DIRECTOR: &str = "/usr/sbin/director";
 /// Wrong passwords or keys until dropbear hangs up; each costs the caller 0.3 s.
@@ -48,6 +56,14 @@ pub(crate) fn wanted(config: &Config, paths: &Paths) -> Services {
     if !config.vrrp_groups.is_empty() {
         services.specs.push(vrrpd());
     }
+    let hosts = config.logging.hosts.len();
+    services.specs.extend(log_senders(config).take(LOG_HOSTS_MAX));
+    if hosts > LOG_HOSTS_MAX {
+        services.warnings.push(format!(
+            "logging host: the log goes to the {LOG_HOSTS_MAX} lowest addresses and not to {} others",
+            hosts - LOG_HOSTS_MAX
+        ));
+    }
     let ssh = ssh(config, paths);
     services.specs.extend(ssh.specs);
     services.warnings.extend(ssh.warnings);
@@ -67,6 +83,38 @@ fn vrrpd() -> ServiceSpec {
         release: vec![VRRPD.to_owned(), "--release".to_owned()],
         ..ServiceSpec::default()
     }
+}
+
+/// The name of the service that sends the log to `address`.
+pub(crate) fn log_sender(address: IpAddr) -> String {
+    format!("syslog-{address}")
+}
+
+fn log_senders(config: &Config) -> impl Iterator<Item = ServiceSpec> {
+    let logging = &config.logging;
+    let facility = logging.facility.unwrap_or(FACILITY);
+    let trap = logging.trap.unwrap_or(Severity::Informational);
+    let hostname = config.hostname.as_ref().map_or("yoke", Name::as_str);
+    logging.hosts.iter().map(move |(address, (transport, port))| ServiceSpec {
+        name: log_sender(*address),
+        argv: [
+            INIT,
+            yoke_init::syslog::COMMAND,
+            &address.to_string(),
+            if *transport == Transport::Tcp { "tcp" } else { "udp" },
+            &port.to_string(),
+            &facility.to_string(),
+            &(trap as u8).to_string(),
+            hostname,
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        // Root at first, for PID 1 tells its log to nobody else.
+        ids: Some((0, 0)),
+        capabilities: Some(SYSLOG_CAPABILITIES.map(str::to_owned).to_vec()),
+        notify: true,
+        ..ServiceSpec::default()
+    })
 }
 
 fn ssh(config: &Config, paths: &Paths) -> Services {

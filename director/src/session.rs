@@ -171,6 +171,10 @@ async fn answer(director: &Rc<Director>, caller: &mut Caller, request: Request) 
         Request::Show(what) => show::answer(director, what).await,
         Request::Vrrp { command, group } => vrrp(director, caller, command, group).await,
         Request::ClearStatistics { virtual_server } => show::clear(director, virtual_server.as_deref()),
+        Request::ClearLog => match director.init.clear_log().await {
+            Ok(()) => Reply::Done { warnings: Vec::new() },
+            Err(e) => refused(RefusalKind::Failed, e.to_string()),
+        },
         Request::Messages => {
             let least = director.state().running.config.logging.console.unwrap_or(Severity::Errors);
             Reply::Messages { lines: messages::take(&mut caller.cursor, least) }
@@ -208,6 +212,7 @@ fn needs(request: &Request) -> Needs {
         | Request::Disable
         | Request::Running
         | Request::ClearStatistics { .. }
+        | Request::ClearLog
         | Request::Messages
         // It is left even by who has just lost the privilege.
         | Request::Configure { active: false } => Needs::Privilege(1),

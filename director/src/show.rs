@@ -14,7 +14,7 @@ pub(crate) mod walk;
 use std::rc::Rc;
 
 use yoke_config::model::Config;
-use yoke_director::status::{Data, LogRow, RefusalKind, Reply, Show};
+use yoke_director::status::{Data, RefusalKind, Reply, Show};
 
 use crate::director::{Director, State};
 use crate::kernel::Observed;
@@ -69,8 +69,8 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
         Show::Sessions => Data::Sessions(director.state().sessions.rows(clock::now())),
         Show::Log { tail } => {
             let lines = director.init.log(tail).await.map_err(|e| e.to_string())?;
-            let rows = lines.into_iter().map(|l| LogRow { uptime_ms: l.uptime_ms, source: l.source, text: l.text });
-            Data::Log(rows.collect())
+            let (services, _) = director.init.status().await.map_err(|e| e.to_string())?;
+            Data::Log(system::log(lines, &director.state().running.config.logging, &services))
         }
         Show::ConnectionSync => Data::ConnectionSync(sync::show(director)?),
         Show::Vrrp { group } => {

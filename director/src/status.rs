@@ -86,6 +86,8 @@ pub enum Request {
         /// Only of this one.
         virtual_server: Option<String>,
     },
+    /// Shows no line any more that is in the log now.
+    ClearLog,
     /// `reset connections`: ends what is open; with `templates`, `reset persistence`: forgets whom clients are bound to.
     Reset(ConnectionFilter),
     /// Adds or removes `drain`. The reply comes at once; the shell watches [`Show::RealServers`] to wait.
@@ -350,7 +352,7 @@ pub enum Data {
     Lines(Vec<String>),
     History(Vec<HistoryRow>),
     Sessions(Vec<SessionRow>),
-    Log(Vec<LogRow>),
+    Log(Log),
     ConnectionSync(Option<ConnectionSyncRow>),
     Vrrp(vrrp::status::Status),
     Processes(Vec<ProcessRow>),
@@ -709,11 +711,35 @@ pub struct SessionRow {
     pub configuring: bool,
 }
 
+/// `show logging`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Log {
+    /// Oldest first.
+    pub lines: Vec<LogRow>,
+    /// Where else they go.
+    pub hosts: Vec<LogHostRow>,
+}
+
+/// One `logging host`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogHostRow {
+    /// Its address.
+    pub address: IpAddr,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// Its port.
+    pub port: u16,
+    /// How it goes, in words: lines sent, lines lost because they fell out of the ring first, what keeps it from sending.
+    pub status: String,
+}
+
 /// One line of the log ring.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogRow {
     /// Milliseconds since boot.
     pub uptime_ms: u64,
+    /// 0 (emergency) to 7 (debug), RFC 5424 §6.2.1.
+    pub severity: u8,
     /// Who wrote it.
     pub source: String,
     /// The line.

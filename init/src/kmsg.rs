@@ -13,6 +13,8 @@ pub struct Record {
     pub at: Duration,
     /// `kernel`; `init` for what stage 1 and the one-shots wrote there.
     pub source: &'static str,
+    /// 0 to 7, RFC 5424 §6.2.1.
+    pub severity: u8,
     /// The message, without the lines that name its device.
     pub text: String,
 }
@@ -26,13 +28,13 @@ pub fn parse(record: &[u8]) -> Option<Record> {
     let priority: u32 = fields.next()?.parse().ok()?;
     let micros: u64 = fields.nth(1)?.parse().ok()?;
     let text = body.lines().next().unwrap_or_default();
-    // The severity is in the lowest three bits.
+    let severity = u8::try_from(priority & 7).unwrap_or(7);
     let (source, text) = match priority >> 3 {
         KERNEL => ("kernel", text),
         _ => ("init", text.strip_prefix("init: ").unwrap_or(text)),
     };
     // The kernel writes bytes that are no text as `\x1b`; nothing is left to escape.
-    Some(Record { at: Duration::from_micros(micros), source, text: text.to_owned() })
+    Some(Record { at: Duration::from_micros(micros), source, severity, text: text.to_owned() })
 }
 
 #[cfg(test)]
@@ -43,7 +45,7 @@ mod tests {
     fn records_as_the_kernel_writes_them() {
         let record = b"6,339,5140900,-;NET: Registered protocol family 10\n SUBSYSTEM=net\n DEVICE=+net:eth0\n";
         let parsed = parse(record).unwrap();
-        assert_eq!((parsed.at.as_micros(), parsed.source), (5_140_900, "kernel"));
+        assert_eq!((parsed.at.as_micros(), parsed.source, parsed.severity), (5_140_900, "kernel", 6));
         assert_eq!(parsed.text, "NET: Registered protocol family 10");
         let parsed = parse(b"14,512,2926467,-;init: root is slot-a on /dev/vda3\n").unwrap();
         assert_eq!((parsed.source, parsed.text.as_str()), ("init", "root is slot-a on /dev/vda3"));

@@ -5,6 +5,7 @@
 //! - PID 1: [`pid1`] is the loop; [`supervisor`] and [`tasks`] decide; [`notify`], [`log`], [`kmsg`], [`consoles`],
 //!   [`capability`] are its senses; [`sys`] holds every `unsafe` line;
 //! - one-shots: [`flash`], [`drivers`] with [`nics`], [`setup`];
+//! - the log elsewhere: [`syslog`], a service;
 //! - words: [`ask`], [`say`], [`clock`].
 //!
 //! Not here: what the configuration means (`config`) and everything about IPVS (`director`).
@@ -33,4 +34,5 @@ pub mod stage1;
 pub mod supervisor;
 pub mod sys;
 pub mod sysctl;
+pub mod syslog;
 pub mod tasks;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use yoke_init::{ask, drivers, flash, modprobe, pid1, say, setup};
+use yoke_init::{ask, drivers, flash, modprobe, pid1, say, setup, syslog};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         (_, _, Some("network")) => drivers::network_main(),
         (_, _, Some("devices")) => drivers::devices_main(),
         (_, _, Some("setup")) => setup::main(),
+        (_, _, Some(syslog::COMMAND)) => syslog::main(&arguments[2..]),
         (_, _, Some("unmount")) => pid1::unmount_main(),
         (_, _, Some("ask")) => ask::main(&arguments[2..]),
         _ => {

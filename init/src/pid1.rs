@@ -28,7 +28,7 @@ pub use self::end::unmount_main;
 use self::processes::{Line, Processes, Start};
 use crate::clock::now;
 use crate::cmdline::Cmdline;
-use crate::log::Ring;
+use crate::log::{self, Ring};
 use crate::request::{self, Reply, ServiceSpec};
 use crate::supervisor::{self, Exit, Service, Signal, Step, Supervisor};
 use crate::sys::Identity;
@@ -63,6 +63,8 @@ struct Init {
     problems: BTreeMap<Task, Vec<String>>,
     /// Callers that wait for the network, and how many runs of setup must end before their reply.
     setup_waiters: Vec<(ClientId, u8)>,
+    /// Callers that wait for the next line of the log, by their name.
+    followers: BTreeMap<String, ClientId>,
     /// When to load the drivers nobody waits for, unless the network is done earlier.
     devices_at: Option<Duration>,
     /// How many interfaces there were before that.
@@ -108,6 +110,7 @@ fn run() -> anyhow::Result<std::convert::Infallible> {
         warnings,
         problems: BTreeMap::new(),
         setup_waiters: Vec::new(),
+        followers: BTreeMap::new(),
         devices_at: Some(now() + DEVICES_DELAY),
         interfaces: 0,
         kernel_consoles: fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default(),
@@ -207,6 +210,7 @@ impl Init {
         if let Some(file) = kernel_log.filter(|_| ready.get(kernel) == Some(&true)) {
             self.take_kernel_log(file);
         }
+        self.answer_followers();
         self.processes.forget_closed();
         self.clients.forget_finished();
         self.supervisor.handle_timeout(now());
@@ -347,7 +351,11 @@ impl Init {
 
     fn take_lines(&mut self, lines: Vec<Line>) {
         for line in lines {
-            self.ring.push(now(), &line.source, &line.text);
+            let (severity, text) = match line.problem_of {
+                Some(_) => (log::WARNING, line.text.as_str()),
+                None => log::severity(&line.text),
+            };
+            self.ring.push(now(), &line.source, severity, text);
             if let Some(task) = line.problem_of {
                 self.problems.entry(task).or_default().push(line.text);
             }
@@ -360,7 +368,7 @@ impl Init {
             match file.read(&mut record) {
                 Ok(length) => {
                     if let Some(record) = kmsg::parse(&record[..length]) {
-                        self.ring.push(record.at, record.source, &record.text);
+                        self.ring.push(record.at, record.source, record.severity, &record.text);
                     }
                 }
                 // Some were overwritten before they could be read; the next read goes on with the oldest that is left.
@@ -380,7 +388,7 @@ impl Init {
     }
 
     fn note(&mut self, text: &str) {
-        self.ring.push(now(), "init", text);
+        self.ring.push(now(), "init", log::INFORMATIONAL, text);
     }
 }
 

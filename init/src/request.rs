@@ -27,6 +27,17 @@ pub enum Request {
         /// At most this many; 0 is all.
         lines: u32,
     },
+    /// Show no line any more that is in the log ring now.
+    ClearLog,
+    /// For who sends the log elsewhere: the lines after those it has confirmed; the reply comes when there are some. One follower of a
+    /// name at a time, an earlier one is told so.
+    Follow {
+        /// Whose place in the log it is: what was confirmed under this name is not given again.
+        follower: String,
+        /// [`Followed::next`] of the last lines, which it is done with; absent when it begins.
+        #[serde(default)]
+        confirmed: Option<u64>,
+    },
     /// Stop everything in order, then restart the machine. The reply precedes the stop.
     Reboot,
     /// Stop everything in order, then switch the machine off.
@@ -61,6 +72,19 @@ pub enum Reply {
         /// Oldest first.
         lines: Vec<LogLine>,
     },
+    /// Answer to [`Request::Follow`].
+    Followed(Followed),
+}
+
+/// Lines for who follows the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Followed {
+    /// At least one, in the order they came.
+    pub lines: Vec<LogLine>,
+    /// What to confirm them with.
+    pub next: u64,
+    /// Lines that were pushed out of the ring before they could be given.
+    pub lost: u64,
 }
 
 /// One supervised process.
@@ -88,6 +112,8 @@ pub struct ServiceStatus {
 pub struct LogLine {
     /// Milliseconds since boot (CLOCK_BOOTTIME).
     pub uptime_ms: u64,
+    /// 0 (emergency) to 7 (debug), RFC 5424 §6.2.1.
+    pub severity: u8,
     /// Who wrote it: a service, `init` or `kernel`.
     pub source: String,
     /// The line without its end.

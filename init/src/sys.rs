@@ -297,6 +297,16 @@ pub fn yield_to_others(by: i32) {
     unsafe { libc::nice(by) };
 }
 
+/// Whether somebody keeps the clock right, as the kernel was told (adjtimex(2)).
+#[must_use]
+pub fn clock_is_synchronised() -> bool {
+    // SAFETY: a timex of zeros is valid and asks for nothing to be changed; the kernel fills it.
+    unsafe {
+        let mut state: libc::timex = std::mem::zeroed();
+        libc::adjtimex(&raw mut state) != libc::TIME_ERROR
+    }
+}
+
 /// Renames a network interface that is down.
 ///
 /// # Errors

@@ -9,5 +9,7 @@
 mod boxed;
 #[path = "privileged/network.rs"]
 mod network;
+#[path = "privileged/remote_log.rs"]
+mod remote_log;
 #[path = "privileged/supervision.rs"]
 mod supervision;

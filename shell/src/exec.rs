@@ -70,6 +70,7 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::ShowThresholds => show::balance::thresholds(shell, out),
         C::ShowIpvs => show::ipvs::settings(shell, out),
         C::ClearStatistics => balance::clear_statistics(shell, values),
+        C::ClearLogging => balance::clear_log(shell),
         C::ResetConnections => balance::reset_connections(shell, values, out),
         C::ResetPersistence => balance::reset_persistence(shell, values, out),
         C::Drain => balance::drain(shell, values, out),

@@ -95,6 +95,15 @@ impl<'a> Out<'a> {
         Ok(self.text(&serde_json::Value::Object(object).to_string())?)
     }
 
+    /// As [`Out::object`], for a value that is an object itself.
+    ///
+    /// # Errors
+    /// As [`Out::text`].
+    pub(crate) fn members(&mut self, mut value: serde_json::Value) -> Result<(), Fail> {
+        value["schema"] = 1.into();
+        Ok(self.text(&value.to_string())?)
+    }
+
     /// Ends the output.
     ///
     /// # Errors

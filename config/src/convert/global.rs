@@ -50,6 +50,7 @@ pub(super) fn read(config: &mut Config, line: &Line<'_>, out: &mut Findings) {
             config.ntp_servers.insert(host.as_str().to_owned(), !prefer.is_empty());
         }
         ("logging console", [V::Kw(level)]) => config.logging.console = Some(severity(level)),
+        ("logging facility", [V::Kw(name)]) => config.logging.facility = Some(facility(name)),
         ("logging trap", [V::Kw(level)]) => config.logging.trap = Some(severity(level)),
         ("logging host", [V::Addr(address), how @ ..]) => {
             let (transport, port) = match how {
@@ -170,6 +171,14 @@ fn severity(word: &str) -> Severity {
         "notifications" => Severity::Notifications,
         "debugging" => Severity::Debugging,
         _ => Severity::Informational,
+    }
+}
+
+/// RFC 5424 §6.2.1.
+fn facility(word: &str) -> u8 {
+    match word.strip_prefix("local").and_then(|number| number.parse::<u8>().ok()) {
+        Some(number) => 16 + number,
+        None => 3,
     }
 }
 

@@ -104,6 +104,8 @@ pub enum Command {
     ShowIpvs,
     /// `clear statistics [virtual-server NAME]`: Kw virtual-server, Name.
     ClearStatistics,
+    /// `clear logging`.
+    ClearLogging,
     /// `reset connections {all|client PREFIX|real-server ADDR [PORT]|virtual-server NAME}`: Kw all; Kw client, Net; Kw
     /// real-server, Addr, Port; Kw virtual-server, Name.
     ResetConnections,

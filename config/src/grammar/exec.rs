@@ -7,11 +7,15 @@ use super::{Command as C, Family, Kind, Node, Ty, arg, kw};
 
 /// Everything that can be typed at `yoke>` and `yoke#`.
 pub static EXEC: &[Node] = &[
-    kw("clear", "Set counters to zero, empty caches").then(&[kw("statistics", "Totals of virtual and real servers")
-        .run(C::ClearStatistics)
-        .then(&[kw("virtual-server", "One virtual-server")
-            .val()
-            .then(&[virtual_server("NAME").run(C::ClearStatistics)])])]),
+    kw("clear", "Set counters to zero, empty caches").then(&[
+        kw("logging", "Show no line of the log any more that is there now").run(C::ClearLogging),
+        kw("statistics", "Totals of virtual and real servers").run(C::ClearStatistics).then(&[kw(
+            "virtual-server",
+            "One virtual-server",
+        )
+        .val()
+        .then(&[virtual_server("NAME").run(C::ClearStatistics)])]),
+    ]),
     kw("configure", "Change the configuration").admin(C::Configure).then(&[
         kw("replace", "Make it equal to a saved one").then(&[kw("startup-config", "Saved configuration")
             .val()

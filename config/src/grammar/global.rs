@@ -81,11 +81,12 @@ pub static GLOBAL: &[Node] = &[
         .then(&[arg("HOST", Ty::Host, "Address or name").line().then(&[choice("prefer", "Before the others")])])]),
     kw("logging", "Log").then(&[
         kw("console", "Messages on the console").then(LEVELS_CONSOLE),
-        kw("host", "Remote syslog").later().then(&[arg("ADDR", Ty::Addr(Family::Any), "Address").line().then(&[
+        kw("facility", "What remote hosts sort by").then(FACILITIES),
+        kw("host", "Remote syslog").then(&[arg("ADDR", Ty::Addr(Family::Any), "Address").line().then(&[
             choice("tcp", "TCP").then(&[value("<1-65535>", Ty::Int(1, 65535), "Port").default("514")]),
             choice("udp", "UDP").default("udp").then(&[value("<1-65535>", Ty::Int(1, 65535), "Port").default("514")]),
         ])]),
-        kw("trap", "Messages to remote hosts").later().then(LEVELS_TRAP),
+        kw("trap", "Messages to remote hosts").then(LEVELS_TRAP),
     ]),
     kw("snmp-server", "SNMP").later().then(&[kw("community", "Who may read").then(&[arg(
         "WORD",
@@ -231,6 +232,19 @@ const MARK_PORTS: &[Node] = &[arg("any|N|N-M", Ty::Ports, "Destination ports").l
 const SECONDS: Node = value("<1-31536000>", Ty::Int(1, 31_536_000), "Seconds");
 
 const ALWAYS: &[Node] = &[choice("always", "Not only then")];
+
+/// RFC 5424 §6.2.1.
+const FACILITIES: &[Node] = &[
+    choice("daemon", "3"),
+    choice("local0", "16"),
+    choice("local1", "17"),
+    choice("local2", "18"),
+    choice("local3", "19"),
+    choice("local4", "20"),
+    choice("local5", "21"),
+    choice("local6", "22"),
+    choice("local7", "23").default("local7"),
+];
 
 const LEVELS_TRAP: &[Node] = &[
     choice("emergencies", "0: unusable"),

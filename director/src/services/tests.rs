@@ -37,6 +37,21 @@ fn each_interface_address_has_a_server_that_forwards_nothing() {
 }
 
 #[test]
+fn each_receiver_of_the_log_has_a_sender() {
+    let text = "hostname lb1\nlogging host 192.0.2.99\nlogging host 2001:db8::9 tcp 601\nlogging facility local0\nlogging trap errors\n";
+    let specs = services(text).specs;
+    let names: Vec<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    assert_eq!(names, ["syslog-192.0.2.99", "syslog-2001:db8::9"]);
+    assert_eq!(specs[0].argv, ["/sbin/init", "syslog", "192.0.2.99", "udp", "514", "16", "3", "lb1"]);
+    assert_eq!(specs[1].argv, ["/sbin/init", "syslog", "2001:db8::9", "tcp", "601", "16", "3", "lb1"]);
+    assert_eq!(specs[0].capabilities.as_ref().unwrap(), &["setgid", "setuid"]);
+    let many: String = (1..=9).map(|n| format!("logging host 192.0.2.{n}\n")).collect();
+    let services = services(&many);
+    assert_eq!(services.specs.len(), LOG_HOSTS_MAX);
+    assert_eq!(services.warnings, ["logging host: the log goes to the 8 lowest addresses and not to 1 others"]);
+}
+
+#[test]
 fn vrrpd_runs_with_little_and_only_for_a_group() {
     let groups = |text: &str| -> Vec<ServiceSpec> {
         services(text).specs.into_iter().filter(|spec| !spec.name.starts_with("ssh-")).collect()

@@ -7,10 +7,12 @@ use std::io;
 use std::path::Path;
 
 use nix::sys::statvfs::statvfs;
-use yoke_director::status::{Flash, FlashFile, Memory, ProcessRow, Version};
-use yoke_init::request::ServiceStatus;
+use yoke_config::model::{Logging, Transport};
+use yoke_director::status::{Flash, FlashFile, Log, LogHostRow, LogRow, Memory, ProcessRow, Version};
+use yoke_init::request::{LogLine, ServiceStatus};
 
 use crate::files::Paths;
+use crate::services;
 
 /// The version of this firmware.
 pub(crate) const FIRMWARE: &str = env!("CARGO_PKG_VERSION");
@@ -89,6 +91,27 @@ pub(crate) fn processes(proc: &Path, services: Vec<ServiceStatus>) -> Vec<Proces
     rows.collect()
 }
 
+/// `show logging`.
+pub(crate) fn log(lines: Vec<LogLine>, logging: &Logging, services: &[ServiceStatus]) -> Log {
+    let row = |line: LogLine| LogRow {
+        uptime_ms: line.uptime_ms,
+        severity: line.severity,
+        source: line.source,
+        text: line.text,
+    };
+    let hosts = logging.hosts.iter().map(|(address, (transport, port))| {
+        let name = services::log_sender(*address);
+        let status = match services.iter().find(|service| service.name == name) {
+            Some(service) if service.why.is_empty() => service.status.clone(),
+            Some(service) => service.why.clone(),
+            None => "not started".to_owned(),
+        };
+        let transport = if *transport == Transport::Tcp { "tcp" } else { "udp" };
+        LogHostRow { address: *address, transport: transport.to_owned(), port: *port, status }
+    });
+    Log { lines: lines.into_iter().map(row).collect(), hosts: hosts.collect() }
+}
+
 /// `show flash:`: room, and files by their path below `/flash`.
 pub(crate) fn flash(paths: &Paths) -> io::Result<Flash> {
     let mut files = Vec::new();
@@ -156,6 +179,26 @@ mod tests {
     fn nothing_to_read_is_nothing_said() {
         let dir = proc(&[]);
         assert_eq!(version(dir.path()).memory_kib, 0);
+    }
+
+    #[test]
+    fn a_receiver_of_the_log_says_how_it_goes() {
+        let config =
+            crate::testing::config("logging host 192.0.2.1\nlogging host 192.0.2.2 tcp\nlogging host 192.0.2.3\n");
+        let service = |name: &str, why: &str, status: &str| ServiceStatus {
+            name: name.into(),
+            pid: 1,
+            state: String::new(),
+            why: why.into(),
+            restarts: 0,
+            since_s: 0,
+            status: status.into(),
+        };
+        let services =
+            [service("syslog-192.0.2.1", "", "7 sent, 0 lost"), service("syslog-192.0.2.2", "exit status 1", "old")];
+        let log = log(Vec::new(), &config.logging, &services);
+        let status: Vec<_> = log.hosts.iter().map(|host| (host.transport.as_str(), host.status.as_str())).collect();
+        assert_eq!(status, [("udp", "7 sent, 0 lost"), ("tcp", "exit status 1"), ("udp", "not started")]);
     }
 
     #[test]

@@ -59,11 +59,14 @@ impl FakeInit {
         inside.asked.push(request.clone());
         match request {
             Request::Setup => Reply::Setup { problems: inside.problems.clone() },
-            Request::Services | Request::Restart { .. } | Request::Reboot | Request::PowerOff => Reply::Done,
-            Request::Status => Reply::Status { services: vec![director()], warnings: inside.warnings.clone() },
-            Request::Log { .. } => {
-                Reply::Log { lines: vec![LogLine { uptime_ms: 1, source: "init".into(), text: "up".into() }] }
+            Request::Services | Request::Restart { .. } | Request::ClearLog | Request::Reboot | Request::PowerOff => {
+                Reply::Done
             }
+            Request::Status => Reply::Status { services: vec![director()], warnings: inside.warnings.clone() },
+            Request::Follow { .. } => Reply::Failed { why: "nobody follows here".into() },
+            Request::Log { .. } => Reply::Log {
+                lines: vec![LogLine { uptime_ms: 1, severity: 6, source: "init".into(), text: "up".into() }],
+            },
         }
     }
 }

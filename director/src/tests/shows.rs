@@ -386,8 +386,10 @@ fn settings_of_the_balancer_are_read_from_the_kernel() {
 fn init_is_asked_for_what_it_knows() {
     let box_ = Box_::fresh();
     let mut admin = admin(&box_);
-    let Data::Log(rows) = admin.show(Show::Log { tail: 0 }) else { panic!() };
-    assert_eq!(rows[0].text, "up");
+    let Data::Log(log) = admin.show(Show::Log { tail: 0 }) else { panic!() };
+    assert_eq!(log.lines[0].text, "up");
+    assert_eq!(admin.call(&Request::ClearLog), Reply::Done { warnings: vec![] });
+    assert_eq!(box_.init.count(&yoke_init::request::Request::ClearLog), 1);
     let Data::Processes(rows) = admin.show(Show::Processes) else { panic!() };
     assert_eq!(rows[0].name, "director");
     let Data::Flash(flash) = admin.show(Show::Flash) else { panic!() };

@@ -107,6 +107,11 @@ impl Clients {
         requests
     }
 
+    /// Whether a caller may still want its answer.
+    pub(super) fn is_there(&self, id: ClientId) -> bool {
+        self.clients.iter().any(|client| client.id == id && !client.finished)
+    }
+
     /// Answers a caller, if it is still there.
     pub(super) fn reply(&mut self, id: ClientId, reply: &Reply) {
         if let Some(client) = self.clients.iter_mut().find(|client| client.id == id) {

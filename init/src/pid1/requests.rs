@@ -37,11 +37,41 @@ impl Init {
                 let warnings = self.warnings.iter().cloned().chain(self.supervisor.warnings()).collect();
                 Reply::Status { services: self.supervisor.status(now()), warnings }
             }
+            Request::ClearLog => {
+                self.ring.clear();
+                Reply::Done
+            }
+            Request::Follow { follower, confirmed } => {
+                match self.ring.follow(&follower, confirmed) {
+                    Some(lines) => self.clients.reply(client, &Reply::Followed(lines)),
+                    None => {
+                        if let Some(earlier) = self.followers.insert(follower, client) {
+                            self.clients.reply(earlier, &Reply::Failed { why: "another one follows now".to_owned() });
+                        }
+                    }
+                }
+                return;
+            }
             Request::Log { lines } => Reply::Log { lines: self.ring.last(lines) },
             Request::Reboot => self.go_down(How::Restart),
             Request::PowerOff => self.go_down(How::PowerOff),
         };
         self.clients.reply(client, &reply);
+    }
+
+    /// Gives who waits for the log what came in this turn.
+    pub(super) fn answer_followers(&mut self) {
+        for (follower, client) in std::mem::take(&mut self.followers) {
+            let reply = if self.clients.is_there(client) {
+                self.ring.follow(&follower, None).map(Reply::Followed)
+            } else {
+                Some(Reply::Failed { why: "gone".to_owned() })
+            };
+            match reply {
+                Some(reply) => self.clients.reply(client, &reply),
+                None => drop(self.followers.insert(follower, client)),
+            }
+        }
     }
 
     pub(super) fn go_down(&mut self, how: How) -> Reply {

@@ -1,11 +1,12 @@
 //! Real servers that die and come back while clients ask: who is asked when, and what the operator is told. Told within the boot of `balancing`,
 //! whose virtual server `web` balances by round robin over port 8080 of both servers.
 
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 
-use crate::net::addr;
+use crate::net::{Ns, addr};
 use crate::runner::Scene;
 use crate::traffic::{self, tally};
 use crate::wait;
@@ -28,6 +29,8 @@ pub(super) fn checks(scene: &mut Scene<'_>) {
             "health-check web",
         ])?;
         wait::until("both servers to be in", BACK_LIMIT, both)?;
+        let receiver = Ns::Client.enter(|| Ok(UdpSocket::bind("203.0.113.99:514")?))?;
+        world.console()?.configure(&["logging host 203.0.113.99", "logging facility local3"])?;
         world.server(0)?.stop_nginx()?;
         let died = wait::now();
         let (mut failed, mut last) = (0, Duration::ZERO);
@@ -50,6 +53,10 @@ pub(super) fn checks(scene: &mut Scene<'_>) {
         ensure!(warnings.contains("virtual-server web: 1 of 2 real servers down: 10.0.20.11 8080"), "{warnings}");
         let log = world.console()?.ok("show logging tail 50")?.text();
         ensure!(log.matches("10.0.20.11 8080 is down: connect: refused").count() == 1, "{log}");
+        told_once(&receiver)?;
+        let log = world.console()?.ok("show logging tail 1")?.text();
+        ensure!(log.contains("Logging to 203.0.113.99 udp 514: ") && log.contains(" sent, 0 lost"), "{log}");
+        world.console()?.configure(&["no logging host 203.0.113.99", "no logging facility"])?;
         world.server(0)?.start_nginx()?;
         wait::until("both servers to be asked", BACK_LIMIT, both)
     });
@@ -71,6 +78,29 @@ pub(super) fn checks(scene: &mut Scene<'_>) {
         world.console()?.configure(&["virtual-server web", "no health-check", "no sorry-server"])?;
         world.console()?.configure(&["no health-monitor web"])
     });
+}
+
+/// Hears what the box has sent, and whether the death of the server is in it: once, as a warning of local3.
+fn told_once(receiver: &UdpSocket) -> Result<()> {
+    receiver.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut messages = Vec::new();
+    let mut datagram = [0; 2048];
+    // It ends when nothing has come for a while.
+    while let Ok(length) = receiver.recv(&mut datagram) {
+        messages.push(String::from_utf8(datagram[..length].to_vec())?);
+    }
+    let told: Vec<&String> =
+        messages.iter().filter(|text| text.ends_with("10.0.20.11 8080 is down: connect: refused")).collect();
+    let [told] = told.as_slice() else { bail!("told {} times, of {} messages", told.len(), messages.len()) };
+    let fields: Vec<&str> = told.splitn(7, ' ').collect();
+    let [priority, date, "lb1", "director", "-", "-", _] = fields.as_slice() else { bail!("{told}") };
+    ensure!(["<156>1", "<158>1"].contains(priority) && date.ends_with('Z'), "{told}");
+    // From the boot on, what the kernel said included.
+    ensure!(
+        messages.iter().any(|text| text.contains(" kernel - - ") && text.contains("Linux version ")),
+        "no first line"
+    );
+    Ok(())
 }
 
 /// Whether both servers answer in turn.

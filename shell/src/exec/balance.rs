@@ -15,7 +15,15 @@ use crate::show::{connections, port};
 
 pub(super) fn clear_statistics(shell: &Shell, values: &[Value]) -> Result<(), Fail> {
     let virtual_server = option(values, "virtual-server").map(ToString::to_string);
-    match shell.director.change(&Request::ClearStatistics { virtual_server })? {
+    clear(shell, &Request::ClearStatistics { virtual_server })
+}
+
+pub(super) fn clear_log(shell: &Shell) -> Result<(), Fail> {
+    clear(shell, &Request::ClearLog)
+}
+
+fn clear(shell: &Shell, request: &Request) -> Result<(), Fail> {
+    match shell.director.change(request)? {
         Reply::Done { warnings } => {
             shell.warn(&warnings);
             Ok(())

@@ -144,18 +144,25 @@ pub(crate) fn logging(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Res
         Some(Value::Int(tail)) => *tail,
         _ => 0,
     };
-    let rows = match shell.director.show(Show::Log { tail })? {
-        Data::Log(rows) => rows,
+    let log = match shell.director.show(Show::Log { tail })? {
+        Data::Log(log) => log,
         other => return Err(wrong(other)),
     };
     if out.is_json() {
-        return out.object("log", &rows);
+        let members = serde_json::json!({ "log": log.lines, "hosts": log.hosts });
+        return out.members(members);
     }
-    rows.iter().try_for_each(|row| out.text(&log_line(row))).map_err(Into::into)
+    for host in &log.hosts {
+        out.text(&format!("Logging to {} {} {}: {}", host.address, host.transport, host.port, host.status))?;
+    }
+    log.lines.iter().try_for_each(|row| out.text(&log_line(row))).map_err(Into::into)
 }
 
+/// What is a warning or graver says so.
 fn log_line(row: &LogRow) -> String {
-    format!("{:>8}.{:03} {}: {}", row.uptime_ms / 1000, row.uptime_ms % 1000, row.source, row.text)
+    const GRAVE: [&str; 5] = ["emergency: ", "alert: ", "critical: ", "error: ", "warning: "];
+    let grave = GRAVE.get(usize::from(row.severity)).copied().unwrap_or_default();
+    format!("{:>8}.{:03} {}: {grave}{}", row.uptime_ms / 1000, row.uptime_ms % 1000, row.source, row.text)
 }
 
 /// `show warnings`.
@@ -173,7 +180,9 @@ mod tests {
 
     #[test]
     fn a_log_line_begins_with_the_time_since_boot() {
-        let row = LogRow { uptime_ms: 61_007, source: "init".to_owned(), text: "ready".to_owned() };
+        let mut row = LogRow { uptime_ms: 61_007, severity: 6, source: "init".to_owned(), text: "ready".to_owned() };
         assert_eq!(log_line(&row), "      61.007 init: ready");
+        row.severity = 3;
+        assert_eq!(log_line(&row), "      61.007 init: error: ready");
     }
 }

@@ -7,7 +7,7 @@ use yoke_config::model::{Config, Virtual};
 use yoke_config::tree::Tree;
 use yoke_director::status::{
     ConnectionFilter, ConnectionRow, ConnectionSyncRow, Connections, Counters, DaemonRow, Data, DefenceRow, Flash,
-    FlashFile, HealthChange, HealthCheckRow, InterfaceRow, Ipvs, LogRow, Memory, NeighbourRow, ProcessRow,
+    FlashFile, HealthChange, HealthCheckRow, InterfaceRow, Ipvs, Log, LogRow, Memory, NeighbourRow, ProcessRow,
     RealServerRow, RouteRow, SessionRow, Show, Version, VirtualServerRow,
 };
 
@@ -338,8 +338,13 @@ fn interfaces(config: &Config) -> Vec<InterfaceRow> {
 
 fn log(tail: u32) -> Data {
     let rows: Vec<LogRow> = (1..=40)
-        .map(|n| LogRow { uptime_ms: n * 1_000, source: "director".to_owned(), text: format!("message {n}") })
+        .map(|n| LogRow {
+            uptime_ms: n * 1_000,
+            severity: 6,
+            source: "director".to_owned(),
+            text: format!("message {n}"),
+        })
         .collect();
     let skip = if tail == 0 { 0 } else { rows.len().saturating_sub(usize::try_from(tail).unwrap()) };
-    Data::Log(rows[skip..].to_vec())
+    Data::Log(Log { lines: rows[skip..].to_vec(), hosts: Vec::new() })
 }
