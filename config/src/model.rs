@@ -87,6 +87,12 @@ impl Config {
     pub const DEFAULT_HOSTNAME: &str = "yoke";
     /// Revisions kept on flash.
     pub const DEFAULT_ARCHIVE: u8 = 10;
+
+    /// The first virtual server with real servers of both families: the kernel runs no sync daemon beside such a one (`ip_vs_sync.c`).
+    #[must_use]
+    pub fn mixes_families(&self) -> Option<&Name> {
+        self.virtual_servers.iter().find(|(_, server)| server.mixes_families()).map(|(name, _)| name)
+    }
 }
 
 /// A person or script that may log in.
@@ -431,6 +437,14 @@ impl VirtualServer {
     pub fn uses(&self, mode: Mode) -> bool {
         let sorry = self.sorry_server.is_some_and(|sorry| sorry.mode == mode);
         self.mode == mode || sorry || self.real_servers.values().any(|real| real.mode == mode)
+    }
+
+    /// Whether packets of one family go to a server of the other, which mode tun can do.
+    #[must_use]
+    pub fn mixes_families(&self) -> bool {
+        let real = self.real_servers.iter().filter(|(_, real)| !real.shutdown).map(|(&(address, _), _)| address);
+        let sorry = self.sorry_server.map(|sorry| sorry.address);
+        !self.shutdown && real.chain(sorry).any(|address| address.is_ipv6() != self.virtual_.is_ipv6())
     }
 
     /// How that real server is judged: its own `health-check`, or this virtual server's.

@@ -50,6 +50,7 @@ pub(crate) struct Director {
     /// Held by whoever uses the flash.
     pub(crate) medium: Mutex<()>,
     walks: Mutex<()>,
+    resets: Mutex<()>,
 }
 
 /// Everything that changes.
@@ -88,6 +89,8 @@ pub(crate) struct State {
     pub(crate) quorum: BTreeMap<String, bool>,
     /// Whether a sync daemon of ours runs.
     pub(crate) syncs: bool,
+    /// Whether one of `reset connections` may run.
+    pub(crate) reset_daemon: bool,
     /// What vrrpd said last; `None` while it is not followed.
     pub(crate) vrrp: Option<Status>,
     /// Whether init has read `services.json` as it is.
@@ -166,6 +169,7 @@ impl Director {
             roles: Roles::default(),
             quorum: BTreeMap::new(),
             syncs: true,
+            reset_daemon: false,
             vrrp: None,
             services_read: false,
             rivals: Rivals::default(),
@@ -182,6 +186,7 @@ impl Director {
             turns: Mutex::default(),
             medium: Mutex::default(),
             walks: Mutex::default(),
+            resets: Mutex::default(),
         }
     }
 
@@ -208,6 +213,11 @@ impl Director {
     /// Waits for those who read the kernel's table of connections now.
     pub(crate) async fn walk_turn(&self) -> MutexGuard<'_, ()> {
         self.walks.lock().await
+    }
+
+    /// Waits for those who end connections now. Not a turn: that takes its time, and a change or a takeover must not wait for it.
+    pub(crate) async fn reset_turn(&self) -> MutexGuard<'_, ()> {
+        self.resets.lock().await
     }
 
     pub(crate) fn open_session(&self) -> u64 {

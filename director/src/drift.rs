@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::director::Director;
 use crate::kernel::{self, Wanted};
 use crate::notes::Source;
-use crate::{clock, commit, nft, reconcile, settle, sync};
+use crate::{clock, commit, nft, reconcile, reset, settle, sync};
 
 /// How long after the last foreign change `show warnings` speaks of it.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
@@ -80,7 +80,7 @@ fn settings(director: &Director, now: Instant) {
     let state = &mut *guard;
     let configured = !sync::desired(&state.running.config, &state.roles).is_empty() || state.syncs;
     let strangers = if configured { Vec::new() } else { state.kernel.daemons().unwrap_or_default() };
-    for daemon in strangers {
+    for daemon in strangers.iter().filter(|daemon| !(state.reset_daemon && reset::is_own(daemon))) {
         match state.kernel.stop_daemon(daemon.role) {
             Ok(()) => changes += 1,
             Err(e) => log::warn!("connection-sync: {e}"),

@@ -45,33 +45,32 @@ const CUT: Duration = Duration::from_millis(1_000);
 /// Nobody uses it: the daemon hears only this box.
 const SYNC_ID: u8 = 255;
 
-/// What to end, and how many more there would be.
-type Found = (BTreeSet<Ending>, u64);
-
-/// Ends what `filter` takes.
-pub(crate) async fn run(director: &Rc<Director>, by: &str, filter: &ConnectionFilter) -> Reply {
-    let _turn = director.turn().await;
-    match reset(director, by, filter).await {
-        Ok((ended, left)) => Reply::Reset { ended, left },
-        Err(why) => refused(RefusalKind::Failed, why),
-    }
+/// What to end.
+#[derive(Debug, Default)]
+struct Found {
+    endings: BTreeSet<Ending>,
+    /// More than these: the next reset's.
+    more: u64,
+    /// Those that a datagram has no words for.
+    never: u64,
 }
 
-async fn reset(director: &Director, by: &str, filter: &ConnectionFilter) -> Result<(u64, u64), String> {
+/// Ends what `filter` takes. One reset at a time; it takes no turn, since it lasts as long as connections are busy.
+pub(crate) async fn run(director: &Rc<Director>, by: &str, filter: &ConnectionFilter) -> Reply {
+    let _turn = director.reset_turn().await;
+    reset(director, by, filter).await.unwrap_or_else(|why| refused(RefusalKind::Failed, why))
+}
+
+async fn reset(director: &Director, by: &str, filter: &ConnectionFilter) -> Result<Reply, String> {
     let filter = Filter::new(&director.state().running.config, filter)?;
-    let (wanted, more) = walk::run(director, move |path| find(path, &filter)).await?;
-    if wanted.is_empty() {
-        return Ok((0, more));
+    let Found { endings, more, never } = walk::run(director, move |path| find(path, &filter)).await?;
+    if endings.is_empty() {
+        return Ok(Reply::Reset { ended: 0, left: more, never });
     }
-    let (daemon, ours) = backup(director)?;
-    log::warn!("{} connections reset by {by}", wanted.len());
-    let done = rounds(director, &daemon, wanted.clone()).await;
-    if ours {
-        let stopped = director.state_mut().kernel.stop_daemon(SyncRole::Backup);
-        stopped.map_err(|e| format!("connection-sync: the daemon of reset is still there: {e}"))?;
-    }
+    let done = rounds(director, by, endings.clone()).await;
+    stop(director)?;
     let left = done?;
-    Ok((count(wanted.len() - left), count(left) + more))
+    Ok(Reply::Reset { ended: count(endings.len() - left), left: count(left) + more, never })
 }
 
 fn count(number: usize) -> u64 {
@@ -79,7 +78,7 @@ fn count(number: usize) -> u64 {
 }
 
 fn find(path: &Path, filter: &Filter) -> Result<Found, String> {
-    let (mut found, mut more) = (BTreeSet::new(), 0);
+    let mut found = Found::default();
     let why = |e: std::io::Error| format!("{}: {e}", path.display());
     let mut file = walk::open(path).map_err(why)?;
     let mut line = String::new();
@@ -88,13 +87,14 @@ fn find(path: &Path, filter: &Filter) -> Result<Found, String> {
             && filter.takes(&connection)
         {
             match Ending::of(&connection) {
-                Some(ending) if found.len() < ENDINGS_MAX => drop(found.insert(ending)),
-                _ => more += 1,
+                Some(ending) if found.endings.len() < ENDINGS_MAX => drop(found.endings.insert(ending)),
+                Some(_) => found.more += 1,
+                None => found.never += 1,
             }
         }
         line.clear();
     }
-    Ok((found, more))
+    Ok(found)
 }
 
 /// Those of `wanted` that are still in the table, open or not.
@@ -111,12 +111,24 @@ fn remaining(path: &Path, wanted: &BTreeSet<Ending>) -> Result<BTreeSet<Ending>,
     Ok(left)
 }
 
-/// The backup daemon to tell, and whether it was started for this.
-fn backup(director: &Director) -> Result<(Daemon, bool), String> {
-    let mut state = director.state_mut();
+/// Whether it is the one that a reset starts.
+pub(crate) fn is_own(daemon: &Daemon) -> bool {
+    daemon.role == SyncRole::Backup && *daemon.interface == *"lo" && daemon.sync_id == SYNC_ID
+}
+
+/// The backup daemon to tell, as it is now: that of connection sync may have come since, or gone. Started if there is none.
+fn backup(director: &Director) -> Result<Daemon, String> {
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
     let running = state.kernel.daemons().map_err(|e| format!("ipvs: {e}"))?;
     if let Some(daemon) = running.into_iter().find(|daemon| daemon.role == SyncRole::Backup) {
-        return Ok((daemon, false));
+        return Ok(daemon);
+    }
+    if let Some(name) = state.running.config.mixes_families() {
+        return Err(format!(
+            "virtual-server {name}: has real servers of both address families, beside which the kernel cannot end \
+             connections, use: drain, or one virtual server for each family"
+        ));
     }
     let interface = "lo".parse().expect("a name of two letters");
     let daemon = Daemon {
@@ -129,12 +141,30 @@ fn backup(director: &Director) -> Result<(Daemon, bool), String> {
         ttl: None,
     };
     state.kernel.start_daemon(daemon).map_err(|e| format!("connection-sync: the daemon of reset: {e}"))?;
-    Ok((daemon, true))
+    state.reset_daemon = true;
+    Ok(daemon)
+}
+
+/// Stops what [`backup`] has started, unless connection sync has taken its place.
+fn stop(director: &Director) -> Result<(), String> {
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
+    if !std::mem::take(&mut state.reset_daemon) {
+        return Ok(());
+    }
+    let stopped = match state.kernel.daemons() {
+        Ok(running) if running.iter().any(is_own) => state.kernel.stop_daemon(SyncRole::Backup),
+        other => other.map(drop),
+    };
+    // If it did not: nobody's daemon now, the next look at the kernel ends it.
+    stopped.map_err(|e| format!("connection-sync: the daemon of reset is still there: {e}"))
 }
 
 /// Returns how many are left.
-async fn rounds(director: &Director, daemon: &Daemon, wanted: BTreeSet<Ending>) -> Result<usize, String> {
-    let mut left = round(director, daemon, wanted.iter().copied().collect(), wanted).await?;
+async fn rounds(director: &Director, by: &str, wanted: BTreeSet<Ending>) -> Result<usize, String> {
+    backup(director)?;
+    log::warn!("{} connections reset by {by}", wanted.len());
+    let mut left = round(director, wanted.iter().copied().collect(), wanted).await?;
     for _ in 0..ROUNDS_MAX {
         if left.is_empty() {
             break;
@@ -143,7 +173,7 @@ async fn rounds(director: &Director, daemon: &Daemon, wanted: BTreeSet<Ending>) 
         packets(director, script(&busy)).await?;
         // Time for a segment each way, so that both sides know.
         tokio::time::sleep(CUT).await;
-        let after = round(director, daemon, busy, left).await;
+        let after = round(director, busy, left).await;
         packets(director, REMOVE.to_owned()).await?;
         left = after?;
     }
@@ -151,14 +181,10 @@ async fn rounds(director: &Director, daemon: &Daemon, wanted: BTreeSet<Ending>) 
 }
 
 /// Tells the daemon of `endings` and waits; returns what is left of `of`.
-async fn round(
-    director: &Director,
-    daemon: &Daemon,
-    endings: Vec<Ending>,
-    of: BTreeSet<Ending>,
-) -> Result<BTreeSet<Ending>, String> {
+async fn round(director: &Director, endings: Vec<Ending>, of: BTreeSet<Ending>) -> Result<BTreeSet<Ending>, String> {
     for burst in endings.chunks(CONNECTIONS_MAX * BURST) {
-        let told = director.state_mut().kernel.end(daemon, burst);
+        let daemon = backup(director)?;
+        let told = director.state_mut().kernel.end(&daemon, burst);
         told.map_err(|e| format!("connection-sync: {e}"))?;
         tokio::time::sleep(PAUSE).await;
     }

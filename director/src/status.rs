@@ -267,8 +267,10 @@ pub enum Reply {
     Reset {
         /// Connections that were ended.
         ended: u64,
-        /// Those that are still there.
+        /// Those that are still there; the same again may end them.
         left: u64,
+        /// Those that no reset ends: client and real server are of two address families.
+        never: u64,
     },
     /// Nothing was done.
     Refused(Refusal),

@@ -18,7 +18,7 @@ use crate::director::Director;
 use crate::kernel::Kernel;
 use crate::notes::Source;
 use crate::roles::Roles;
-use crate::sysctl;
+use crate::{reset, sysctl};
 
 /// What has to be there for a daemon, and is.
 fn complete(config: &Config) -> Option<(&ConnectionSync, &yoke_config::value::IfName, u8)> {
@@ -30,6 +30,10 @@ fn complete(config: &Config) -> Option<(&ConnectionSync, &yoke_config::value::If
 
 /// The daemons that should run.
 pub(crate) fn desired(config: &Config, roles: &Roles) -> Vec<Daemon> {
+    // The kernel would refuse the daemon as invalid; a warning of the configuration says why.
+    if config.mixes_families().is_some() {
+        return Vec::new();
+    }
     let Some((sync, interface, sync_id)) = complete(config) else { return Vec::new() };
     let Ok(interface) = interface.as_str().parse() else { return Vec::new() };
     // What is waiting to be sent when it ends to be active is thrown away with the daemon, so it goes later.
@@ -55,10 +59,15 @@ fn same(actual: &Daemon, wanted: &Daemon) -> bool {
         && actual.port.unwrap_or(ConnectionSync::PORT) == wanted.port.unwrap_or(ConnectionSync::PORT)
 }
 
-/// Brings the kernel to these daemons; how many were started or stopped.
-pub(crate) fn converge(kernel: &mut dyn Kernel, wanted: &[Daemon]) -> Result<usize, String> {
+/// Brings the kernel to these daemons; how many were started or stopped. `spared` are somebody's who needs them as long as none is wanted.
+pub(crate) fn converge(
+    kernel: &mut dyn Kernel,
+    wanted: &[Daemon],
+    spared: &dyn Fn(&Daemon) -> bool,
+) -> Result<usize, String> {
     let failed = |e: ipvs::Error| format!("connection-sync: {e}");
-    let actual = kernel.daemons().map_err(failed)?;
+    let mut actual = kernel.daemons().map_err(failed)?;
+    actual.retain(|daemon| !(wanted.is_empty() && spared(daemon)));
     let mut changes = 0;
     for daemon in actual.iter().filter(|actual| !wanted.iter().any(|wanted| same(actual, wanted))) {
         kernel.stop_daemon(daemon.role).map_err(failed)?;
@@ -86,7 +95,8 @@ pub(crate) fn run(director: &Director) {
         let _ = state.kernel.info();
         problems = sysctl::synchronize(&director.paths.proc);
     }
-    match converge(state.kernel.as_mut(), &wanted) {
+    let spared = |daemon: &Daemon| state.reset_daemon && reset::is_own(daemon);
+    match converge(state.kernel.as_mut(), &wanted, &spared) {
         Ok(changes) => {
             state.syncs = !wanted.is_empty();
             if changes > 0 {

@@ -8,4 +8,5 @@ mod login;
 mod persistence;
 mod recovery;
 mod redundancy;
+mod resets;
 mod shows;

@@ -269,6 +269,12 @@ fn connection_sync(config: &Config, out: &mut Findings) {
         (None, _) => out.warning(format!("{object}: it does not run, use: connection-sync interface IFNAME")),
         (_, None) => out.warning(format!("{object}: it does not run, use: connection-sync vrrp GROUP")),
         (Some(interface), Some(_)) => {
+            if let Some(name) = config.mixes_families() {
+                out.warning(format!(
+                    "{object}: virtual-server {name} has real servers of both address families, beside which the kernel \
+                     does not run it, use: one virtual server for each family, or no connection-sync"
+                ));
+            }
             let addresses = config.interfaces.get(interface).map_or(&[][..], |interface| &interface.addresses);
             if config.interfaces.contains_key(interface)
                 && !addresses.iter().any(|net| net.addr.is_ipv4() == sync.multicast.is_ipv4())

@@ -75,7 +75,9 @@ fn invalid_server(change: &Change) -> String {
     let tunnelled = destination(change).is_some_and(|d| matches!(d.forward, Forward::Tunnel(_)));
     match address {
         Some((_, true)) if tunnelled => {
-            "a real server of the other address family cannot be while connections are synchronised".to_owned()
+            "a real server of the other address family cannot be while connections are synchronised, use before it: no \
+             connection-sync"
+                .to_owned()
         }
         Some((address, true)) => format!("{address} is of the other address family, which needs mode tun"),
         Some((address, false)) => format!("{address} is no address a real server can have, use a unicast one"),
@@ -130,7 +132,8 @@ mod tests {
             (
                 add("[fd00::1]:80", tunnelled),
                 Refusal::InvalidDestination,
-                "a real server of the other address family cannot be while connections are synchronised",
+                "a real server of the other address family cannot be while connections are synchronised, use before it: \
+                 no connection-sync",
             ),
             (
                 add("10.0.0.1:80", nat),

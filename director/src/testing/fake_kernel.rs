@@ -9,8 +9,8 @@ use ipvs::connections::parse_line;
 use ipvs::sync::Ending;
 use ipvs::wire::Request;
 use ipvs::{
-    ApplyError, Change, Daemon, Error, Info, ObservedDestination, ObservedService, Refusal, ServiceKey, Stats,
-    SyncRole, Table, Timeouts,
+    ApplyError, Change, Daemon, DestinationKey, Error, Family, Info, ObservedDestination, ObservedService, Refusal,
+    ServiceKey, Stats, SyncRole, Table, Timeouts,
 };
 
 use crate::kernel::{Kernel, Observed};
@@ -38,6 +38,8 @@ pub(crate) struct Inside {
     pub(crate) connections: Option<PathBuf>,
     /// The first line of it, if it holds this, is that of a busy connection.
     pub(crate) busy: Option<String>,
+    /// It stays busy until `busy` is taken back.
+    pub(crate) busy_always: bool,
     pub(crate) zeroed: Vec<Option<ServiceKey>>,
     /// A file to look at when something changes, and what it held each time.
     pub(crate) watched: Option<PathBuf>,
@@ -56,6 +58,11 @@ impl FakeKernel {
     pub(crate) fn table(&self) -> Table {
         self.inside().table.clone()
     }
+}
+
+/// Whether the two families differ: the kernel has no sync daemon beside such a destination.
+fn is_mixed(service: &ServiceKey, destination: &DestinationKey) -> bool {
+    (service.family() == Family::V6) != destination.address.is_ipv6()
 }
 
 impl Inside {
@@ -77,6 +84,12 @@ impl Inside {
             && self.unknown_schedulers.contains(service.scheduler.as_str())
         {
             return Err(Refusal::NoSchedulerOrEngine);
+        }
+        if let Change::AddDestination { service, key, .. } = change
+            && !self.daemons.is_empty()
+            && is_mixed(service, key)
+        {
+            return Err(Refusal::InvalidDestination);
         }
         self.table.apply(change)
     }
@@ -150,6 +163,13 @@ impl Kernel for FakeKernel {
             let request = Box::new(Request::NewDaemon(daemon));
             return Err(Error::Refused { request, refusal: Refusal::NoInterface });
         }
+        let mut destinations = inside.table.services.iter().flat_map(|(service, entry)| {
+            entry.destinations.keys().map(move |destination| is_mixed(service, destination))
+        });
+        if destinations.any(|mixed| mixed) {
+            let request = Box::new(Request::NewDaemon(daemon));
+            return Err(Error::Refused { request, refusal: Refusal::InvalidDaemon });
+        }
         inside.daemons.push(daemon);
         Ok(())
     }
@@ -166,8 +186,8 @@ impl Kernel for FakeKernel {
         let left = |line: &&str| {
             let ending = parse_line(line).ok().flatten().and_then(|connection| Ending::of(&connection));
             // A busy one survives once.
-            inside.busy.take().is_some_and(|client| line.contains(&client))
-                || ending.is_none_or(|ending| !endings.contains(&ending))
+            let busy = if inside.busy_always { inside.busy.clone() } else { inside.busy.take() };
+            busy.is_some_and(|client| line.contains(&client)) || ending.is_none_or(|ending| !endings.contains(&ending))
         };
         let left: String =
             std::fs::read_to_string(&path)?.lines().filter(left).map(|line| format!("{line}\n")).collect();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use yoke_director::status::{ConnectionFilter, Data, LineKind, RefusalKind, Reply, Request, Show};
+use yoke_director::status::{ConnectionFilter, Data, RefusalKind, Reply, Request, Show};
 
 use super::harness::{Box_, Caller, problems};
 
@@ -164,50 +164,6 @@ IP 2001:0db8:0000:0000:0000:0000:0000:0001 0000 0000:0007:0000:0000:0000:0000:00
     let Data::Connections(found) = admin.show(Show::Connections(filter)) else { panic!() };
     let brief: Vec<_> = found.rows.iter().map(|row| (row.protocol.as_str(), row.virtual_.as_str())).collect();
     assert_eq!(brief, [("any", "fwmark 7"); 2]);
-}
-
-#[test]
-fn connections_are_reset_busy_ones_too() {
-    let box_ = Box_::fresh();
-    let mut admin = admin(&box_);
-    let path = box_.paths.proc.join("net/ip_vs_conn");
-    let scripts = box_.paths.run.join("scripts");
-    let lines = "\
-TCP C6336401 C001 C000020A 0050 0A000001 1F90 ESTABLISHED     899
-TCP C6336402 C002 C000020A 0050 0A000002 1F90 ESTABLISHED     899
-TCP C6336402 C003 C000020A 0050 0A000002 1F90 TIME_WAIT        99
-TCP C6336402 0000 C000020A 0050 0A000002 1F90 ASSURED          99
-TCP C6336401 C004 C0000214 0051 0A000009 0051 ESTABLISHED     500
-";
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, lines).unwrap();
-    crate::testing::program(&box_.paths.nft, &format!("exec cat >> {}", scripts.display()));
-    {
-        let mut kernel = box_.kernel.inside();
-        (kernel.connections, kernel.busy) = (Some(path.clone()), Some("C6336401 C001".into()));
-    }
-    let www = ConnectionFilter { virtual_server: Some("www".into()), open: true, ..ConnectionFilter::default() };
-    let reply = admin.call(&Request::Reset(www.clone()));
-    assert_eq!(reply, Reply::Reset { ended: 2, left: 0 });
-    let left = fs::read_to_string(&path).unwrap();
-    assert_eq!(left, lines.lines().skip(2).map(|line| format!("{line}\n")).collect::<String>());
-    let scripts = fs::read_to_string(scripts).unwrap();
-    assert!(scripts.contains("6 . 198.51.100.1 . 49153 . 192.0.2.10 . 80"), "{scripts}");
-    assert!(!scripts.contains("198.51.100.2"), "only the busy one loses packets: {scripts}");
-    assert!(scripts.ends_with("delete table inet yoke_reset\n"), "{scripts}");
-    assert_eq!(box_.kernel.inside().daemons, [], "what was started is stopped");
-
-    let templates = ConnectionFilter { templates: true, ..ConnectionFilter::default() };
-    assert_eq!(admin.call(&Request::Reset(templates)), Reply::Reset { ended: 1, left: 0 });
-    assert_eq!(admin.call(&Request::Reset(www)), Reply::Reset { ended: 0, left: 0 });
-    let before = fs::read_to_string(&path).unwrap();
-    let typo = ConnectionFilter { virtual_server: Some("wwww".into()), ..ConnectionFilter::default() };
-    let refused = problems(RefusalKind::Failed, admin.call(&Request::Reset(typo)));
-    assert_eq!(refused, ["virtual-server wwww: no such virtual server"]);
-    assert_eq!(fs::read_to_string(&path).unwrap(), before, "a name that is not there is not everybody");
-    let mut looker = box_.hello(1002, LineKind::Vty);
-    let refused = looker.call(&Request::Reset(ConnectionFilter::default()));
-    assert!(matches!(refused, Reply::Refused(_)), "{refused:?}");
 }
 
 #[test]

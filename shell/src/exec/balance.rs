@@ -9,7 +9,7 @@ use yoke_director::status::{ConnectionFilter, Data, RealServerRow, Reply, Reques
 use crate::director::unexpected;
 use crate::interrupt;
 use crate::out::Out;
-use crate::outcome::{Fail, Stop};
+use crate::outcome::{Fail, Status, Stop};
 use crate::session::Shell;
 use crate::show::{connections, port};
 
@@ -58,18 +58,23 @@ pub(super) fn reset_persistence(shell: &Shell, values: &[Value], out: &mut Out<'
 }
 
 fn reset(shell: &Shell, filter: ConnectionFilter, what: &str, out: &mut Out<'_>) -> Result<(), Fail> {
-    let (ended, left) = match shell.director.change(&Request::Reset(filter))? {
-        Reply::Reset { ended, left } => (ended, left),
+    let (ended, left, never) = match shell.director.change(&Request::Reset(filter))? {
+        Reply::Reset { ended, left, never } => (ended, left, never),
         other => return Err(unexpected(&other)),
     };
     if out.is_json() {
-        return out.object("reset", &serde_json::json!({ "ended": ended, "left": left }));
+        out.object("reset", &serde_json::json!({ "ended": ended, "left": left, "never": never }))?;
+    } else {
+        out.text(&format!("{ended} {what} reset"))?;
+        if left > 0 {
+            out.text(&format!("{left} {what} are still there, type it again"))?;
+        }
+        if never > 0 {
+            out.text(&format!("{never} {what} cannot be reset: client and real server are of two address families"))?;
+        }
     }
-    out.text(&format!("{ended} {what} reset"))?;
-    if left > 0 {
-        out.text(&format!("{left} {what} are still there, type it again"))?;
-    }
-    Ok(())
+    // A script has to know, too.
+    if left + never > 0 { Err(Fail::Said(Status::Failed)) } else { Ok(()) }
 }
 
 /// Which real servers a `drain` means.

@@ -329,6 +329,7 @@ fn answer(state: &mut State, caller: &mut Caller, request: Request) -> Reply {
         Request::Reset(filter) => Reply::Reset {
             ended: if filter.virtual_server.is_some() { 3 } else { 5 },
             left: u64::from(filter.templates),
+            never: u64::from(filter.client.is_some()),
         },
         Request::Messages => Reply::Messages { lines: std::mem::take(&mut state.messages) },
         Request::Show(Show::Startup) => {
