@@ -177,6 +177,31 @@ impl Pair {
         Ok(client.call(request)?)
     }
 
+    /// Says something to a running vrrpd that it does not answer.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn tell(&self, side: Side, request: &vrrp::status::Request) -> Result<()> {
+        let stream = std::os::unix::net::UnixStream::connect(self.file(side, "sock"))?;
+        Ok(yoke_control::Connection::new(stream).send(request)?)
+    }
+
+    /// The first process of a side: vrrpd, where that is what was started.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn pid(&self, side: Side) -> Result<i32> {
+        self.pids(side)?.into_iter().min().with_context(|| format!("nothing runs on side {side:?}"))
+    }
+
+    fn pids(&self, side: Side) -> Result<Vec<i32>> {
+        let output = Command::new("ip").args(["netns", "pids", &self.ns(side.letter())]).output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut pids: Vec<i32> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        pids.retain(|pid| pid.cast_unsigned() != std::process::id());
+        Ok(pids)
+    }
+
     /// What it says of itself.
     ///
     /// # Errors
@@ -236,10 +261,7 @@ impl Pair {
     /// # Errors
     /// When there is none.
     pub fn signal(&mut self, side: Side, signal: Signal) -> Result<()> {
-        let output = Command::new("ip").args(["netns", "pids", &self.ns(side.letter())]).output()?;
-        let mut pids: Vec<i32> =
-            String::from_utf8_lossy(&output.stdout).split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        pids.retain(|pid| pid.cast_unsigned() != std::process::id());
+        let mut pids = self.pids(side)?;
         ensure!(!pids.is_empty(), "nothing runs on side {side:?}");
         pids.sort_unstable();
         for pid in pids.into_iter().rev() {

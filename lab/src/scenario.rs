@@ -48,9 +48,8 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Vm, name: "ssh", run: ssh::run },
     Scenario { rung: Rung::Vm, name: "paste", run: paste::run },
     Scenario { rung: Rung::Vm, name: "firmware", run: firmware::run },
+    Scenario { rung: Rung::Vm, name: "failover", run: failover::run },
     Scenario { rung: Rung::Long, name: "power_cut", run: power_cut::run },
-    // Until it is understood why vrrpd kept the addresses of a group that had given up, in one run of six.
-    Scenario { rung: Rung::Long, name: "failover", run: failover::run },
 ];
 
 /// Admin's password on every box of the lab.

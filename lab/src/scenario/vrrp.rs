@@ -1,6 +1,7 @@
 //! vrrpd against itself and against Debian's keepalived, on this machine's kernel: who is active, how fast that changes, and that exactly
 //! one holds the addresses. The virtual MAC needs macvlan, which not every build machine has; it is tested in QEMU.
 
+mod giving_up;
 mod keepalived;
 
 use std::net::IpAddr;
@@ -40,6 +41,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         .collect();
     ourselves(scene, &dir)?;
     many(scene, &dir);
+    giving_up::run(scene, &dir);
     for (name, case) in peers {
         let name = format!("keepalived_{name}");
         scene.check(&name, |_| case.join().unwrap_or_else(|_| bail!("the case panicked")));

@@ -150,6 +150,9 @@ impl Engine {
             let count = self.epoll.wait(&mut ready, EpollTimeout::NONE).unwrap_or(0);
             let is_ready = |mark: u64| ready[..count].iter().any(|event| event.data() == mark);
             if is_ready(TIMER) {
+                // Read, or it stays ready for ever once no deadline is left to set it for: this thread would never sleep again, and on a
+                // box with one processor never let the worker remove the addresses of the groups that have just given up.
+                let _ = self.timer.wait();
                 self.armed = None;
             }
             if is_ready(PORT) || is_ready(TIMER) {

@@ -6,7 +6,7 @@
 //!                      <---   transitions, problems            <--- problems
 //! ```
 //! Only the engine is on the path of an advertisement, and it waits for nothing: it neither logs nor asks the kernel to change anything.
-//! All memory is locked. Killed and started again it goes on holding what it still holds; `vrrpd --release` lets go of everything instead.
+//! All memory is locked. A realtime thread that does not sleep is ended by the kernel, and the process with it. Killed and started again it goes on holding what it still holds; `vrrpd --release` lets go of everything instead.
 
 mod clock;
 mod engine;
@@ -25,6 +25,7 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context as _, bail};
 use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use tokio::sync::mpsc;
 use yoke_config::model::Config;
@@ -37,6 +38,9 @@ use worker::{Job, Worker};
 const CONFIG: &str = "/run/yoke/running-config";
 /// Stacks are locked in memory: ours are shallow.
 const STACK_BYTES: usize = 512 << 10;
+/// Processor time in microseconds that a realtime thread may use without ever waiting, before the kernel ends this process and init starts
+/// it anew. Nothing we do takes a hundredth; a thread that spins would take the whole box along.
+const REALTIME_LIMIT_US: u64 = 5_000_000;
 
 /// The words of the command line. Those with a path are for tests.
 #[derive(Debug)]
@@ -58,6 +62,7 @@ fn main() -> anyhow::Result<()> {
     if let Err(error) = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE) {
         log::warn!("lock memory: {error}, failovers may come late when memory is short");
     }
+    setrlimit(Resource::RLIMIT_RTTIME, REALTIME_LIMIT_US, REALTIME_LIMIT_US).context("limit the realtime threads")?;
     let (threads, events) = Threads::start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(serve::run(&options, &threads.handle, events, serve::signals(signals)?));

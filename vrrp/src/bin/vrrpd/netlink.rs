@@ -18,6 +18,8 @@ use socket2::SockRef;
 const GROUPS: [u32; 3] = [1, 5, 9];
 /// Room for the messages of a thousand addresses while we are busy; the kernel doubles it.
 const MONITOR_BYTES: i32 = 2 << 20;
+/// Messages in one go; what else there is follows after the timers.
+const READS_MAX: usize = 65_536;
 /// Only a starved machine makes an answer late.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
@@ -105,24 +107,30 @@ impl Monitor {
         Ok(Self { socket })
     }
 
-    /// What the kernel has said since; `None` when messages were lost and a dump is needed.
+    /// What the kernel has said since; `None` when messages were lost and a dump is needed. The queue is empty then: what is in it is older
+    /// than the dump, and the kernel says nothing more before somebody has read it all.
     pub(crate) fn receive(&mut self) -> Option<VecDeque<RouteNetlinkMessage>> {
-        let mut found = VecDeque::new();
-        loop {
+        let mut found = Some(VecDeque::new());
+        for _ in 0..READS_MAX {
             match self.socket.recv_from_full() {
                 // Other processes may write to us; only the kernel has port 0.
                 Ok((_, from)) if from.port_number() != 0 => {}
-                Ok((bytes, _)) => {
-                    for message in parse(&bytes).ok()? {
-                        if let NetlinkPayload::InnerMessage(inner) = message.payload {
-                            found.push_back(inner);
-                        }
+                Ok((bytes, _)) => match (parse(&bytes), &mut found) {
+                    (Ok(messages), Some(found)) => {
+                        found.extend(messages.into_iter().filter_map(|message| match message.payload {
+                            NetlinkPayload::InnerMessage(inner) => Some(inner),
+                            _ => None,
+                        }));
                     }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Some(found),
-                Err(_) => return None,
+                    (Err(_), _) => found = None,
+                    (Ok(_), None) => {}
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // ENOBUFS, said once.
+                Err(_) => found = None,
             }
         }
+        found
     }
 }
 
