@@ -1,24 +1,29 @@
-//! `yoke-lab bench [FILTER...]`: the figures the product promises, measured on the real image, each with its goal beside it.
+//! `yoke-lab bench [FILTER...]`: the figures the product promises, measured on the programs of the image, each with its goal beside it.
 //!
-//! Under emulation, on this machine, in one run; where a peer exists the figure is a ratio against it in the same VM. A goal
+//! Under emulation, or in namespaces of this machine; where a peer exists the figure stands beside the peer's of the same run. A goal
 //! that is not met is said, not hidden; only a measurement that could not be made fails the command. What belongs together
 //! is a family in a file of its own; `docs/bench.md` tells how each figure is taken.
 
 mod boot;
 mod grammar;
 mod ipvs;
+mod vrrp;
 
-use anyhow::{Result, ensure};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
 
 use crate::figure::Figure;
 use crate::runner::{Report, Rung, Scenario, say};
-use crate::wait;
+use crate::{disk, target, wait};
 
 /// The families, each with a machine of its own.
 const FAMILIES: &[Scenario] = &[
     Scenario { rung: Rung::Long, name: "bench_grammar", run: grammar::run },
     Scenario { rung: Rung::Long, name: "bench_boot", run: boot::run },
     Scenario { rung: Rung::Long, name: "bench_ipvs", run: ipvs::run },
+    Scenario { rung: Rung::Long, name: "bench_vrrp", run: vrrp::run },
 ];
 
 /// Measures the families whose names contain one of `filters`, all of them when there are none, and prints the table.
@@ -40,4 +45,16 @@ pub fn run(filters: &[&str]) -> Result<()> {
         report.figures.iter().for_each(|figure| say(&figure.row()));
     }
     report.finish(wait::now() - start)
+}
+
+/// Builds a program of `package` as those of the image are, static; `file` is where it comes to lie.
+fn built(package: &str, which: &[&str], file: &str) -> Result<PathBuf> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the lab is in a workspace")?;
+    let triple = "x86_64-unknown-linux-gnu";
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--quiet", "--profile", "image", "--target", triple, "--package", package]).args(which);
+    disk::run(cargo.current_dir(workspace).env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
+    let built = target().with_file_name(triple).join("image").join(file);
+    ensure!(built.exists(), "{} was not built", built.display());
+    Ok(built)
 }

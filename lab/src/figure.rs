@@ -26,12 +26,20 @@ pub struct Figure {
     pub interval: Option<(f64, f64)>,
     /// What was promised.
     pub goal: Goal,
+    /// What stands beside it: a rival's value in the same run.
+    pub beside: String,
 }
 
 impl Figure {
     /// A single value without an interval.
     pub fn plain(what: impl Into<String>, measured: f64, unit: &'static str, goal: Goal) -> Self {
-        Self { what: what.into(), unit, measured, interval: None, goal }
+        Self { what: what.into(), unit, measured, interval: None, goal, beside: String::new() }
+    }
+
+    /// The same, with what stands beside it.
+    #[must_use]
+    pub fn beside(self, beside: impl Into<String>) -> Self {
+        Self { beside: beside.into(), ..self }
     }
 
     /// Whether the promise was kept: by the whole interval where there is one, so that luck does not count. `None` without a promise.
@@ -59,12 +67,14 @@ impl Figure {
         };
         let interval = self.interval.map_or_else(String::new, |(low, high)| format!("{low:.3} .. {high:.3}"));
         let measured = format!("{measured:.3} {unit}");
-        format!("{what:52} {measured:>14} {interval:>18} {goal:>12}  {verdict}").trim_end().to_owned()
+        format!("{what:52} {measured:>14} {interval:>18} {goal:>12}  {verdict:7}  {}", self.beside)
+            .trim_end()
+            .to_owned()
     }
 
     /// The line above the rows.
     pub fn heading() -> String {
-        format!("{:52} {:>14} {:>18} {:>12}", "figure (TCG, one core)", "measured", "95 % interval", "goal")
+        format!("{:52} {:>14} {:>18} {:>12}", "figure", "measured", "95 % interval", "goal")
     }
 }
 
@@ -73,7 +83,7 @@ mod tests {
     use super::*;
 
     fn ratio(interval: Option<(f64, f64)>, goal: Goal) -> Figure {
-        Figure { what: "ratio".to_owned(), unit: "", measured: 0.99, interval, goal }
+        Figure { what: "ratio".to_owned(), unit: "", measured: 0.99, interval, goal, beside: String::new() }
     }
 
     #[test]

@@ -101,16 +101,24 @@ impl Ns {
     /// # Errors
     /// Those of setns(2) and of `work`.
     pub fn enter<T: Send>(self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-        let file = File::open(Path::new("/run/netns").join(self.name()))
-            .with_context(|| format!("namespace {} does not exist", self.name()))?;
-        std::thread::scope(|scope| {
-            let inside = scope.spawn(move || {
-                setns(&file, CloneFlags::CLONE_NEWNET).context("enter a namespace")?;
-                work()
-            });
-            inside.join().unwrap_or_else(|_| bail!("the thread in {} panicked", self.name()))
-        })
+        enter(&self.name(), work)
     }
+}
+
+/// Runs `work` on a thread of its own inside the namespace `name`, to its end.
+///
+/// # Errors
+/// Those of setns(2) and of `work`.
+pub fn enter<T: Send>(name: &str, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let file =
+        File::open(Path::new("/run/netns").join(name)).with_context(|| format!("namespace {name} does not exist"))?;
+    std::thread::scope(|scope| {
+        let inside = scope.spawn(move || {
+            setns(&file, CloneFlags::CLONE_NEWNET).context("enter a namespace")?;
+            work()
+        });
+        inside.join().unwrap_or_else(|_| bail!("the thread in {name} panicked"))
+    })
 }
 
 /// The network, up. Dropping it takes all of it away, with what still runs inside.

@@ -8,6 +8,8 @@
 //! ```
 
 mod ear;
+mod hand;
+mod probe;
 
 use std::fs::File;
 use std::net::IpAddr;
@@ -22,7 +24,10 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-pub use ear::{Advert, Announcement, Heard};
+pub use ear::{Advert, Announcement, Answer, Heard};
+pub use hand::Hand;
+pub use probe::{Outage, Probe};
+pub(crate) use probe::{until_wall, wall};
 
 use crate::net::ip;
 use crate::wait;
@@ -56,6 +61,18 @@ impl Side {
         }
     }
 
+    /// Its hardware address.
+    #[must_use]
+    pub const fn mac(self) -> [u8; 6] {
+        [2, 0x77, 0, 0, 0, self.number()]
+    }
+
+    /// The name of its port on the switch.
+    #[must_use]
+    pub fn port(self) -> String {
+        format!("port-{}", self.letter())
+    }
+
     /// Its IPv4 address.
     #[must_use]
     pub fn v4(self) -> IpAddr {
@@ -87,6 +104,8 @@ pub struct Pair {
     heard: Arc<Mutex<Heard>>,
     stop: Arc<AtomicBool>,
     ear: Option<JoinHandle<()>>,
+    /// The vrrpd that is run.
+    program: PathBuf,
 }
 
 impl Pair {
@@ -102,6 +121,7 @@ impl Pair {
             heard: Arc::default(),
             stop: Arc::default(),
             ear: None,
+            program: std::env::current_exe()?.with_file_name("vrrpd"),
         };
         pair.down();
         for letter in ['h', 'a', 'b', 'c'] {
@@ -141,6 +161,17 @@ impl Pair {
         Ok(())
     }
 
+    /// Has another vrrpd run than the one that was built beside this program: the one of the image.
+    pub fn set_program(&mut self, vrrpd: PathBuf) {
+        self.program = vrrpd;
+    }
+
+    fn built(&self) -> Result<&Path> {
+        let path = &self.program;
+        ensure!(path.exists(), "{}: not built, type: cargo build --package yoke-vrrp", path.display());
+        Ok(path)
+    }
+
     /// Starts our vrrpd with this configuration. It must not run there already.
     ///
     /// # Errors
@@ -148,7 +179,7 @@ impl Pair {
     pub fn vrrpd(&mut self, side: Side, config: &str) -> Result<()> {
         let file = self.file(side, "cfg");
         std::fs::write(&file, config)?;
-        let program = vrrpd()?;
+        let program = self.built()?.to_owned();
         let socket = self.file(side, "sock");
         let words =
             [program.as_os_str(), "--config".as_ref(), file.as_os_str(), "--socket".as_ref(), socket.as_os_str()];
@@ -219,7 +250,7 @@ impl Pair {
     /// When it fails.
     pub fn release(&self, side: Side) -> Result<()> {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.ns(side.letter())]).arg(vrrpd()?).args(["--release", "--config"]);
+        command.args(["netns", "exec", &self.ns(side.letter())]).arg(self.built()?).args(["--release", "--config"]);
         let output = command.arg(self.file(side, "cfg")).output()?;
         ensure!(output.status.success(), "vrrpd --release: {}", String::from_utf8_lossy(&output.stderr).trim());
         Ok(())
@@ -254,6 +285,58 @@ impl Pair {
 
     fn file(&self, side: Side, kind: &str) -> PathBuf {
         self.dir.join(format!("{}-{}.{kind}", self.tag, side.letter()))
+    }
+
+    /// The process that was started on a side, which is the first of keepalived's two.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn started(&self, side: Side) -> Result<Pid> {
+        let child = self.running[usize::from(side.number() - 1)].as_ref();
+        Ok(Pid::from_raw(child.with_context(|| format!("nothing runs on side {side:?}"))?.id().cast_signed()))
+    }
+
+    /// An `ip` on a side.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn hand(&self, side: Side) -> Result<Hand> {
+        Hand::start(&self.ns(side.letter()))
+    }
+
+    /// An `ip` on the switch, whose name for a side's port is [`Side::port`].
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn switch(&self) -> Result<Hand> {
+        Hand::start(&self.ns('h'))
+    }
+
+    /// Starts to ask `address` every millisecond, on the third host.
+    ///
+    /// # Errors
+    /// When a socket or a privilege is missing.
+    pub fn probe(&self, address: std::net::Ipv4Addr) -> Result<Probe> {
+        Probe::start(&self.ns('c'), address)
+    }
+
+    /// That a side has joined the group of its family, and so hears advertisements.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub fn listens(&self, side: Side) -> Result<()> {
+        let words = ["-n", &self.ns(side.letter()), "maddress", "show", "dev", "eth0"];
+        let joined = crate::disk::run(Command::new("ip").args(words))?;
+        ensure!(String::from_utf8_lossy(&joined).contains("224.0.0.18"), "side {side:?} does not listen");
+        Ok(())
+    }
+
+    /// Has the third host forget what it knows of its neighbours.
+    ///
+    /// # Errors
+    /// That of `ip`.
+    pub fn forget_neighbours(&self) -> Result<()> {
+        ip(&["-n", &self.ns('c'), "neigh", "flush", "dev", "eth0"])
     }
 
     /// Sends a signal to all processes of a side: keepalived has two, of which the first would have the second resign.
@@ -293,7 +376,7 @@ impl Pair {
     /// # Errors
     /// That of `ip`.
     pub fn port(&self, side: Side, up: bool) -> Result<()> {
-        ip(&["-n", &self.ns('h'), "link", "set", &format!("port-{}", side.letter()), if up { "up" } else { "down" }])
+        ip(&["-n", &self.ns('h'), "link", "set", &side.port(), if up { "up" } else { "down" }])
     }
 
     /// Cuts a side off without a change of its carrier, as a switch that drops everything; or joins it again.
@@ -301,7 +384,7 @@ impl Pair {
     /// # Errors
     /// That of `ip`.
     pub fn cut(&self, side: Side, cut: bool) -> Result<()> {
-        let port = format!("port-{}", side.letter());
+        let port = side.port();
         let words: &[&str] = if cut { &["nomaster"] } else { &["master", "sw"] };
         let hub = self.ns('h');
         ip(&[&["-n", &hub, "link", "set", &port][..], words].concat())
@@ -388,10 +471,3 @@ impl Drop for Pair {
 /// What `init` sets on a Yoke, as far as it matters here.
 const SYSCTLS: [&str; 3] =
     ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.conf.all.promote_secondaries=1"];
-
-/// The program, built beside this one.
-fn vrrpd() -> Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name("vrrpd");
-    ensure!(path.exists(), "{}: not built, type: cargo build --package yoke-vrrp", path.display());
-    Ok(path)
-}

@@ -2,17 +2,14 @@
 //!
 //! The measuring program is the room's own example; this file builds it, carries it into the machine and reads its rows.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use crate::console::BOOT_LIMIT;
 use crate::figure::{Figure, Goal};
 use crate::runner::{Scene, say};
 use crate::vm::{Firmware, Machine};
-use crate::{disk, target};
 
 /// `ipvsadm -R` of 11,000 rows takes seconds under emulation, and it is run five times.
 const LIMIT: Duration = Duration::from_secs(400);
@@ -28,7 +25,7 @@ const ROWS: [(&str, &str, f64); 5] = [
 
 /// Measures.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
-    let program = built()?;
+    let program = super::built("ipvs", &["--example", "bench"], "examples/bench")?;
     scene.network()?;
     let firmware = Firmware::Direct { append: String::new() };
     scene.boot(Machine { firmware, lab_files: vec![program], ..Machine::default() })?;
@@ -52,27 +49,4 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     })?;
     scene.figures(figures);
     Ok(())
-}
-
-/// Builds the measuring program of the room `ipvs`, static, as the image's own programs are.
-fn built() -> Result<PathBuf> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the lab is in a workspace")?;
-    let triple = "x86_64-unknown-linux-gnu";
-    let mut cargo = Command::new("cargo");
-    cargo.args([
-        "build",
-        "--quiet",
-        "--profile",
-        "image",
-        "--target",
-        triple,
-        "--package",
-        "ipvs",
-        "--example",
-        "bench",
-    ]);
-    disk::run(cargo.current_dir(workspace).env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
-    let built = target().with_file_name(triple).join("image/examples/bench");
-    ensure!(built.exists(), "{} was not built", built.display());
-    Ok(built)
 }

@@ -1,20 +1,19 @@
 //! The third host of a [`Pair`](super::Pair): a packet socket that hears every frame, with the kernel's time of each.
 
-use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsRawFd as _;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use nix::sched::{CloneFlags, setns};
+use anyhow::Result;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
 use vrrp::{Carrier, Endpoints, receive};
+
+use crate::net;
 
 /// An advertisement that the third host has heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +39,19 @@ pub struct Announcement {
     pub mac: [u8; 6],
 }
 
+/// An answer to the client's question ([`Probe`](super::Probe)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// When the kernel received it, since 1970.
+    pub at: Duration,
+    /// Whose it is: the identifier of RFC 792.
+    pub probe: u16,
+    /// To which question.
+    pub number: u32,
+    /// Who answered.
+    pub mac: [u8; 6],
+}
+
 /// Everything heard.
 #[derive(Debug, Default, Clone)]
 pub struct Heard {
@@ -47,28 +59,28 @@ pub struct Heard {
     pub adverts: Vec<Advert>,
     /// Announcements.
     pub announcements: Vec<Announcement>,
+    /// Echo replies.
+    pub answers: Vec<Answer>,
     /// VRRP packets that RFC 9568 would have us discard.
     pub wrong: Vec<String>,
 }
+
+/// Protocol number.
+const ICMP: u8 = 1;
 
 /// Listens in the namespace `ns`, until `stop`.
 ///
 /// # Errors
 /// When there is no such namespace, or no privilege.
 pub(super) fn listen(ns: &str, heard: &Arc<Mutex<Heard>>, stop: &Arc<AtomicBool>) -> Result<JoinHandle<()>> {
-    let file = File::open(Path::new("/run/netns").join(ns))?;
     let (heard, stop) = (heard.clone(), stop.clone());
-    let socket = std::thread::scope(|scope| {
-        let inside = scope.spawn(move || -> Result<Socket> {
-            setns(&file, CloneFlags::CLONE_NEWNET).context("enter a namespace")?;
-            let every_protocol = Protocol::from(i32::from(0x0003_u16.to_be()));
-            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(every_protocol))?;
-            socket.set_read_timeout(Some(Duration::from_millis(100)))?;
-            socket.set_recv_buffer_size(4 << 20)?;
-            setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-            Ok(socket)
-        });
-        inside.join().unwrap_or_else(|_| anyhow::bail!("the listener panicked"))
+    let socket = net::enter(ns, || {
+        let every_protocol = Protocol::from(i32::from(0x0003_u16.to_be()));
+        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(every_protocol))?;
+        socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+        socket.set_recv_buffer_size(4 << 20)?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        Ok(socket)
     })?;
     Ok(std::thread::spawn(move || {
         while !stop.load(Ordering::Relaxed) {
@@ -109,6 +121,12 @@ fn take(frame: &[u8], at: Duration, heard: &mut Heard) {
             let total = usize::from(u16::from_be_bytes([body[2], body[3]])).min(body.len());
             let start = usize::from(body[0] & 15) * 4;
             advert(body.get(start..total).unwrap_or_default(), Carrier { endpoints, hop_limit: body[8] }, at, heard);
+        }
+        // An echo reply behind a header without options.
+        [0x08, 0x00] if body.get(9) == Some(&ICMP) && body.get(20) == Some(&0) && body.len() >= 32 => {
+            let probe = u16::from_be_bytes([body[24], body[25]]);
+            let number = u32::from_be_bytes([body[28], body[29], body[30], body[31]]);
+            heard.answers.push(Answer { at, probe, number, mac });
         }
         [0x86, 0xdd] if body.get(6) == Some(&vrrp::packet::PROTOCOL) && body.len() >= 40 => {
             let address = |at: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&body[at..at + 16]).expect("sixteen bytes"));
