@@ -4,6 +4,7 @@
 //! The library's contract is kept here: every packet that waits is handed in before a timer is looked at.
 
 mod configure;
+mod hold;
 mod io;
 mod report;
 mod units;
@@ -30,7 +31,7 @@ use crate::links::{Changed, Links};
 use crate::netlink::{Monitor, Netlink};
 use crate::port::PACKET_BYTES;
 use crate::wanted::Wanted;
-use crate::worker::Job;
+use crate::worker::Jobs;
 use crate::{clock, sys};
 
 /// In the middle: above everything that is not about time, below the kernel's own threads at 99.
@@ -60,7 +61,7 @@ pub(crate) enum Request {
     HandBack(String, oneshot::Sender<Result<(), String>>),
     Reset(String, oneshot::Sender<Result<(), String>>),
     World(World),
-    /// Says that the thread is alive.
+    /// Says that the thread is alive; it looks whether groups hold what they should. Once a second.
     Ping(oneshot::Sender<()>),
     /// Resign from everything, drop all addresses, end.
     Stop(oneshot::Sender<()>),
@@ -110,7 +111,7 @@ impl Engine {
     /// When a descriptor cannot be had, or the kernel does not tell its links.
     pub(crate) fn new(
         requests: (Sender<Request>, Receiver<Request>),
-        jobs: Sender<Job>,
+        jobs: Jobs,
         events: Events,
     ) -> std::io::Result<(Self, Handle)> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -272,7 +273,10 @@ impl Engine {
                     self.world = world;
                     self.units.refresh(now, &mut self.io, &self.links, &self.world);
                 }
-                Request::Ping(reply) => drop(reply.send(())),
+                Request::Ping(reply) => {
+                    self.units.check(now, &mut self.io, &self.links);
+                    let _ = reply.send(());
+                }
                 Request::Stop(reply) => {
                     self.units.stop(now, &mut self.io, &self.links);
                     self.io.flush();

@@ -29,6 +29,8 @@ pub(crate) struct Group {
     pub(crate) told: Option<Facts>,
     /// The last advertisement for this group that was not believed.
     pub(crate) discarded: Option<Strange>,
+    /// How often in a row it was found without addresses that it should hold, or with some that it should not.
+    pub(crate) wrong: u32,
     /// The last that carried other addresses or another interval than are configured here.
     pub(crate) differs: Option<Strange>,
 }
@@ -74,6 +76,7 @@ impl Group {
             send_errors: 0,
             told: None,
             discarded: None,
+            wrong: 0,
             differs: None,
         })
     }

@@ -133,6 +133,19 @@ impl Links {
         self.get(index).is_some_and(|link| link.addresses.iter().any(|address| address.net == net && address.ours))
     }
 
+    /// Whether exactly this address is there, whoever put it there.
+    pub(crate) fn has(&self, index: u32, net: IpNet) -> bool {
+        self.get(index).is_some_and(|link| link.addresses.iter().any(|address| address.net == net))
+    }
+
+    /// For tests: an interface that is up, with these addresses, all of this daemon.
+    #[cfg(test)]
+    pub(crate) fn set(&mut self, index: u32, name: &str, addresses: &[&str]) {
+        let address = |text: &&str| Address { net: text.parse().unwrap(), ours: true, secondary: false, usable: true };
+        let addresses = addresses.iter().map(address).collect();
+        self.0.insert(index, Link { name: name.to_owned(), up: true, mac: Some([2, 0, 0, 0, 0, 1]), addresses });
+    }
+
     /// The address to send advertisements from: `asked` for if it is there; else the primary IPv4 address, or the link-local IPv6
     /// address (RFC 9568 §5.1.1.1, §5.1.2.1). Never one that moves.
     pub(crate) fn source(

@@ -20,7 +20,7 @@ mod wanted;
 mod worker;
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 
 use anyhow::{Context as _, bail};
@@ -32,7 +32,7 @@ use yoke_config::model::Config;
 
 use engine::{Engine, Event, Handle};
 use wanted::Wanted;
-use worker::{Job, Worker};
+use worker::{Waiting, Worker, jobs};
 
 /// What is configured; written by director.
 const CONFIG: &str = "/run/yoke/running-config";
@@ -117,7 +117,7 @@ struct Threads {
 impl Threads {
     fn start() -> anyhow::Result<(Self, mpsc::UnboundedReceiver<Event>)> {
         let (events, told) = mpsc::unbounded_channel();
-        let (jobs, waiting) = channel();
+        let (jobs, waiting) = jobs();
         let (engine, handle) = Engine::new(channel(), jobs, events.clone()).context("sockets")?;
         let worker = work(waiting, events, true)?;
         let run = move || engine.run(true);
@@ -133,7 +133,7 @@ impl Threads {
     }
 }
 
-fn work(jobs: Receiver<Job>, events: engine::Events, realtime: bool) -> anyhow::Result<JoinHandle<()>> {
+fn work(jobs: Waiting, events: engine::Events, realtime: bool) -> anyhow::Result<JoinHandle<()>> {
     let worker = Worker::new(jobs, events).context("sockets")?;
     let run = move || worker.run(realtime);
     Ok(std::thread::Builder::new().name("worker".to_owned()).stack_size(STACK_BYTES).spawn(run)?)
@@ -143,7 +143,7 @@ fn work(jobs: Receiver<Job>, events: engine::Events, realtime: bool) -> anyhow::
 /// stay alive; the other box can take over then.
 fn release(options: &Options) -> anyhow::Result<()> {
     let (events, mut told) = mpsc::unbounded_channel();
-    let (jobs, waiting) = channel();
+    let (jobs, waiting) = jobs();
     let (mut engine, _handle) = Engine::new(channel(), jobs, events.clone()).context("sockets")?;
     let worker = work(waiting, events, false)?;
     engine.release(read_config(&options.config)?);

@@ -4,7 +4,9 @@
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, CacheInfo};
@@ -35,9 +37,62 @@ pub(crate) enum Job {
     Flush(Sender<()>),
 }
 
+/// Where jobs are put. Jobs are counted, so that who waits for their effect knows whether they were done.
+pub(crate) struct Jobs {
+    sender: Sender<Job>,
+    asked: AtomicU64,
+    done: Arc<AtomicU64>,
+}
+
+/// Where they are taken from.
+pub(crate) struct Waiting {
+    receiver: Receiver<Job>,
+    done: Arc<AtomicU64>,
+}
+
+/// Both ends.
+pub(crate) fn jobs() -> (Jobs, Waiting) {
+    let (sender, receiver) = channel();
+    let done = Arc::<AtomicU64>::default();
+    (Jobs { sender, asked: AtomicU64::new(0), done: done.clone() }, Waiting { receiver, done })
+}
+
+impl Jobs {
+    pub(crate) fn put(&self, job: Job) {
+        // The worker ends after the engine.
+        if self.sender.send(job).is_ok() {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many were put, and how many of them are done.
+    pub(crate) fn progress(&self) -> (u64, u64) {
+        let done = self.done.load(Ordering::Acquire);
+        (self.asked.load(Ordering::Relaxed), done)
+    }
+}
+
+impl Waiting {
+    /// The next job; `None` when nobody can put one any more.
+    fn next(&self) -> Option<Job> {
+        self.receiver.recv().ok()
+    }
+
+    /// The next job, if there is one.
+    #[cfg(test)]
+    pub(crate) fn try_next(&self) -> Option<Job> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// The last job is done.
+    pub(crate) fn done(&self) {
+        self.done.fetch_add(1, Ordering::Release);
+    }
+}
+
 /// The worker's own.
 pub(crate) struct Worker {
-    jobs: Receiver<Job>,
+    jobs: Waiting,
     events: Events,
     netlink: Netlink,
     frames: OwnedFd,
@@ -46,7 +101,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// # Errors
     /// When a socket cannot be had.
-    pub(crate) fn new(jobs: Receiver<Job>, events: Events) -> io::Result<Self> {
+    pub(crate) fn new(jobs: Waiting, events: Events) -> io::Result<Self> {
         // Protocol 0: it receives nothing.
         let frames = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         Ok(Self { jobs, events, netlink: Netlink::open()?, frames: frames.into() })
@@ -57,13 +112,14 @@ impl Worker {
         if realtime && let Err(error) = sys::realtime(PRIORITY) {
             self.tell(format!("realtime priority: {error}, addresses may move late"));
         }
-        while let Ok(job) = self.jobs.recv() {
+        while let Some(job) = self.jobs.next() {
             match job {
                 Job::Add(addresses) => self.addresses(&addresses, true),
                 Job::Remove(addresses) => self.addresses(&addresses, false),
                 Job::Announce(addresses) => self.announce(&addresses),
                 Job::Flush(done) => drop(done.send(())),
             }
+            self.jobs.done();
         }
     }
 

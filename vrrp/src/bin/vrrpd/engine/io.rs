@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
@@ -12,7 +12,7 @@ use super::{Event, Events, PORT};
 use crate::group::Ports;
 use crate::links::Links;
 use crate::port::Port;
-use crate::worker::Job;
+use crate::worker::{Job, Jobs};
 
 /// Least time between two lines about discarded packets of one port.
 const TELL: Duration = Duration::from_secs(60);
@@ -22,14 +22,14 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(3);
 /// Everything that goes out.
 pub(crate) struct Io {
     pub(crate) ports: Ports,
-    jobs: Sender<Job>,
+    pub(crate) jobs: Jobs,
     pub(crate) events: Events,
     /// Room to build a packet in.
     pub(crate) packet: Vec<u8>,
 }
 
 impl Io {
-    pub(crate) fn new(jobs: Sender<Job>, events: Events) -> Self {
+    pub(crate) fn new(jobs: Jobs, events: Events) -> Self {
         Self { ports: Ports::new(), jobs, events, packet: Vec::with_capacity(2048) }
     }
 
@@ -59,8 +59,7 @@ impl Io {
     }
 
     pub(crate) fn job(&self, job: Job) {
-        // The worker ends after the engine.
-        let _ = self.jobs.send(job);
+        self.jobs.put(job);
     }
 
     /// Waits until the worker has done everything. Only where nothing is advertised meanwhile, or nothing moves.

@@ -8,6 +8,7 @@ use vrrp::{Discard, Effect, Family, Instant, Router, SyncGroup, Vrid, receive};
 use yoke_config::value::Name;
 
 use super::Event;
+use super::hold::Progress;
 use super::io::Io;
 use crate::group::{Group, Strange, World};
 use crate::links::Links;
@@ -38,6 +39,7 @@ pub(crate) struct Units {
     /// Addresses of groups that take no part.
     pub(super) absent: BTreeSet<IpAddr>,
     deadlines: BTreeSet<(Instant, Id)>,
+    pub(super) progress: Progress,
 }
 
 impl Unit {

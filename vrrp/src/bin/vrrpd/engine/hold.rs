@@ -1,0 +1,210 @@
+//! Whether groups hold what they should: an active one all of its addresses, any other none. Events put most of it right at once
+//! ([`Units::handle_address`]); this looks at the state itself, once a second, so that no lost event and no refused request lasts.
+
+use vrrp::Instant;
+use vrrp::router::Role;
+
+use super::io::Io;
+use super::units::Units;
+use crate::links::Links;
+use crate::worker::Job;
+
+/// Looks with the same wrong answer before something is done: what was asked for a moment ago may be in the kernel and not yet told.
+const LOOKS: u32 = 2;
+/// Looks between two attempts.
+const EVERY: u32 = 10;
+/// Looks with a worker that has work and does none before that is told.
+const STUCK: u32 = 5;
+
+/// What is known of the worker.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    done: u64,
+    looks: u32,
+}
+
+impl Progress {
+    /// Whether the worker is idle; tells when it has not moved for too long.
+    fn look(&mut self, io: &Io) -> bool {
+        let (asked, done) = io.jobs.progress();
+        let stands = asked != done && done == self.done;
+        self.looks = if stands { self.looks.saturating_add(1) } else { 0 };
+        self.done = done;
+        if self.looks == STUCK {
+            io.problem(format!("addresses: the kernel has not answered for {STUCK} s, {} requests wait", asked - done));
+        }
+        asked == done
+    }
+}
+
+impl Units {
+    /// Looks at every group. To be called once a second.
+    pub(crate) fn check(&mut self, now: Instant, io: &mut Io, links: &Links) {
+        if !self.progress.look(io) {
+            return;
+        }
+        let ids: Vec<_> = self.units.keys().copied().collect();
+        for id in ids {
+            let count = self.units.get(&id).map_or(0, |unit| unit.groups.len());
+            for member in 0..count {
+                self.check_group((id, member), now, io, links);
+            }
+        }
+    }
+
+    fn check_group(&mut self, (id, member): (super::units::Id, usize), now: Instant, io: &mut Io, links: &Links) {
+        let owners = &self.owners;
+        let Some(unit) = self.units.get_mut(&id) else { return };
+        let active = unit.sync.members()[member].role() == Role::Active;
+        let group = &mut unit.groups[member];
+        let is_own = |addr: &std::net::IpAddr| owners.get(addr) == Some(&(id, member));
+        let wrong: Vec<_> = if active {
+            let there = |(index, net): &(u32, _)| links.has(*index, *net);
+            group.places(links).into_iter().filter(|place| is_own(&place.1.addr) && !there(place)).collect()
+        } else {
+            let own = group.wanted.addresses.iter().map(|address| address.net.addr).filter(is_own);
+            own.flat_map(|addr| links.places(addr)).collect()
+        };
+        let Some((_, first)) = wrong.first() else {
+            group.wrong = 0;
+            return;
+        };
+        group.wrong = group.wrong.saturating_add(1);
+        if group.wrong == LOOKS {
+            let name = &group.wanted.name;
+            let (state, what) = if active { ("active", "without") } else { ("not active", "with") };
+            let more = if wrong.len() > 1 { format!(" and {} more", wrong.len() - 1) } else { String::new() };
+            io.problem(format!("vrrp group {name}: {state} {what} its address {first}{more}: put right"));
+        }
+        if group.wrong % EVERY != LOOKS {
+            return;
+        }
+        if active {
+            io.job(Job::Add(wrong));
+            unit.sync.announce(member, now);
+            self.settle(id, io, links);
+        } else {
+            io.job(Job::Remove(wrong));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use tokio::sync::mpsc::{self, UnboundedReceiver};
+    use yoke_config::model::Config;
+
+    use super::super::Event;
+    use super::*;
+    use crate::group::World;
+    use crate::wanted::Wanted;
+    use crate::worker::{Jobs, Waiting, jobs};
+
+    struct Rig {
+        units: Units,
+        io: Io,
+        waiting: Waiting,
+        told: UnboundedReceiver<Event>,
+        links: Links,
+        now: Instant,
+    }
+
+    impl Rig {
+        /// One group on an interface with a link, started.
+        fn new() -> Self {
+            let (jobs, waiting): (Jobs, Waiting) = jobs();
+            let (events, told) = mpsc::unbounded_channel();
+            let mut io = Io::new(jobs, events);
+            let mut links = Links::default();
+            links.set(3, "eth0", &["10.0.0.2/24"]);
+            let text = "vrrp group a\n vrid 51 interface eth0\n address 10.0.0.100/24\n address 10.0.0.101/24\n";
+            let config = Config::try_from(&yoke_config::tree::load(text).0).unwrap();
+            let (mut units, now) = (Units::default(), Instant::from_nanos(1_000_000_000));
+            let world = World { director: true, servers: BTreeMap::new() };
+            assert!(units.configure(Wanted::from(&config), now, &mut io, &links, &world).is_empty());
+            let mut it = Self { units, io, waiting, told, links, now };
+            it.work();
+            it
+        }
+
+        /// What the worker was asked for since, done without an effect, as if the kernel had forgotten it.
+        fn work(&mut self) -> Vec<String> {
+            let mut seen = Vec::new();
+            while let Some(job) = self.waiting.try_next() {
+                match job {
+                    Job::Add(addresses) => seen.extend(addresses.iter().map(|(_, net)| format!("add {net}"))),
+                    Job::Remove(addresses) => seen.extend(addresses.iter().map(|(_, net)| format!("remove {net}"))),
+                    Job::Announce(_) | Job::Flush(_) => {}
+                }
+                self.waiting.done();
+            }
+            seen
+        }
+
+        fn look(&mut self) -> Vec<String> {
+            self.now = self.now + Duration::from_secs(1);
+            self.units.check(self.now, &mut self.io, &self.links);
+            self.work()
+        }
+
+        fn become_active(&mut self) {
+            self.now = self.now + Duration::from_millis(400);
+            self.units.handle_timeouts(self.now, &mut self.io, &self.links);
+            assert_eq!(self.work(), ["add 10.0.0.100/24", "add 10.0.0.101/24"]);
+        }
+
+        fn problems(&mut self) -> Vec<String> {
+            let mut found = Vec::new();
+            while let Ok(event) = self.told.try_recv() {
+                if let Event::Problem(text) = event {
+                    found.push(text);
+                }
+            }
+            found
+        }
+    }
+
+    #[test]
+    fn an_active_group_gets_back_what_it_lacks_and_it_is_told_once() {
+        let mut it = Rig::new();
+        it.become_active();
+        it.links.set(3, "eth0", &["10.0.0.2/24", "10.0.0.100/24"]);
+        assert!(it.look().is_empty(), "it may be on its way");
+        assert_eq!(it.look(), ["add 10.0.0.101/24"]);
+        let attempts: Vec<String> = (0..25).flat_map(|_| it.look()).collect();
+        assert_eq!(attempts, ["add 10.0.0.101/24"; 2], "every ten seconds");
+        assert_eq!(it.problems(), ["vrrp group a: active without its address 10.0.0.101/24: put right"]);
+        it.links.set(3, "eth0", &["10.0.0.2/24", "10.0.0.100/24", "10.0.0.101/24"]);
+        assert!((0..20).all(|_| it.look().is_empty()) && it.problems().is_empty());
+    }
+
+    /// The state in which the lab once found a box: initialize, and both addresses there.
+    #[test]
+    fn a_group_that_is_not_active_loses_what_it_has() {
+        let mut it = Rig::new();
+        it.become_active();
+        it.links.set(3, "eth0", &["10.0.0.2/24", "10.0.0.100/24", "10.0.0.101/24"]);
+        it.units.hand_over("a", it.now, &mut it.io, &it.links).unwrap();
+        assert_eq!(it.work(), ["remove 10.0.0.100/24", "remove 10.0.0.101/24"]);
+        assert!(it.look().is_empty());
+        assert_eq!(it.look(), ["remove 10.0.0.100/24", "remove 10.0.0.101/24"]);
+        let said = it.problems();
+        assert_eq!(said, ["vrrp group a: not active with its address 10.0.0.100/24 and 1 more: put right"]);
+    }
+
+    #[test]
+    fn a_worker_that_stands_still_is_told_of_once_and_not_given_more_to_do() {
+        let mut it = Rig::new();
+        it.become_active();
+        it.io.job(Job::Remove(Vec::new()));
+        for _ in 0..20 {
+            it.now = it.now + Duration::from_secs(1);
+            it.units.check(it.now, &mut it.io, &it.links);
+        }
+        assert_eq!(it.problems(), ["addresses: the kernel has not answered for 5 s, 1 requests wait"]);
+        assert!(it.work().is_empty());
+    }
+}
