@@ -23,7 +23,9 @@ const FAMILIES: &[Scenario] = &[
     Scenario { rung: Rung::Long, name: "bench_grammar", run: grammar::run },
     Scenario { rung: Rung::Long, name: "bench_boot", run: boot::run },
     Scenario { rung: Rung::Long, name: "bench_ipvs", run: ipvs::run },
-    Scenario { rung: Rung::Long, name: "bench_vrrp", run: vrrp::run },
+    Scenario { rung: Rung::Long, name: "bench_vrrp_outage", run: vrrp::outage },
+    Scenario { rung: Rung::Long, name: "bench_vrrp_many", run: vrrp::many },
+    Scenario { rung: Rung::Long, name: "bench_vrrp_load", run: vrrp::load },
 ];
 
 /// Measures the families whose names contain one of `filters`, all of them when there are none, and prints the table.

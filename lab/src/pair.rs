@@ -225,7 +225,11 @@ impl Pair {
         self.pids(side)?.into_iter().min().with_context(|| format!("nothing runs on side {side:?}"))
     }
 
-    fn pids(&self, side: Side) -> Result<Vec<i32>> {
+    /// All processes of a side.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn pids(&self, side: Side) -> Result<Vec<i32>> {
         let output = Command::new("ip").args(["netns", "pids", &self.ns(side.letter())]).output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let mut pids: Vec<i32> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();

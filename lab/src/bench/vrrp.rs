@@ -4,6 +4,8 @@
 //! keepalived runs at its best: realtime, memory locked, no detailed log. `YOKE_BENCH_RUNS` says how often each failure is repeated;
 //! figures for a release are of 50.
 
+mod load;
+mod many;
 mod outage;
 mod rig;
 
@@ -28,14 +30,28 @@ struct Bench {
     dir: PathBuf,
 }
 
-/// Measures.
-pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
+/// Gives the figures of one measurement.
+type Measure = fn(&Bench) -> Result<Vec<Figure>>;
+
+/// What a failover costs a client.
+pub(super) fn outage(scene: &mut Scene<'_>) -> Result<()> {
+    measure(scene, &[("beside_keepalived", outage::beside_keepalived), ("by_default", outage::by_default)])
+}
+
+/// Many addresses, many groups.
+pub(super) fn many(scene: &mut Scene<'_>) -> Result<()> {
+    measure(scene, &[("addresses", many::addresses), ("groups", many::groups)])
+}
+
+/// Short intervals on a busy machine.
+pub(super) fn load(scene: &mut Scene<'_>) -> Result<()> {
+    measure(scene, &[("busy", load::busy)])
+}
+
+fn measure(scene: &mut Scene<'_>, measures: &[(&str, Measure)]) -> Result<()> {
     let vrrpd = super::built("yoke-vrrp", &["--bin", "vrrpd"], "vrrpd")?;
     let bench = Bench { vrrpd, runs: runs()?, dir: scene.world.dir.clone() };
-    type Measurement = (&'static str, fn(&Bench) -> Result<Vec<Figure>>);
-    let measurements: [Measurement; 2] =
-        [("outages_beside_keepalived", outage::beside_keepalived), ("outages_by_default", outage::by_default)];
-    for (name, measure) in measurements {
+    for (name, measure) in measures {
         let figures = scene.must(name, |_| measure(&bench))?;
         scene.figures(figures);
     }

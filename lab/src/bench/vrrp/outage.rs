@@ -36,7 +36,7 @@ type Cases = BTreeMap<(&'static str, Daemon), Vec<Seen>>;
 pub(super) fn beside_keepalived(bench: &Bench) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for interval in INTERVALS {
-        let settings = Settings { interval, priorities: [200, 100], preempt: true };
+        let settings = Settings::new(interval, [200, 100], true);
         let mut rigs = [Daemon::Ours, Daemon::Keepalived].map(|daemon| (daemon, Rig::start(bench, daemon, settings)));
         let mut cases = Cases::new();
         for run in 0..bench.runs {
@@ -143,7 +143,7 @@ fn heals(cases: &Cases, interval: Duration) -> Result<Vec<Figure>> {
 
 /// Our own defaults: 100 ms, 254 and 253, who returns stays backup.
 pub(super) fn by_default(bench: &Bench) -> Result<Vec<Figure>> {
-    let settings = Settings { interval: Duration::from_millis(100), priorities: [254, 253], preempt: false };
+    let settings = Settings::new(Duration::from_millis(100), [254, 253], false);
     let mut rig = Rig::start(bench, Daemon::Ours, settings)?;
     let mut active = Side::A;
     let (mut lost, mut stopped, mut handed) = (Vec::new(), Vec::new(), Vec::new());

@@ -1,5 +1,6 @@
 //! Two routers of one kind on a network of their own, what can be done to them, and what a client sees of it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +12,8 @@ use super::Bench;
 use crate::pair::{Hand, Heard, Outage, Pair, Side, until_wall, wall};
 use crate::wait;
 
+/// The group whose address is asked.
+const VRID: u8 = 51;
 /// The address that is asked.
 pub(super) const VIP: [u8; 4] = [10, 77, 0, 100];
 /// Elections, and programs that start on a busy machine.
@@ -36,6 +39,57 @@ pub(super) struct Settings {
     /// Of side A and of side B.
     pub(super) priorities: [u8; 2],
     pub(super) preempt: bool,
+    /// Of the first group.
+    pub(super) addresses: u8,
+    /// The first, and others of one address each.
+    pub(super) groups: u8,
+}
+
+impl Settings {
+    /// One group with one address.
+    pub(super) const fn new(interval: Duration, priorities: [u8; 2], preempt: bool) -> Self {
+        Self { interval, priorities, preempt, addresses: 1, groups: 1 }
+    }
+
+    /// Each group: its VRID and its addresses.
+    fn groups(self) -> Vec<(u8, Vec<String>)> {
+        let others = (1..=self.groups).filter(|vrid| self.groups > 1 && *vrid != VRID);
+        let more = (1..self.addresses).map(|number| format!("10.77.2.{number}/24"));
+        let first = std::iter::once(format!("{}/24", IpAddr::from(VIP))).chain(more).collect();
+        let others = others.map(|vrid| (vrid, vec![format!("10.77.1.{vrid}/24")]));
+        std::iter::once((VRID, first)).chain(others).collect()
+    }
+
+    /// For our vrrpd.
+    fn ours(self, priority: u8) -> String {
+        let interval = self.interval.as_millis();
+        let preempt = if self.preempt { " preempt\n" } else { "" };
+        let group = |(vrid, addresses): (u8, Vec<String>)| {
+            let addresses: String = addresses.iter().map(|address| format!(" address {address}\n")).collect();
+            format!(
+                "vrrp group v{vrid}\n vrid {vrid} interface eth0\n priority {priority}\n timers advertise {interval}\n\
+                 {preempt}{addresses}"
+            )
+        };
+        self.groups().into_iter().map(group).collect()
+    }
+
+    /// For keepalived.
+    fn keepalived(self, side: Side, priority: u8) -> String {
+        let interval = self.interval.as_secs_f64();
+        let preempt = if self.preempt { "" } else { " nopreempt\n" };
+        let group = |(vrid, addresses): (u8, Vec<String>)| {
+            format!(
+                "vrrp_instance v{vrid} {{\n state BACKUP\n interface eth0\n virtual_router_id {vrid}\n priority {priority}\n \
+                 version 3\n advert_int {interval}\n{preempt} virtual_ipaddress {{\n  {}\n }}\n}}\n",
+                addresses.join("\n  ")
+            )
+        };
+        let groups: String = self.groups().into_iter().map(group).collect();
+        format!(
+            "global_defs {{\n router_id {side:?}\n vrrp_rt_priority 50\n vrrp_rlimit_rttime 1000000\n vrrp_no_swap\n}}\n{groups}"
+        )
+    }
 }
 
 /// What is done to the active router.
@@ -76,6 +130,8 @@ pub(super) struct Seen {
     pub(super) both: Duration,
     /// From the other's last claim before the longest silence to the silence: the phase at which it was really hit.
     pub(super) hit: Duration,
+    /// From the right one's first claim to its second.
+    pub(super) second: Option<Duration>,
 }
 
 /// The pair.
@@ -110,28 +166,9 @@ impl Rig {
     /// Starts the program on a side.
     pub(super) fn run(&mut self, side: Side) -> Result<()> {
         let priority = self.settings.priorities[usize::from(side.number() - 1)];
-        let interval = self.settings.interval;
-        let [a, b, c, d] = VIP;
         match self.daemon {
-            Daemon::Ours => {
-                let preempt = if self.settings.preempt { " preempt\n" } else { "" };
-                let config = format!(
-                    "vrrp group v\n vrid 51 interface eth0\n priority {priority}\n timers advertise {}\n{preempt} address \
-                     {a}.{b}.{c}.{d}/24\n",
-                    interval.as_millis()
-                );
-                self.pair.vrrpd(side, &config)
-            }
-            Daemon::Keepalived => {
-                let preempt = if self.settings.preempt { "" } else { " nopreempt\n" };
-                let config = format!(
-                    "global_defs {{\n router_id {side:?}\n vrrp_rt_priority 50\n vrrp_rlimit_rttime 1000000\n vrrp_no_swap\n}}\n\
-                     vrrp_instance v {{\n state BACKUP\n interface eth0\n virtual_router_id 51\n priority {priority}\n version 3\n \
-                     advert_int {}\n{preempt} virtual_ipaddress {{\n  {a}.{b}.{c}.{d}/24\n }}\n}}\n",
-                    interval.as_secs_f64()
-                );
-                self.pair.keepalived(side, &config)
-            }
+            Daemon::Ours => self.pair.vrrpd(side, &self.settings.ours(priority)),
+            Daemon::Keepalived => self.pair.keepalived(side, &self.settings.keepalived(side, priority)),
         }
     }
 
@@ -140,7 +177,8 @@ impl Rig {
         self.pair.forget();
         wait::until(&format!("side {side:?} alone to advertise"), LIMIT, || {
             let adverts = self.pair.heard().adverts;
-            let alone = adverts.iter().rev().take_while(|advert| advert.source == side.v4()).count();
+            let ours = adverts.iter().rev().filter(|advert| advert.vrid == VRID);
+            let alone = ours.take_while(|advert| advert.source == side.v4()).count();
             ensure!(alone >= 4, "{alone} advertisements in a row");
             Ok(())
         })
@@ -179,11 +217,24 @@ impl Rig {
         Ok(seen)
     }
 
+    /// Time on a processor that all threads of a side's processes have had so far: what the kernel does in their name included.
+    pub(super) fn cpu(&self, side: Side) -> Result<Duration> {
+        let mut sum = 0;
+        for pid in self.pair.pids(side)? {
+            for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+                let schedstat = std::fs::read_to_string(task?.path().join("schedstat"))?;
+                let first = schedstat.split_whitespace().next().context("an empty schedstat")?;
+                sum += first.parse::<u64>().with_context(|| format!("schedstat {schedstat:?}"))?;
+            }
+        }
+        Ok(Duration::from_nanos(sum))
+    }
+
     /// The active side hands over by an operator's word.
     pub(super) fn hand_over(&mut self, active: Side, phase: f64) -> Result<Seen> {
         self.settle(active)?;
         let seen = self.watch(active.other(), phase, LIMIT, |rig| {
-            let reply = rig.pair.ask(active, &Request::HandOver { group: "v".to_owned() })?;
+            let reply = rig.pair.ask(active, &Request::HandOver { group: format!("v{VRID}") })?;
             ensure!(reply == Reply::Done, "hand over: {reply:?}");
             Ok(())
         })?;
@@ -224,7 +275,8 @@ impl Rig {
         let last = wait::until("a client that is served", LIMIT, || {
             let heard = self.pair.heard();
             ensure!(heard.answers.len() >= BEFORE, "{} answers", heard.answers.len());
-            Ok(heard.adverts.last().context("no advertisement")?.at)
+            let last = heard.adverts.iter().rfind(|advert| advert.vrid == VRID);
+            Ok(last.context("no advertisement")?.at)
         })?;
         until_wall(next(last, self.settings.interval, phase, wall()));
         let struck = wall();
@@ -232,12 +284,13 @@ impl Rig {
         // Whatever the outcome, it is in what was heard.
         let _ = wait::until("the client to be served", limit, || {
             let seen = judge(&self.pair.heard(), to, struck, probe.id());
-            ensure!(seen.served && seen.announced, "{seen:?}");
+            ensure!(seen.served && seen.announced && seen.second.is_some(), "{seen:?}");
             Ok(())
         });
         let id = probe.id();
         let asked = probe.stop()?;
-        let heard = self.pair.heard();
+        let mut heard = self.pair.heard();
+        heard.adverts.retain(|advert| advert.vrid == VRID);
         let outage = Outage::of(&asked, &heard.answers, id);
         let claims = heard.adverts.iter().filter(|advert| advert.source == to.other().v4() && advert.at <= outage.from);
         let hit = claims.map(|advert| outage.from - advert.at).min().unwrap_or_default();
@@ -257,11 +310,12 @@ fn next(last: Duration, interval: Duration, phase: f64, now: Duration) -> Durati
 /// How it stands: who has the client, and who said what last.
 fn judge(heard: &Heard, to: Side, struck: Duration, probe: u16) -> Seen {
     let since = |at: Duration| at > struck;
+    let adverts = || heard.adverts.iter().filter(|advert| advert.vrid == VRID);
     let claims = |side: Side| {
-        let adverts = heard.adverts.iter().filter(move |advert| advert.source == side.v4() && advert.priority > 0);
+        let adverts = adverts().filter(move |advert| advert.source == side.v4() && advert.priority > 0);
         adverts.map(|advert| advert.at).filter(move |at| since(*at))
     };
-    let words = heard.adverts.iter().filter(|advert| advert.source == to.other().v4());
+    let words = adverts().filter(|advert| advert.source == to.other().v4());
     let last_word = words.map(|advert| advert.at).filter(|at| since(*at)).max().unwrap_or(struck);
     let claimed = claims(to).next().is_some();
     let row = heard.answers.iter().filter(|answer| answer.probe == probe).rev();
@@ -273,5 +327,6 @@ fn judge(heard: &Heard, to: Side, struck: Duration, probe: u16) -> Seen {
         announced,
         both: claims(to.other()).max().map_or(Duration::ZERO, |last| last - struck),
         hit: Duration::ZERO,
+        second: claims(to).nth(1).zip(claims(to).next()).map(|(second, first)| second - first),
     }
 }
