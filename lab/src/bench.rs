@@ -24,6 +24,7 @@ const FAMILIES: &[Scenario] = &[
     Scenario { rung: Rung::Long, name: "bench_boot", run: boot::run },
     Scenario { rung: Rung::Long, name: "bench_ipvs", run: ipvs::run },
     Scenario { rung: Rung::Long, name: "bench_vrrp_outage", run: vrrp::outage },
+    Scenario { rung: Rung::Long, name: "bench_vrrp_kill", run: vrrp::kill },
     Scenario { rung: Rung::Long, name: "bench_vrrp_many", run: vrrp::many },
     Scenario { rung: Rung::Long, name: "bench_vrrp_load", run: vrrp::load },
 ];

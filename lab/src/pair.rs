@@ -8,6 +8,7 @@
 //! ```
 
 mod ear;
+mod guard;
 mod hand;
 mod probe;
 

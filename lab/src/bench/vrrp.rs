@@ -4,6 +4,7 @@
 //! keepalived runs at its best: realtime, memory locked, no detailed log. `YOKE_BENCH_RUNS` says how often each failure is repeated;
 //! figures for a release are of 50.
 
+mod kill;
 mod load;
 mod many;
 mod outage;
@@ -36,6 +37,11 @@ type Measure = fn(&Bench) -> Result<Vec<Figure>>;
 /// What a failover costs a client.
 pub(super) fn outage(scene: &mut Scene<'_>) -> Result<()> {
     measure(scene, &[("beside_keepalived", outage::beside_keepalived), ("by_default", outage::by_default)])
+}
+
+/// A daemon that dies.
+pub(super) fn kill(scene: &mut Scene<'_>) -> Result<()> {
+    measure(scene, &[("killed", kill::killed)])
 }
 
 /// Many addresses, many groups.

@@ -1,6 +1,7 @@
 //! Two routers of one kind on a network of their own, what can be done to them, and what a client sees of it.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -130,6 +131,10 @@ pub(super) struct Seen {
     pub(super) both: Duration,
     /// From the other's last claim before the longest silence to the silence: the phase at which it was really hit.
     pub(super) hit: Duration,
+    /// From what was done to the right one's next claim.
+    pub(super) first: Option<Duration>,
+    /// From the first to the last claim of the other; zero when it made none.
+    pub(super) two: Duration,
     /// From the right one's first claim to its second.
     pub(super) second: Option<Duration>,
 }
@@ -146,17 +151,36 @@ pub(super) struct Rig {
 impl Rig {
     /// Starts both; A is active.
     pub(super) fn start(bench: &Bench, daemon: Daemon, settings: Settings) -> Result<Self> {
+        let mut rig = Self::up(bench, daemon, settings)?;
+        for side in Side::BOTH {
+            rig.run(side)?;
+            rig.joined(side)?;
+        }
+        Ok(rig)
+    }
+
+    /// The same with our vrrpd, on side A below `init`.
+    pub(super) fn start_guarded(bench: &Bench, init: &Path, settings: Settings) -> Result<Self> {
+        let mut rig = Self::up(bench, Daemon::Ours, settings)?;
+        rig.pair.guarded(Side::A, init, &settings.ours(settings.priorities[0]))?;
+        rig.joined(Side::A)?;
+        rig.run(Side::B)?;
+        rig.joined(Side::B)?;
+        Ok(rig)
+    }
+
+    fn up(bench: &Bench, daemon: Daemon, settings: Settings) -> Result<Self> {
         let tag = format!("{}{}", if daemon == Daemon::Ours { "y" } else { "k" }, settings.interval.as_millis());
         let mut pair = Pair::up(&tag, &bench.dir)?;
         pair.set_program(bench.vrrpd.clone());
         let (switch, sides) = (pair.switch()?, [pair.hand(Side::A)?, pair.hand(Side::B)?]);
-        let mut rig = Self { daemon, settings, pair, switch, sides };
-        for side in Side::BOTH {
-            rig.run(side)?;
-            wait::until("a router that listens", LIMIT, || rig.pair.listens(side))?;
-            rig.settle(Side::A)?;
-        }
-        Ok(rig)
+        Ok(Self { daemon, settings, pair, switch, sides })
+    }
+
+    /// Waits until a router that was started takes part; A is active.
+    fn joined(&self, side: Side) -> Result<()> {
+        wait::until("a router that listens", LIMIT, || self.pair.listens(side))?;
+        self.settle(Side::A)
     }
 
     pub(super) fn interval(&self) -> Duration {
@@ -327,6 +351,11 @@ fn judge(heard: &Heard, to: Side, struck: Duration, probe: u16) -> Seen {
         announced,
         both: claims(to.other()).max().map_or(Duration::ZERO, |last| last - struck),
         hit: Duration::ZERO,
+        first: claims(to).next().map(|first| first - struck),
+        two: claims(to.other())
+            .next()
+            .zip(claims(to.other()).next_back())
+            .map_or(Duration::ZERO, |(first, last)| last - first),
         second: claims(to).nth(1).zip(claims(to).next()).map(|(second, first)| second - first),
     }
 }
