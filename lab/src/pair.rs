@@ -407,6 +407,45 @@ impl Pair {
         Ok(!output.stdout.is_empty())
     }
 
+    /// The interfaces of a side, and whether each is up.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn links(&self, side: Side) -> Result<Vec<(String, bool)>> {
+        let words = ["-n", &self.ns(side.letter()), "-json", "link", "show"];
+        let output = Command::new("ip").args(words).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let links: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout)?;
+        let is_up =
+            |link: &serde_json::Value| link["flags"].as_array().is_some_and(|flags| flags.iter().any(|f| f == "UP"));
+        Ok(links.iter().filter_map(|link| Some((link["ifname"].as_str()?.to_owned(), is_up(link)))).collect())
+    }
+
+    /// One ping of the third host.
+    ///
+    /// # Errors
+    /// When there is no answer within a second.
+    pub fn ping(&self, address: IpAddr) -> Result<()> {
+        let words = ["netns", "exec", &self.ns('c'), "ping", "-n", "-c", "1", "-W", "1", &address.to_string()];
+        let output = Command::new("ip").args(words).output()?;
+        ensure!(output.status.success(), "{address} does not answer a ping");
+        Ok(())
+    }
+
+    /// The hardware address behind which the third host knows an address.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn neighbour(&self, address: IpAddr) -> Result<Option<[u8; 6]>> {
+        let words = ["-n", &self.ns('c'), "-json", "neigh", "show", "to", &address.to_string(), "dev", "eth0"];
+        let output = Command::new("ip").args(words).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let entries: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout)?;
+        let Some(text) = entries.first().and_then(|entry| entry["lladdr"].as_str()) else { return Ok(None) };
+        let bytes: Vec<u8> = text.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect::<Result<_, _>>()?;
+        Ok(bytes.try_into().ok())
+    }
+
     /// Waits until `side` has `address` and the other has not.
     ///
     /// # Errors
@@ -474,5 +513,10 @@ impl Drop for Pair {
 }
 
 /// What `init` sets on a Yoke, as far as it matters here.
-const SYSCTLS: [&str; 3] =
-    ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.conf.all.promote_secondaries=1"];
+const SYSCTLS: [&str; 5] = [
+    "net.ipv4.ip_forward=1",
+    "net.ipv6.conf.all.forwarding=1",
+    "net.ipv4.conf.all.promote_secondaries=1",
+    "net.ipv4.conf.all.arp_ignore=1",
+    "net.ipv4.conf.all.arp_announce=2",
+];

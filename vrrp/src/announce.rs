@@ -1,15 +1,17 @@
-//! The frames that tell neighbours where an address now lives: gratuitous ARP and unsolicited Neighbor Advertisement, as
-//! bytes. When to send them is the router's ([`Effect::Announce`](crate::Effect::Announce)); sending is the daemon's.
+//! The frames that tell neighbours where an address now lives: gratuitous ARP and unsolicited Neighbor Advertisement, and
+//! the VRRP advertisement that bears a virtual MAC, as bytes. When to send them is the router's ([`Effect::Announce`](crate::Effect::Announce)); sending is the daemon's.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::packet::{HOP_LIMIT, ICMPV6, icmpv6_checksum};
+use crate::Endpoints;
+use crate::packet::{HOP_LIMIT, ICMPV6, PROTOCOL, TRAFFIC_CLASS, icmpv6_checksum, ipv4_checksum};
 
 /// A hardware address: the interface's own, or the virtual router's ([`Vrid::mac`](crate::Vrid::mac)).
 pub type Mac = [u8; 6];
 
 const BROADCAST: Mac = [0xff; 6];
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
+const ETHERTYPE_IPV4: [u8; 2] = [0x08, 0x00];
 const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
 /// All nodes, ff02::1, and its hardware address (RFC 2464 §7).
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -23,6 +25,52 @@ const FLAG_OVERRIDE: u8 = 0x20;
 const OPTION_TARGET_LINK_LAYER: [u8; 2] = [2, 1];
 /// Flags, reserved, target, option.
 const ADVERTISEMENT_BYTES: u8 = 32;
+
+/// Hardware addresses of 224.0.0.18 and ff02::12 (RFC 1112 §6.4, RFC 2464 §7).
+const GROUP_MAC_V4: Mac = [0x01, 0x00, 0x5e, 0, 0, 18];
+const GROUP_MAC_V6: Mac = [0x33, 0x33, 0, 0, 0, 0x12];
+
+/// A VRRP message to the group of its family as a whole Ethernet frame from `mac` (RFC 9568 §7.2: "the virtual router MAC
+/// address as the source MAC address"). Overwrites `frame`. A message longer than an IP packet is cut to nothing: `frame`
+/// is empty then.
+pub fn advertisement(endpoints: &Endpoints, mac: Mac, message: &[u8], frame: &mut Vec<u8>) {
+    frame.clear();
+    match *endpoints {
+        Endpoints::V4 { source, destination } => {
+            let Ok(total) = u16::try_from(message.len() + 20) else { return };
+            let length = total.to_be_bytes();
+            // Five words of header, no identification, no fragments, checksum to come.
+            let mut header = [0; 20];
+            let mut writer = Writer(&mut header);
+            writer.put(&[0x45, TRAFFIC_CLASS, length[0], length[1], 0, 0, 0, 0, HOP_LIMIT, PROTOCOL, 0, 0]);
+            writer.put(&source.octets());
+            writer.put(&destination.octets());
+            let sum = ipv4_checksum(&header);
+            header[10..12].copy_from_slice(&sum.to_be_bytes());
+            for part in [&GROUP_MAC_V4[..], &mac, &ETHERTYPE_IPV4, &header, message] {
+                frame.extend_from_slice(part);
+            }
+        }
+        Endpoints::V6 { source, destination } => {
+            let Ok(length) = u16::try_from(message.len()) else { return };
+            let length = length.to_be_bytes();
+            let class = [0x60 | TRAFFIC_CLASS >> 4, TRAFFIC_CLASS << 4, 0, 0];
+            for part in [
+                &GROUP_MAC_V6[..],
+                &mac,
+                &ETHERTYPE_IPV6,
+                &class,
+                &length,
+                &[PROTOCOL, HOP_LIMIT],
+                &source.octets(),
+                &destination.octets(),
+                message,
+            ] {
+                frame.extend_from_slice(part);
+            }
+        }
+    }
+}
 
 /// Gratuitous ARP: a broadcast request in which sender and target are `address` (RFC 9568 §6.4.1, errata 7947 and 7949).
 ///

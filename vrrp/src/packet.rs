@@ -347,6 +347,11 @@ fn verify(protocol: Protocol, bytes: &[u8], covered: &[u8], endpoints: &Endpoint
     }
 }
 
+/// The checksum of an IPv4 header whose checksum field is zero (RFC 791 §3.1).
+pub(crate) fn ipv4_checksum(header: &[u8]) -> u16 {
+    checksum::of(header, 0)
+}
+
 /// The checksum of an ICMPv6 message whose checksum field is zero (RFC 4443 §2.3).
 pub(crate) fn icmpv6_checksum(source: &Ipv6Addr, destination: &Ipv6Addr, message: &[u8]) -> u16 {
     let endpoints = Endpoints::V6 { source: *source, destination: *destination };

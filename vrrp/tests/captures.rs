@@ -6,7 +6,7 @@ mod frames;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp::announce::{gratuitous_arp, unsolicited_advertisement};
+use vrrp::announce::{advertisement, gratuitous_arp, unsolicited_advertisement};
 use vrrp::auth::{Password, Seal};
 use vrrp::receive::screen;
 use vrrp::{
@@ -171,6 +171,31 @@ fn passwords_of_keepalived_are_checked() {
     };
     assert_eq!(refused(Some("s3cret13")), Discard::AuthText);
     assert_eq!(refused(None), Discard::AuthType);
+}
+
+/// RFC 9568 §7.2, §7.3: whole frames with the virtual MAC, but for what a sender counts and labels as it likes.
+#[test]
+fn advertisements_bear_the_virtual_mac() {
+    for (file, family, free) in
+        [("v3_ip4_vmac", Family::V4, &[18, 19, 24, 25][..]), ("v3_ip6_vmac", Family::V6, &[15, 16, 17])]
+    {
+        let mac = Vrid::new(51).unwrap().mac(family);
+        for sent in frames::pcap(file) {
+            let Some(packet) = frames::vrrp(&sent) else { continue };
+            let mut made = Vec::new();
+            advertisement(&packet.carrier.endpoints, mac, &packet.payload, &mut made);
+            // The sum over the header, its checksum included, is all ones.
+            let words = made[14..34].chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1]));
+            assert!(family == Family::V6 || words.sum::<u32>() % 0xffff == 0, "{file}");
+            let mut sent = sent;
+            for at in free {
+                (sent[*at], made[*at]) = (0, 0);
+            }
+            sent[15] &= 0xf0;
+            made[15] &= 0xf0;
+            assert_eq!(made, sent, "{file}");
+        }
+    }
 }
 
 /// RFC 9568 §6.4.1 with errata 7947, 7949: the gratuitous ARP of keepalived, with either hardware address.

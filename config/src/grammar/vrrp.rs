@@ -72,7 +72,7 @@ pub(super) static GROUP: Block = Block {
             .line()
             .then(WEIGHT)]),
         ]),
-        flag("use-vmac", "Own hardware address 00:00:5e:00:01:VRID").later(),
+        flag("use-vmac", "Own hardware address 00:00:5e:00:01:VRID"),
         flag("shutdown", "Take no part"),
     ],
 };

@@ -22,6 +22,8 @@ pub struct Advert {
     pub at: Duration,
     /// Who sent it.
     pub source: IpAddr,
+    /// The hardware address it came from.
+    pub mac: [u8; 6],
     /// VRID.
     pub vrid: u8,
     /// 0 is a resignation.
@@ -120,7 +122,8 @@ fn take(frame: &[u8], at: Duration, heard: &mut Heard) {
             let endpoints = Endpoints::V4 { source: address(12), destination: address(16) };
             let total = usize::from(u16::from_be_bytes([body[2], body[3]])).min(body.len());
             let start = usize::from(body[0] & 15) * 4;
-            advert(body.get(start..total).unwrap_or_default(), Carrier { endpoints, hop_limit: body[8] }, at, heard);
+            let payload = body.get(start..total).unwrap_or_default();
+            advert(payload, Carrier { endpoints, hop_limit: body[8] }, (at, mac), heard);
         }
         // An echo reply behind a header without options.
         [0x08, 0x00] if body.get(9) == Some(&ICMP) && body.get(20) == Some(&0) && body.len() >= 32 => {
@@ -131,7 +134,7 @@ fn take(frame: &[u8], at: Duration, heard: &mut Heard) {
         [0x86, 0xdd] if body.get(6) == Some(&vrrp::packet::PROTOCOL) && body.len() >= 40 => {
             let address = |at: usize| Ipv6Addr::from(<[u8; 16]>::try_from(&body[at..at + 16]).expect("sixteen bytes"));
             let endpoints = Endpoints::V6 { source: address(8), destination: address(24) };
-            advert(&body[40..], Carrier { endpoints, hop_limit: body[7] }, at, heard);
+            advert(&body[40..], Carrier { endpoints, hop_limit: body[7] }, (at, mac), heard);
         }
         // Request whose sender and target are the same.
         [0x08, 0x06] if body.len() >= 28 && body[14..18] == body[24..28] => {
@@ -147,11 +150,17 @@ fn take(frame: &[u8], at: Duration, heard: &mut Heard) {
     }
 }
 
-fn advert(payload: &[u8], carrier: Carrier, at: Duration, heard: &mut Heard) {
+fn advert(payload: &[u8], carrier: Carrier, (at, mac): (Duration, [u8; 6]), heard: &mut Heard) {
     let source = carrier.endpoints.source();
     match receive::screen(payload, &carrier).map(|message| (message.vrid(), message.advertisement())) {
         Ok((vrid, Ok(advertisement))) => {
-            heard.adverts.push(Advert { at, source, vrid: vrid.get(), priority: advertisement.priority().number() });
+            heard.adverts.push(Advert {
+                at,
+                source,
+                mac,
+                vrid: vrid.get(),
+                priority: advertisement.priority().number(),
+            });
         }
         Ok((_, Err(error))) => heard.wrong.push(format!("{source}: {error}")),
         Err(error) => heard.wrong.push(format!("{source}: {error}")),

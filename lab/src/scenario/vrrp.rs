@@ -1,8 +1,9 @@
 //! vrrpd against itself and against Debian's keepalived, on this machine's kernel: who is active, how fast that changes, and that exactly
-//! one holds the addresses. The virtual MAC needs macvlan, which not every build machine has; it is tested in QEMU.
+//! one holds the addresses. The virtual MAC needs macvlan in this machine's kernel.
 
 mod giving_up;
 mod keepalived;
+mod vmac;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -42,6 +43,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     ourselves(scene, &dir)?;
     many(scene, &dir);
     giving_up::run(scene, &dir);
+    vmac::run(scene, &dir);
     for (name, case) in peers {
         let name = format!("keepalived_{name}");
         scene.check(&name, |_| case.join().unwrap_or_else(|_| bail!("the case panicked")));

@@ -126,6 +126,7 @@ fn detail(group: &Group) -> Vec<String> {
         ("Vrid", format!("{} on {}, version {}", group.vrid, group.interface, group.version)),
         ("Advertises", format!("every {} ms, {speaks}", group.interval_ms)),
         ("Source", group.source.map(|source| source.to_string()).unwrap_or_default()),
+        ("Virtual MAC", group.virtual_mac.clone().unwrap_or_default()),
         ("Addresses", group.addresses.join(", ")),
         ("Held here", format!("{} of {}", group.held, group.addresses.len())),
         ("Heard last", group.peer.as_ref().map(peer).unwrap_or_default()),

@@ -11,6 +11,7 @@ use yoke_config::value::IpNet;
 use crate::clock;
 use crate::links::Links;
 use crate::port::Port;
+use crate::vmac::Vmac;
 use crate::wanted::{self, Tracked, WantedGroup};
 
 /// Sockets, by interface and family.
@@ -23,6 +24,10 @@ pub(crate) struct Group {
     pub(crate) tracker: Tracker<Tracked>,
     /// Its interface; 0 while there is none.
     pub(crate) ifindex: u32,
+    /// Its virtual interface, if it wants one, and the index of that; 0 while there is none.
+    pub(crate) vmac: Option<(Vmac, u32)>,
+    /// The worker was asked for it.
+    pub(crate) vmac_asked: bool,
     pub(crate) source: Option<IpAddr>,
     pub(crate) send_errors: u64,
     /// What the router was told of link, source and tracking.
@@ -72,6 +77,8 @@ impl Group {
             gate,
             tracker: Tracker::default(),
             ifindex: 0,
+            vmac: None,
+            vmac_asked: false,
             source: None,
             send_errors: 0,
             told: None,
@@ -100,14 +107,17 @@ impl Group {
         self.wanted.identity.protocol.family()
     }
 
-    /// Each address with the interface it belongs on; those whose interface does not exist are left out.
+    /// Each address with the interface it belongs on; those whose interface does not exist are left out. What belongs on the group's own
+    /// goes on its virtual one, if it wants one.
     pub(crate) fn places(&self, links: &Links) -> Vec<(u32, IpNet)> {
         let place = |address: &yoke_config::model::VrrpAddress| {
-            let index = match &address.interface {
-                Some(name) => links.index(name.as_str()),
-                None => Some(self.ifindex).filter(|index| *index != 0),
+            let index = match (&address.interface, &self.vmac) {
+                (Some(name), _) if *name != self.wanted.interface => links.index(name.as_str()).unwrap_or(0),
+                (_, Some((_, index))) => *index,
+                _ if self.wanted.vmac => 0,
+                _ => self.ifindex,
             };
-            index.map(|index| (index, address.net))
+            (index != 0).then_some((index, address.net))
         };
         self.wanted.addresses.iter().filter_map(place).collect()
     }
@@ -133,10 +143,14 @@ impl Group {
         self.held(links) == self.wanted.addresses.len()
     }
 
-    /// What to announce: the hardware address is that of the interface where the address lives.
+    /// What to announce: the hardware address is that of the interface where the address lives. A virtual one's is announced on the
+    /// group's own, which is the way that is surely open.
     pub(crate) fn announcement(&self, links: &Links) -> Vec<(u32, Mac, IpAddr)> {
         let places = self.places(links).into_iter();
-        let places = places.filter_map(|(index, net)| Some((index, links.get(index)?.mac?, net.addr)));
+        let places = places.filter_map(|(index, net)| match &self.vmac {
+            Some((vmac, own)) if *own == index => Some((vmac.parent, vmac.mac, net.addr)),
+            _ => Some((index, links.get(index)?.mac?, net.addr)),
+        });
         // One on `lo` is routed here: no neighbour looks for it.
         places.filter(|(_, mac, _)| *mac != Mac::default()).collect()
     }
@@ -145,6 +159,16 @@ impl Group {
     /// are virtual.
     pub(crate) fn look(&mut self, links: &Links, world: &World, moves: impl Fn(IpAddr) -> bool) -> Option<Facts> {
         self.ifindex = links.index(self.wanted.interface.as_str()).unwrap_or(0);
+        let before = self.vmac.take();
+        self.vmac = (self.wanted.vmac && self.ifindex != 0).then(|| {
+            let vmac = Vmac::new(self.family(), self.wanted.identity.vrid, self.ifindex);
+            let index = links.index(&vmac.name).unwrap_or(0);
+            (vmac, index)
+        });
+        // Another one, or the one that was there is gone.
+        if before != self.vmac && before.as_ref().map(|(_, index)| *index) != Some(0) {
+            self.vmac_asked = false;
+        }
         let up = links.get(self.ifindex).is_some_and(|link| link.up);
         let source = links.source(self.ifindex, self.family(), self.wanted.source, moves);
         let facts = Facts { up, source, tracking: self.track(links, world) };
@@ -178,6 +202,8 @@ impl Group {
             self.send_errors += 1;
             return;
         };
+        // Unicast is the interface's own: RFC 9568 knows none, and the answer to an ARP request must find this box and not the active one.
+        let mac = self.vmac.as_ref().map(|(vmac, _)| vmac.mac).filter(|_| self.wanted.peers.is_empty());
         let destinations: Vec<Endpoints> = if self.wanted.peers.is_empty() {
             vec![Endpoints::multicast(source)]
         } else {
@@ -186,7 +212,11 @@ impl Group {
         let (form, advertisement) = (router.checksum_form(), router.advertisement(priority));
         let errors = &mut self.send_errors;
         self.gate.emit(&advertisement, destinations, form, clock::unix(), packet, |endpoints, bytes| {
-            *errors += u64::from(port.send(endpoints, bytes).is_err());
+            let sent = match mac {
+                Some(mac) => port.send_from(mac, endpoints, bytes),
+                None => port.send(endpoints, bytes),
+            };
+            *errors += u64::from(sent.is_err());
         });
     }
 }

@@ -16,6 +16,7 @@ mod netlink;
 mod port;
 mod serve;
 mod sys;
+mod vmac;
 mod wanted;
 mod worker;
 

@@ -14,10 +14,11 @@ use nix::sys::socket::{
     setsockopt, sockopt,
 };
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use vrrp::announce::{Mac, advertisement};
 use vrrp::packet::{GROUP_V4, GROUP_V6, HOP_LIMIT, PROTOCOL, TRAFFIC_CLASS};
 use vrrp::{Carrier, Counters, Endpoints, Family, Instant};
 
-use crate::clock;
+use crate::{clock, sys};
 
 /// Room for what arrives while the engine is held up: 255 groups at 10 ms for a quarter of a second.
 const RECEIVE_BYTES: usize = 1 << 20;
@@ -33,6 +34,10 @@ pub(crate) struct Port {
     socket: Socket,
     ifindex: u32,
     family: Family,
+    /// Where frames go out that bear a virtual MAC. It receives nothing.
+    frames: Socket,
+    /// Room to build a frame in.
+    frame: std::cell::RefCell<Vec<u8>>,
     /// When the queue was last empty: whatever is in it came later.
     drained: Instant,
     control: Vec<u8>,
@@ -80,10 +85,14 @@ impl Port {
             }
         }
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        let frames = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
+        frames.set_priority(SOCKET_PRIORITY)?;
         Ok(Self {
             socket,
             ifindex,
             family,
+            frames,
+            frame: std::cell::RefCell::default(),
             drained: clock::now(),
             control: nix::cmsg_space!(nix::sys::time::TimeSpec, libc::in6_pktinfo, libc::c_int),
             counters: Counters::default(),
@@ -148,6 +157,13 @@ impl Port {
             }
             (Family::V6, ..) => None,
         }
+    }
+
+    /// Sends one message to the group, from a virtual MAC.
+    pub(crate) fn send_from(&self, mac: Mac, endpoints: &Endpoints, message: &[u8]) -> io::Result<()> {
+        let mut frame = self.frame.borrow_mut();
+        advertisement(endpoints, mac, message, &mut frame);
+        sys::send_frame(&self.frames, self.ifindex, &frame)
     }
 
     /// Sends one message.

@@ -1,6 +1,7 @@
 //! The second realtime thread: addresses, virtual interfaces and announcements, one job after the other. The kernel may make it wait (a
 //! driver that holds the RTNL lock); the engine, which advertises, never does.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -19,11 +20,16 @@ use crate::engine::{Event, Events};
 use crate::links::OURS;
 use crate::netlink::{Netlink, Request};
 use crate::sys;
+use crate::vmac::{self, Vmac};
 
 /// Below the engine: on one processor it interrupts the work on 200 addresses when an advertisement is due.
 const PRIORITY: i32 = 40;
 /// Addresses in one send. The kernel does not let go of the processor within one.
 const BATCH: usize = 16;
+
+/// Metric of the route that an address on a virtual interface brings: what is sent leaves through the real one, as long as that has an
+/// address in the prefix.
+const LAST_METRIC: u32 = 65_536;
 
 /// What to do. Jobs are done in order, and each is idempotent.
 pub(crate) enum Job {
@@ -31,6 +37,12 @@ pub(crate) enum Job {
     Add(Vec<(u32, IpNet)>),
     /// Do not have these addresses.
     Remove(Vec<(u32, IpNet)>),
+    /// Have this virtual interface, down.
+    Make(Vmac),
+    /// Do not have these virtual interfaces.
+    Unmake(Vec<String>),
+    /// Take this virtual interface up or down.
+    Switch(u32, bool),
     /// Tell the neighbours where these addresses are.
     Announce(Vec<(u32, Mac, IpAddr)>),
     /// Say when everything before is done.
@@ -96,6 +108,8 @@ pub(crate) struct Worker {
     events: Events,
     netlink: Netlink,
     frames: OwnedFd,
+    /// Virtual interfaces that were taken up.
+    virtuals: BTreeSet<u32>,
 }
 
 impl Worker {
@@ -104,7 +118,7 @@ impl Worker {
     pub(crate) fn new(jobs: Waiting, events: Events) -> io::Result<Self> {
         // Protocol 0: it receives nothing.
         let frames = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
-        Ok(Self { jobs, events, netlink: Netlink::open()?, frames: frames.into() })
+        Ok(Self { jobs, events, netlink: Netlink::open()?, frames: frames.into(), virtuals: BTreeSet::new() })
     }
 
     /// Works until nobody has a job any more.
@@ -116,6 +130,17 @@ impl Worker {
             match job {
                 Job::Add(addresses) => self.addresses(&addresses, true),
                 Job::Remove(addresses) => self.addresses(&addresses, false),
+                Job::Make(vmac) => self.make(&vmac),
+                Job::Unmake(names) => {
+                    for name in names {
+                        self.link(&name, &vmac::unmake(&name), &[libc::ENODEV]);
+                    }
+                }
+                Job::Switch(index, up) => {
+                    self.virtuals.insert(index);
+                    let tolerated: &[i32] = if up { &[] } else { &[libc::ENODEV] };
+                    self.link(if up { "take up" } else { "take down" }, &vmac::switch(index, up), tolerated);
+                }
                 Job::Announce(addresses) => self.announce(&addresses),
                 Job::Flush(done) => drop(done.send(())),
             }
@@ -125,7 +150,9 @@ impl Worker {
 
     fn addresses(&mut self, addresses: &[(u32, IpNet)], add: bool) {
         for batch in addresses.chunks(BATCH) {
-            let requests: Vec<Request> = batch.iter().map(|(index, net)| request(*index, *net, add)).collect();
+            let is_virtual = |index: &u32| self.virtuals.contains(index);
+            let requests: Vec<Request> =
+                batch.iter().map(|(index, net)| request(*index, *net, add, is_virtual(index))).collect();
             let answers = match self.netlink.batch(&requests) {
                 Ok(answers) => answers,
                 Err(error) => {
@@ -143,6 +170,30 @@ impl Worker {
                     self.tell(format!("address {net}: {what}: {error}"));
                 }
             }
+        }
+    }
+
+    fn make(&mut self, vmac: &Vmac) {
+        self.link(&vmac.name, &vmac.make(), &[libc::EEXIST]);
+        for (family, key, value) in vmac::SETTINGS {
+            let path = format!("/proc/sys/net/{family}/conf/{}/{key}", vmac.name);
+            // A kernel without IPv6 has none of its settings.
+            if let Err(error) = std::fs::write(&path, value)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                self.tell(format!("{path}: {error}"));
+            }
+        }
+    }
+
+    /// One request about a virtual interface.
+    fn link(&mut self, what: &str, request: &Request, tolerated: &[i32]) {
+        let answer: io::Result<()> =
+            self.netlink.batch(std::slice::from_ref(request)).and_then(|answers| answers.into_iter().collect());
+        if let Err(error) = answer
+            && !error.raw_os_error().is_some_and(|code| tolerated.contains(&code))
+        {
+            self.tell(format!("virtual interface: {what}: {error}"));
         }
     }
 
@@ -172,7 +223,7 @@ fn tolerable(error: io::Error, add: bool) -> io::Result<()> {
     }
 }
 
-fn request(index: u32, net: IpNet, add: bool) -> Request {
+fn request(index: u32, net: IpNet, add: bool, is_virtual: bool) -> Request {
     let mut message = AddressMessage::default();
     message.header.index = index;
     message.header.prefix_len = net.prefix_len;
@@ -182,6 +233,9 @@ fn request(index: u32, net: IpNet, add: bool) -> Request {
         return (RouteNetlinkMessage::DelAddress(message), 0);
     }
     message.attributes.push(AddressAttribute::Protocol(OURS));
+    if is_virtual {
+        message.attributes.push(AddressAttribute::RoutePriority(LAST_METRIC));
+    }
     if net.addr.is_ipv6() {
         // In service at once: the other box had it a millisecond ago, and duplicate address detection would find that. Deprecated, so
         // that this box takes it for none of its own connections.

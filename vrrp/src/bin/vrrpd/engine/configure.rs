@@ -8,9 +8,10 @@ use vrrp::{Family, Instant, Router, SyncGroup};
 use yoke_config::value::Name;
 
 use super::io::Io;
-use super::units::{Id, Unit, Units, perform};
+use super::units::{Id, Unit, Units, perform, take};
 use crate::group::{Group, World};
 use crate::links::Links;
+use crate::vmac;
 use crate::wanted::{Wanted, WantedGroup, WantedUnit};
 use crate::worker::Job;
 
@@ -94,7 +95,7 @@ impl Units {
             unit.drain(io, links);
             // Addresses that are not advertised may have changed as well.
             if unit.sync.members()[member].role() == Role::Active {
-                io.job(Job::Add(unit.groups[member].places(links)));
+                take(&unit.groups[member], io, links);
                 unit.sync.announce(member, now);
             }
         }
@@ -206,6 +207,13 @@ impl Units {
         }
         if !strays.is_empty() {
             io.job(Job::Remove(strays));
+        }
+        let groups = || self.units.values().flat_map(|unit| &unit.groups);
+        let wanted: BTreeSet<&str> = groups().filter_map(|group| Some(group.vmac.as_ref()?.0.name.as_str())).collect();
+        let virtuals = links.iter().filter(|(_, link)| vmac::is_one(&link.name, link.mac)).map(|(_, link)| &link.name);
+        let of_nobody: Vec<String> = virtuals.filter(|name| !wanted.contains(name.as_str())).cloned().collect();
+        if !of_nobody.is_empty() {
+            io.job(Job::Unmake(of_nobody));
         }
     }
 

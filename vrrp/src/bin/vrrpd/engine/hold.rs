@@ -5,7 +5,7 @@ use vrrp::Instant;
 use vrrp::router::Role;
 
 use super::io::Io;
-use super::units::Units;
+use super::units::{Units, add};
 use crate::links::Links;
 use crate::worker::Job;
 
@@ -65,22 +65,30 @@ impl Units {
             let own = group.wanted.addresses.iter().map(|address| address.net.addr).filter(is_own);
             own.flat_map(|addr| links.places(addr)).collect()
         };
-        let Some((_, first)) = wrong.first() else {
-            group.wrong = 0;
-            return;
+        let missing = group.vmac.as_ref().filter(|(_, index)| *index == 0).map(|(vmac, _)| vmac.clone());
+        let first = match (wrong.first(), &missing) {
+            (Some((_, first)), _) => format!("its address {first}"),
+            (None, Some(vmac)) => format!("its interface {}", vmac.name),
+            (None, None) => {
+                group.wrong = 0;
+                return;
+            }
         };
         group.wrong = group.wrong.saturating_add(1);
         if group.wrong == LOOKS {
             let name = &group.wanted.name;
             let (state, what) = if active { ("active", "without") } else { ("not active", "with") };
             let more = if wrong.len() > 1 { format!(" and {} more", wrong.len() - 1) } else { String::new() };
-            io.problem(format!("vrrp group {name}: {state} {what} its address {first}{more}: put right"));
+            let what = if wrong.is_empty() { "without" } else { what };
+            io.problem(format!("vrrp group {name}: {state} {what} {first}{more}: put right"));
         }
         if group.wrong % EVERY != LOOKS {
             return;
         }
-        if active {
-            io.job(Job::Add(wrong));
+        if let Some(vmac) = missing {
+            io.job(Job::Make(vmac));
+        } else if active {
+            add(group, wrong, io);
             unit.sync.announce(member, now);
             self.settle(id, io, links);
         } else {
@@ -137,6 +145,9 @@ mod tests {
                 match job {
                     Job::Add(addresses) => seen.extend(addresses.iter().map(|(_, net)| format!("add {net}"))),
                     Job::Remove(addresses) => seen.extend(addresses.iter().map(|(_, net)| format!("remove {net}"))),
+                    Job::Make(vmac) => seen.push(format!("make {}", vmac.name)),
+                    Job::Switch(index, up) => seen.push(format!("switch {index} {up}")),
+                    Job::Unmake(names) => seen.extend(names.iter().map(|name| format!("unmake {name}"))),
                     Job::Announce(_) | Job::Flush(_) => {}
                 }
                 self.waiting.done();

@@ -47,6 +47,10 @@ fn word(family: Family) -> &'static str {
     }
 }
 
+fn mac(mac: vrrp::announce::Mac) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
@@ -81,7 +85,7 @@ fn group(group: &Group, router: &Router, sync_group: Option<String>, now: Instan
         priority_configured: router.config().priority.get(),
         interval_ms: millis(router.config().interval.duration()),
         source: group.source,
-        virtual_mac: None,
+        virtual_mac: group.vmac.as_ref().map(|(vmac, _)| mac(vmac.mac)),
         peers: wanted.peers.clone(),
         addresses: wanted.addresses.iter().map(|address| address.net.to_string()).collect(),
         held: group.held(links),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use vrrp::router::Role;
 use vrrp::{Discard, Effect, Family, Instant, Router, SyncGroup, Vrid, receive};
-use yoke_config::value::Name;
+use yoke_config::value::{IpNet, Name};
 
 use super::Event;
 use super::hold::Progress;
@@ -66,12 +66,32 @@ pub(super) fn perform(group: &mut Group, router: &Router, effect: Effect, io: &m
             let (ports, packet) = (&io.ports, &mut io.packet);
             group.advertise(router, priority, ports, packet);
         }
-        Effect::TakeAddresses => io.job(Job::Add(group.places(links))),
-        Effect::DropAddresses => io.job(Job::Remove(group.everywhere(links))),
+        Effect::TakeAddresses => take(group, io, links),
+        Effect::DropAddresses => {
+            io.job(Job::Remove(group.everywhere(links)));
+            switch(group, false, io);
+        }
         Effect::Announce => io.job(Job::Announce(group.announcement(links))),
         Effect::Transition(transition) => {
             let _ = io.events.send(Event::Transition(group.wanted.name.clone(), transition));
         }
+    }
+}
+
+/// Has the worker take all addresses.
+pub(super) fn take(group: &Group, io: &Io, links: &Links) {
+    add(group, group.places(links), io);
+}
+
+/// Has the worker take these addresses, behind their hardware address.
+pub(super) fn add(group: &Group, places: Vec<(u32, IpNet)>, io: &Io) {
+    switch(group, true, io);
+    io.job(Job::Add(places));
+}
+
+fn switch(group: &Group, up: bool, io: &Io) {
+    if let Some((_, index)) = group.vmac.as_ref().filter(|(_, index)| *index != 0) {
+        io.job(Job::Switch(*index, up));
     }
 }
 
@@ -163,9 +183,23 @@ impl Units {
         let (owners, absent) = (&self.owners, &self.absent);
         let Some(unit) = self.units.get_mut(&id) else { return };
         let group = &mut unit.groups[member];
+        let before = group.vmac.as_ref().map_or(0, |(_, index)| *index);
         let facts = group.look(links, world, |address| owners.contains_key(&address) || absent.contains(&address));
+        let appeared = match &group.vmac {
+            Some((vmac, 0)) if !group.vmac_asked => {
+                io.job(Job::Make(vmac.clone()));
+                group.vmac_asked = true;
+                false
+            }
+            Some((_, index)) => *index != 0 && *index != before,
+            None => false,
+        };
         self.index.insert((group.ifindex, group.family(), group.wanted.identity.vrid), (id, member));
-        let Some(facts) = facts else { return };
+        if appeared && unit.sync.members()[member].role() == Role::Active {
+            take(group, io, links);
+            unit.sync.announce(member, now);
+        }
+        let Some(facts) = facts else { return self.settle(id, io, links) };
         // One step at a time, each drained: a fault that goes and one that comes are two events to the machine.
         unit.sync.handle_source(member, facts.source, now);
         unit.drain(io, links);
@@ -190,7 +224,7 @@ impl Units {
         if router.role() == Role::Active {
             let missing: Vec<_> = places.iter().filter(|place| !there.contains(place)).copied().collect();
             if !missing.is_empty() {
-                io.job(Job::Add(missing));
+                add(group, missing, io);
                 unit.sync.announce(member, now);
                 self.settle(id, io, links);
             }
@@ -245,10 +279,13 @@ impl Units {
 
     /// Resigns from everything.
     pub(crate) fn stop(&mut self, now: Instant, io: &mut Io, links: &Links) {
+        let mut virtuals = Vec::new();
         for unit in self.units.values_mut() {
             unit.sync.shutdown(now);
             unit.drain(io, links);
+            virtuals.extend(unit.groups.iter().filter_map(|group| Some(group.vmac.as_ref()?.0.name.clone())));
         }
+        io.job(Job::Unmake(virtuals));
         self.units.clear();
         self.deadlines.clear();
     }
