@@ -214,11 +214,16 @@ impl Kernel for Netlink {
         let to = (daemon.group.unwrap_or(IpAddr::V4(GROUP)), daemon.port.unwrap_or(PORT));
         let socket = if to.0.is_ipv6() { UdpSocket::bind("[::]:0")? } else { UdpSocket::bind((from, 0))? };
         setsockopt(&socket, BindToDevice, &OsString::from(interface))?;
-        let mut datagram = Vec::new();
-        for some in endings.chunks(sync::CONNECTIONS_MAX) {
+        let room = usize::from(daemon.max_length.unwrap_or(sync::DATAGRAM_MAX));
+        let (mut datagram, mut rest) = (Vec::new(), endings);
+        while !rest.is_empty() {
             datagram.clear();
-            sync::emit(daemon.sync_id, some, &mut datagram);
+            let some = sync::emit(daemon.sync_id, rest, room, &mut datagram);
+            if some == 0 {
+                return Err(io::Error::other("its datagrams are too short for a connection"));
+            }
             socket.send_to(&datagram, to)?;
+            rest = &rest[some..];
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ipvs::connections::parse_line;
-use ipvs::sync::{CONNECTIONS_MAX, Ending};
+use ipvs::sync::Ending;
 use ipvs::{Daemon, SyncRole};
 use yoke_director::status::{ConnectionFilter, RefusalKind, Reply};
 
@@ -34,8 +34,8 @@ const ENDINGS_MAX: usize = 100_000;
 const BUSY_MAX: usize = 2_000;
 /// Rounds after the first. Whoever is still there then is kept by something else.
 const ROUNDS_MAX: u32 = 8;
-/// Datagrams between two pauses: the daemon's socket holds some 200 KB.
-const BURST: usize = 8;
+/// Connections between two pauses: the daemon's socket holds some 200 KB, and counts a short datagram as 2 KB at least.
+const BURST: usize = 2_000;
 /// Time for the daemon to read them.
 const PAUSE: Duration = Duration::from_millis(10);
 /// From the last datagram until what it ends is gone: its second, a tick, and time for the daemon.
@@ -81,8 +81,8 @@ fn find(path: &Path, filter: &Filter) -> Result<Found, String> {
     let mut found = Found::default();
     let why = |e: std::io::Error| format!("{}: {e}", path.display());
     let mut file = walk::open(path).map_err(why)?;
-    let mut line = String::new();
-    while file.read_line(&mut line).map_err(why)? > 0 {
+    let mut line = Vec::new();
+    while file.read_until(b'\n', &mut line).map_err(why)? > 0 {
         if let Ok(Some(connection)) = parse_line(&line)
             && filter.takes(&connection)
         {
@@ -101,9 +101,9 @@ fn find(path: &Path, filter: &Filter) -> Result<Found, String> {
 fn remaining(path: &Path, wanted: &BTreeSet<Ending>) -> Result<BTreeSet<Ending>, String> {
     let why = |e: std::io::Error| format!("{}: {e}", path.display());
     let mut file = walk::open(path).map_err(why)?;
-    let mut line = String::new();
+    let mut line = Vec::new();
     let mut left = BTreeSet::new();
-    while file.read_line(&mut line).map_err(why)? > 0 {
+    while file.read_until(b'\n', &mut line).map_err(why)? > 0 {
         let ending = parse_line(&line).ok().flatten().and_then(|connection| Ending::of(&connection));
         left.extend(ending.filter(|ending| wanted.contains(ending)));
         line.clear();
@@ -164,12 +164,12 @@ fn stop(director: &Director) -> Result<(), String> {
 async fn rounds(director: &Director, by: &str, wanted: BTreeSet<Ending>) -> Result<usize, String> {
     backup(director)?;
     log::warn!("{} connections reset by {by}", wanted.len());
-    let mut left = round(director, wanted.iter().copied().collect(), wanted).await?;
+    let mut left = round(director, wanted.iter().cloned().collect(), wanted).await?;
     for _ in 0..ROUNDS_MAX {
         if left.is_empty() {
             break;
         }
-        let busy: Vec<Ending> = left.iter().take(BUSY_MAX).copied().collect();
+        let busy: Vec<Ending> = left.iter().take(BUSY_MAX).cloned().collect();
         packets(director, script(&busy)).await?;
         // Time for a segment each way, so that both sides know.
         tokio::time::sleep(CUT).await;
@@ -182,7 +182,7 @@ async fn rounds(director: &Director, by: &str, wanted: BTreeSet<Ending>) -> Resu
 
 /// Tells the daemon of `endings` and waits; returns what is left of `of`.
 async fn round(director: &Director, endings: Vec<Ending>, of: BTreeSet<Ending>) -> Result<BTreeSet<Ending>, String> {
-    for burst in endings.chunks(CONNECTIONS_MAX * BURST) {
+    for burst in endings.chunks(BURST) {
         let daemon = backup(director)?;
         let told = director.state_mut().kernel.end(&daemon, burst);
         told.map_err(|e| format!("connection-sync: {e}"))?;
@@ -259,7 +259,8 @@ mod tests {
         let datagrams = ending("UDP C6336401 C001 C000020A 0035 0A000001 14B4 UDP             299");
         let both =
             "elements = { 17 . 198.51.100.1 . 49153 . 192.0.2.10 . 53, 17 . 10.0.0.1 . 5300 . 198.51.100.1 . 49153, }";
-        assert!(script(&[datagrams]).contains(both), "{}", script(&[datagrams]));
+        let script = script(&[datagrams]);
+        assert!(script.contains(both), "{script}");
         assert!(!text.contains("ip6") && text.matches(" drop").count() == 2, "{text}");
     }
 }

@@ -24,8 +24,8 @@ pub struct Connection<'a> {
     pub expires: u32,
     /// Whether this host saw it begin or was told by sync; only in `ip_vs_conn_sync`.
     pub origin: Option<Origin>,
-    /// Persistence engine and what it recognises the client by; only in `ip_vs_conn`.
-    pub engine: Option<(&'a str, &'a str)>,
+    /// Persistence engine and what it recognises the client by, as the client sent it: not always UTF-8. Only in `ip_vs_conn`.
+    pub engine: Option<(&'a str, &'a [u8])>,
 }
 
 /// Where a connection began.
@@ -44,10 +44,13 @@ pub struct LineError(&'static str);
 
 /// Reads a line, with or without its line feed. The header is `Ok(None)`.
 ///
+/// Bytes rather than text: what a client has sent is in it.
+///
 /// # Errors
 /// When it is neither.
-pub fn parse_line(line: &str) -> Result<Option<Connection<'_>>, LineError> {
-    let mut words = Words(line.trim_end_matches('\n'));
+pub fn parse_line<L: AsRef<[u8]> + ?Sized>(line: &L) -> Result<Option<Connection<'_>>, LineError> {
+    let line = line.as_ref();
+    let mut words = Words(line.strip_suffix(b"\n").unwrap_or(line));
     let protocol = match words.next("protocol")? {
         "Pro" => return Ok(None),
         word => protocol(word).ok_or(LineError("protocol"))?,
@@ -67,7 +70,7 @@ pub fn parse_line(line: &str) -> Result<Option<Connection<'_>>, LineError> {
     }
     let expires = expires.parse().map_err(|_| LineError("time to live"))?;
     // The engine's data is the rest of the line: a Call-ID may hold anything.
-    let engine = words.next("").ok().map(|name| (name, words.0.strip_prefix(' ').unwrap_or(words.0)));
+    let engine = words.next("").ok().map(|name| (name, words.0.strip_prefix(b" ").unwrap_or(words.0)));
     Ok(Some(Connection { protocol, client, service, destination, state, expires, origin, engine }))
 }
 
@@ -124,14 +127,17 @@ fn holds(prefix: IpAddr, length: u8, address: IpAddr) -> bool {
 }
 
 /// Words of a line, separated by any number of spaces.
-struct Words<'a>(&'a str);
+struct Words<'a>(&'a [u8]);
 
 impl<'a> Words<'a> {
     fn next(&mut self, what: &'static str) -> Result<&'a str, LineError> {
-        let rest = self.0.trim_start_matches(' ');
-        let (word, rest) = rest.split_at(rest.find(' ').unwrap_or(rest.len()));
+        let rest = self.0.trim_ascii_start();
+        let (word, rest) = rest.split_at(rest.iter().position(|byte| *byte == b' ').unwrap_or(rest.len()));
         self.0 = rest;
-        if word.is_empty() { Err(LineError(what)) } else { Ok(word) }
+        match std::str::from_utf8(word) {
+            Ok("") | Err(_) => Err(LineError(what)),
+            Ok(word) => Ok(word),
+        }
     }
 }
 

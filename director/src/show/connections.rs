@@ -35,8 +35,8 @@ fn read(path: &Path, filter: &Filter, rows_max: usize) -> Result<Connections, St
     let why = |e: std::io::Error| format!("{}: {e}", path.display());
     let mut file = walk::open(path).map_err(why)?;
     let mut found = Connections { count: 0, rows: Vec::new() };
-    let mut line = String::new();
-    while file.read_line(&mut line).map_err(why)? > 0 {
+    let mut line = Vec::new();
+    while file.read_until(b'\n', &mut line).map_err(why)? > 0 {
         // A line that cannot be read is one of a kernel we do not know; the others are still worth showing.
         if let Ok(Some(connection)) = parse_line(&line)
             && filter.takes(&connection)

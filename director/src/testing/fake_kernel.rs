@@ -183,14 +183,15 @@ impl Kernel for FakeKernel {
         let mut inside = self.inside();
         assert!(inside.daemons.contains(daemon), "nobody hears");
         let Some(path) = inside.connections.clone() else { return Ok(()) };
-        let left = |line: &&str| {
-            let ending = parse_line(line).ok().flatten().and_then(|connection| Ending::of(&connection));
+        let text = std::fs::read(&path)?;
+        let left = |line: &&[u8]| {
+            let ending = parse_line(*line).ok().flatten().and_then(|connection| Ending::of(&connection));
             // A busy one survives once.
             let busy = if inside.busy_always { inside.busy.clone() } else { inside.busy.take() };
-            busy.is_some_and(|client| line.contains(&client)) || ending.is_none_or(|ending| !endings.contains(&ending))
+            busy.is_some_and(|client| String::from_utf8_lossy(line).contains(&client))
+                || ending.is_none_or(|ending| !endings.contains(&ending))
         };
-        let left: String =
-            std::fs::read_to_string(&path)?.lines().filter(left).map(|line| format!("{line}\n")).collect();
+        let left: Vec<u8> = text.split_inclusive(|byte| *byte == b'\n').filter(left).flatten().copied().collect();
         std::fs::write(path, left)
     }
 

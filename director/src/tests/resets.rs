@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipvs::SyncRole;
-use yoke_director::status::{ConnectionFilter, LineKind, RefusalKind, Reply, Request};
+use yoke_director::status::{ConnectionFilter, Data, LineKind, RefusalKind, Reply, Request, Show};
 
 use super::harness::{Box_, problems, until};
 
@@ -135,4 +135,20 @@ fn connections_that_cannot_be_ended_are_counted_apart() {
     table(&box_, &format!("TCP C6336401 C001 C000020A 0050 0A000001 1F90 ESTABLISHED     899\n{mixed}"));
     let filter = ConnectionFilter { open: true, ..ConnectionFilter::default() };
     assert_eq!(admin.call(&Request::Reset(filter)), Reply::Reset { ended: 1, left: 0, never: 1 });
+}
+
+/// A persistence engine knows clients by what they have sent, which need not be UTF-8.
+#[test]
+fn clients_of_an_engine_are_shown_and_reset_whatever_they_send() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    admin.must_apply(WWW);
+    let (path, _) = table(&box_, "");
+    let line = b"UDP C0A80001 0000 0A000064 13C4 0A010101 13C4 NONE             299 sip caf\xe9@b\n";
+    fs::write(&path, line).unwrap();
+    let filter = ConnectionFilter { templates: true, ..ConnectionFilter::default() };
+    let Data::Connections(found) = admin.show(Show::Connections(filter.clone())) else { panic!() };
+    assert_eq!(found.count, 1);
+    assert_eq!(admin.call(&Request::Reset(filter)), reset(1, 0));
+    assert_eq!(fs::read(&path).unwrap(), b"");
 }

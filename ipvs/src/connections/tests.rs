@@ -51,13 +51,18 @@ fn reads_the_origin_of_synced_connections() {
 fn reads_a_persistence_engine() {
     let connections = all(ENGINE);
     let engines: Vec<_> = connections.iter().filter_map(|c| c.engine).collect();
-    assert_eq!(engines, [("sip", "0123456789@192.0.2.7")]);
+    assert_eq!(engines, [("sip", b"0123456789@192.0.2.7".as_slice())]);
     let template = connections.iter().find(|c| c.engine.is_some()).unwrap();
     assert_eq!((template.client, template.state, template.expires), (at("192.0.2.7:0"), "NONE", 59));
     assert_eq!(connections[1].protocol, Protocol::Udp);
     // A Call-ID may hold spaces.
     let line = "UDP C0A80001 0000 0A000064 13C4 0A010101 13C4 UDP             299 sip a b@c";
-    assert_eq!(parse_line(line).unwrap().unwrap().engine, Some(("sip", "a b@c")));
+    assert_eq!(parse_line(line).unwrap().unwrap().engine, Some(("sip", b"a b@c".as_slice())));
+    // The kernel takes letters of Latin-1 for such, in a Call-ID and here.
+    let line = b"UDP C0A80001 0000 0A000064 13C4 0A010101 13C4 UDP             299 sip caf\xe9@c\n";
+    assert_eq!(parse_line(line).unwrap().unwrap().engine, Some(("sip", b"caf\xe9@c".as_slice())));
+    let elsewhere = b"UDP C0A80001 0000 0A000064 13C4 0A010101 13C4 \xe9             299";
+    assert!(parse_line(elsewhere).is_err());
 }
 
 #[test]

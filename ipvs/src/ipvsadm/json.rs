@@ -112,7 +112,7 @@ pub(super) fn connection(connection: &Connection<'_>) -> Value {
         "state": connection.state,
         "expires": connection.expires,
         "origin": connection.origin.map(|origin| match origin { Origin::Local => "local", Origin::Sync => "sync" }),
-        "engine": connection.engine.map(|(name, data)| json!({ "name": name, "data": data })),
+        "engine": connection.engine.map(|(name, data)| json!({ "name": name, "data": String::from_utf8_lossy(data) })),
     })
 }
 

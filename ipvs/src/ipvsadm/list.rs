@@ -281,7 +281,11 @@ pub(super) fn connection(
         (protocol_name(protocol), place(client), place(service), place(destination));
     write!(out, "{kind:<3} {expires:<6} {state:<11} {client:<18} {service:<18} ")?;
     match connection.engine {
-        Some((name, data)) if engine => writeln!(out, "{destination:<16} {name:<18} {data}"),
+        Some((name, data)) if engine => {
+            write!(out, "{destination:<16} {name:<18} ")?;
+            out.write_all(data)?;
+            writeln!(out)
+        }
         Some(_) | None => writeln!(out, "{destination}"),
     }
 }

@@ -60,11 +60,11 @@ pub fn connections(
     if !list.json {
         list::connections_head(&mut text, engine)?;
     }
-    let mut line = String::new();
+    let mut line = Vec::new();
     let (mut printed, mut more) = (0, 0);
     while {
         line.clear();
-        lines.read_line(&mut line)? > 0
+        lines.read_until(b'\n', &mut line)? > 0
     } {
         let Ok(Some(connection)) = parse_line(&line) else { continue };
         if printed == rows {

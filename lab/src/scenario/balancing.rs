@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{PASSWORD, typed};
 use crate::net::{Ns, addr};
-use crate::runner::Scene;
+use crate::runner::{Scene, World};
 use crate::servers::ECHO_PORT;
 use crate::traffic::{self, tally};
 use crate::vm::Machine;
@@ -99,13 +99,22 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         ])?;
         let table = world.console()?.ok("ipvsadm -L -n")?.text();
         ensure!(table.contains("persistent 60 pe sip ops"), "{table}");
-        let calls = ["a84b4c76e66710", "b1@client.example.net", "f81d4fae-7dec-11d0", "z9hG4bK776asdhds"];
+        // The kernel takes the first byte of the last letter of the first for one of Latin-1, and ends it there.
+        let calls = ["a84b4c76-\u{e9}", "b1@client.example.net", "f81d4fae-7dec-11d0", "z9hG4bK776asdhds"];
         let first = traffic::sip(addr::VIP_DR, ECHO_PORT, &calls, true)?;
         ensure!(tally(&first).values().eq(&[2, 2]), "four calls of one port: {:?}", tally(&first));
         for one_port in [false, true, false] {
             let again = traffic::sip(addr::VIP_DR, ECHO_PORT, &calls, one_port)?;
             ensure!(again == first, "{first:?}, then {again:?}");
         }
+        // What clients call their calls keeps nobody from seeing and ending them.
+        let bound = |world: &mut World| -> Result<usize> {
+            let shown = world.console()?.json("show persistence phones")?;
+            Ok(shown["persistence"].as_array().context("no rows")?.len())
+        };
+        ensure!(bound(world)? == calls.len(), "{} calls are bound", bound(world)?);
+        let said = world.console()?.ok("reset persistence phones")?.text();
+        ensure!(said == "4 clients reset" && bound(world)? == 0, "{said}; {} calls are bound", bound(world)?);
         // Without the engine it is the client that stays.
         world.console()?.configure(&["virtual-server phones", "no persistence engine"])?;
         let replies = traffic::sip(addr::VIP_DR, ECHO_PORT, &calls, false)?;
