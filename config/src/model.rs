@@ -228,7 +228,7 @@ pub struct IpvsSettings {
     pub drop_entry: Option<Defence>,
     /// `ipvs drop-packet [always [RATE]]`: one packet of so many, 2-1000.
     pub drop_packet: Option<(Defence, u16)>,
-    /// `ipvs secure-tcp [always]`.
+    /// `ipvs secure-tcp [always]`: the table `tcp_states_dos` of ip_vs_proto_tcp.c. Timeouts stay what they are.
     pub secure_tcp: Option<Defence>,
     /// `ipvs memory-threshold`: megabytes that have to be free; absent: a twentieth of the memory.
     pub memory_threshold_mb: Option<u32>,

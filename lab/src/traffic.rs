@@ -154,7 +154,9 @@ pub fn sip(vip: &str, port: u16, calls: &[&str], one_port: bool) -> Result<Vec<R
                 "INVITE sip:bob@example.net SIP/2.0\r\nVia: SIP/2.0/UDP client.example.net\r\nCall-ID: {call}\r\n\
                  CSeq: 1 INVITE\r\nContent-Length: 0\r\n\r\n"
             );
-            socket.send(request.as_bytes())?;
+            // In Latin-1: the kernel takes its letters for such.
+            let request: Vec<u8> = request.chars().map(u8::try_from).collect::<Result<_, _>>()?;
+            socket.send(&request)?;
             let mut buffer = [0; 512];
             let n = socket.recv(&mut buffer).with_context(|| format!("call {call}: no answer"))?;
             replies.push(Reply::parse(&String::from_utf8_lossy(&buffer[..n]))?);

@@ -131,7 +131,7 @@ pub static GLOBAL: &[Node] = &[
         flag("drop-entry", "Drop half-open ones when memory is short").then(ALWAYS),
         flag("drop-packet", "Drop new ones when memory is short").then(&[choice("always", "Not only then")
             .then(&[value("<2-1000>", Ty::Int(2, 1000), "One packet of so many").default("10")])]),
-        flag("secure-tcp", "Short timeouts when memory is short").then(ALWAYS),
+        flag("secure-tcp", "Stricter TCP states when memory is short").then(ALWAYS),
         kw("memory-threshold", "Free memory that is too little").then(&[value(
             "<1-1048576>",
             Ty::Int(1, 1_048_576),

@@ -1,6 +1,7 @@
 //! What a virtual server can be told besides its mode, each seen in traffic: schedulers, persistence, one packet at a
 //! time, any port, a firewall mark, connection limits; and the numbers that are shown of it.
 
+mod defences;
 mod flags;
 mod live;
 
@@ -99,7 +100,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         ])?;
         let table = world.console()?.ok("ipvsadm -L -n")?.text();
         ensure!(table.contains("persistent 60 pe sip ops"), "{table}");
-        // The kernel takes the first byte of the last letter of the first for one of Latin-1, and ends it there.
+        // Not all of them are UTF-8 on the wire.
         let calls = ["a84b4c76-\u{e9}", "b1@client.example.net", "f81d4fae-7dec-11d0", "z9hG4bK776asdhds"];
         let first = traffic::sip(addr::VIP_DR, ECHO_PORT, &calls, true)?;
         ensure!(tally(&first).values().eq(&[2, 2]), "four calls of one port: {:?}", tally(&first));
@@ -123,6 +124,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     });
     flags::run(scene);
     live::run(scene);
+    defences::run(scene);
     scene.check("a_threshold_sends_the_next_connection_elsewhere", |world| {
         world.console()?.configure(&[
             "virtual-server web",

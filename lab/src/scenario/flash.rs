@@ -22,6 +22,9 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     scene.must("the_box_serves_and_has_saved_twice", |world| {
         super::serve_nat(world)?;
         let console = world.console()?;
+        console.configure(&["ipvs table-bits 14"])?;
+        let warnings = console.ok("show warnings")?.text();
+        ensure!(warnings.contains("ipvs table-bits: takes effect after write memory and reload"), "{warnings}");
         for name in ["first", "second"] {
             console.configure(&[&format!("hostname {name}")])?;
             let said = console.ok("write memory")?.text();
@@ -51,6 +54,21 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         comes_up_as(world, "first")?;
         let warnings = world.console()?.ok("show warnings")?.text();
         ensure!(warnings.contains("startup-config"), "{warnings}");
+        Ok(())
+    });
+    scene.check("the_table_of_connections_has_the_size_that_was_saved", |world| {
+        let console = world.console()?;
+        let warnings = console.ok("show warnings")?.text();
+        ensure!(!warnings.contains("table-bits"), "{warnings}");
+        // The module's own parameter.
+        let shown = console.json("show ipvs")?;
+        ensure!(shown["ipvs"]["table_bits"] == 14, "{shown}");
+        // From 7.1 on the kernel begins with less, and this is the limit.
+        let table = console.ok("ipvsadm -L -n")?.text();
+        let size = table.split("(size=").nth(1).and_then(|rest| rest.split(')').next()).context("no size")?;
+        let size: u32 = size.parse().with_context(|| table.clone())?;
+        let (major, minor) = kernel(&console.ok("show version")?.text())?;
+        ensure!(if (major, minor) < (7, 1) { size == 1 << 14 } else { size <= 1 << 14 }, "{table}");
         world.cut_power()
     });
     scene.check("one_flipped_bit_is_damage_too", |world| {
@@ -119,6 +137,17 @@ fn comes_up_as(world: &mut World, name: &str) -> Result<()> {
     let (prompt, _) = console.wait_prompt(BOOT_LIMIT)?;
     ensure!(prompt == format!("{name}#"), "the prompt is {prompt}");
     Ok(())
+}
+
+/// Version of the kernel that the box runs.
+fn kernel(shown: &str) -> Result<(u32, u32)> {
+    let line = shown.lines().find(|line| line.starts_with("Kernel")).context("no kernel")?;
+    let version = line.split(": ").nth(1).context("no version")?;
+    let mut numbers = version.split('.').map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
+        _ => anyhow::bail!("{version} is no version"),
+    }
 }
 
 /// What the checksum covers: all after its own line.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use super::{PASSWORD, SERVING_LIMIT, typed};
 use crate::net::{self, Ns};
 use crate::runner::{Scene, World};
-use crate::traffic::tally;
+use crate::traffic::{Reply, tally};
 use crate::vm::Machine;
 use crate::wait;
 
@@ -149,6 +149,64 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         }
         let shown = world.console()?.json("show connections virtual-server sctp-nat4")?.to_string();
         ensure!(shown.contains(r#""protocol":"sctp""#), "{shown}");
+        Ok(())
+    });
+    scene.check("sctp_is_balanced_with_an_address_of_the_box_too", |world| {
+        for (vip, servers, client) in [
+            ("203.0.113.52", ["10.0.20.21", "10.0.20.22"], "10.0.20.2"),
+            ("2001:db8:1::52", ["2001:db8:20::21", "2001:db8:20::22"], "2001:db8:20::2"),
+        ] {
+            let [one, two] = servers.map(|server| format!("real-server {server} 7000"));
+            let virtual_ = format!("virtual {vip} sctp 7000");
+            world.console()?.configure(&[
+                "virtual-server full",
+                &virtual_,
+                "mode fullnat",
+                "scheduler rr",
+                &one,
+                &two,
+            ])?;
+            let peer = world.peer()?;
+            let replies = wait::until("an answer", SERVING_LIMIT, || peer.ask("sctp", vip, 7000, REQUESTS))?;
+            ensure!(tally(&replies) == BTreeMap::from([("near1", 2), ("near2", 2)]), "{vip}: {:?}", tally(&replies));
+            ensure!(replies.iter().all(|reply| reply.client == client), "{vip}: {replies:?}");
+            world.console()?.configure(&["no virtual-server full"])?;
+        }
+        Ok(())
+    });
+    scene.check("a_firewall_mark_joins_protocols_in_both_families", |world| {
+        for (vip, gateway, family, servers, client) in [
+            ("198.51.100.60", "203.0.113.2", "", ["10.0.20.21", "10.0.20.22"], OUT4),
+            ("2001:db8:99::60", "2001:db8:1::2", " ipv6", ["2001:db8:20::21", "2001:db8:20::22"], OUT6),
+        ] {
+            let length = if family.is_empty() { 32 } else { 128 };
+            let marks =
+                ["tcp 80", "udp 5300", "sctp 7000"].map(|port| format!("firewall-mark 20 {vip}/{length} {port}"));
+            let virtual_ = format!("virtual fwmark 20{family}");
+            let [one, two] = servers.map(|server| format!("real-server {server} any"));
+            let [tcp, udp, sctp] = &marks;
+            let lines = [tcp, udp, sctp, "virtual-server joined", &virtual_, "scheduler rr", &one, &two];
+            world.console()?.configure(&lines)?;
+            let peer = world.peer()?;
+            // The address is on no interface: it is found because it is routed here.
+            peer.run("client", &format!("ip route replace {vip} via {gateway}"))?;
+            for (protocol, port) in [("tcp", 80), ("udp", 5300), ("sctp", 7000)] {
+                let ask = || peer.ask(protocol, vip, port, REQUESTS);
+                let replies = wait::until(protocol, SERVING_LIMIT, ask).with_context(|| vip.to_owned())?;
+                let tally = tally(&replies);
+                ensure!(tally == BTreeMap::from([("near1", 2), ("near2", 2)]), "{vip} {protocol}: {tally:?}");
+                let right = |reply: &Reply| reply.client == client && reply.port == port.to_string();
+                ensure!(replies.iter().all(right), "{vip} {protocol}: {replies:?}");
+            }
+            // With persistence a client has one server, whatever it speaks.
+            world.console()?.configure(&["virtual-server joined", "persistence timeout 60"])?;
+            let mut replies = Vec::new();
+            for (protocol, port) in [("tcp", 80), ("udp", 5300), ("sctp", 7000), ("tcp", 80)] {
+                replies.extend(world.peer()?.ask(protocol, vip, port, 1).with_context(|| format!("{vip} {protocol}"))?);
+            }
+            ensure!(tally(&replies).len() == 1, "{vip}: {replies:?}");
+            world.console()?.configure(&["no virtual-server joined", "no firewall-mark 20"])?;
+        }
         Ok(())
     });
     scene.check("full_segments_go_up_and_down_and_none_is_lost", |world| {
