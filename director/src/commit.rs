@@ -212,6 +212,12 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     // What init would make of them decides, so that nothing it acts on can be forgotten here.
     let network = Network::from(&old.config) != Network::from(&new.config);
     settle::run(director, network).await;
+    // Addresses of pools that are no more have gone with the network.
+    let rules = director.state().rules();
+    if let Err(why) = nft_script(director, nft::render(&rules)).await {
+        log::warn!("{why}");
+        director.state_mut().notes.set(Source::Nft, vec![why]);
+    }
     let news = director.state().notes.since(&before);
     Ok((revision, news))
 }
@@ -271,8 +277,8 @@ async fn carry_over(
     nft_script(director, nft::render(&between)).await?;
     *begun = true;
     program(director, &to, &from)?;
-    // What tracks connections besides is settled afterwards: it can only be less.
-    nft_script(director, nft::render(&after)).await
+    // What tracks connections besides is settled afterwards: it can only be less. So are the addresses of pools.
+    nft_script(director, nft::render(&after.guarding(&before))).await
 }
 
 /// Programs IPVS, which is as `before` wants it.

@@ -65,6 +65,8 @@ pub(crate) struct Rules {
     quiet: BTreeSet<IpAddr>,
     /// `ip nat pool`: nothing but replies gets in there.
     pools: BTreeMap<Name, NatPool>,
+    /// Pools of a configuration that is going: the box has their addresses until its network is set up anew.
+    leaving: BTreeSet<NatPool>,
     /// `ip nat inside source`, but for those whose pool does not exist.
     inside: BTreeMap<IpNet, SourceNat>,
     /// Virtual servers of mode fullnat, and those that would be taken for one of them.
@@ -103,6 +105,7 @@ impl From<&Config> for Rules {
             sync: sync(config),
             quiet: BTreeSet::new(),
             pools: config.nat_pools.clone(),
+            leaving: BTreeSet::new(),
             inside: inside(config),
             servers: servers(config),
         }
@@ -127,6 +130,7 @@ impl Rules {
             && self.quiet.is_empty()
             && self.marks.is_empty()
             && self.pools.is_empty()
+            && self.leaving.is_empty()
             && !self.translates()
     }
 
@@ -156,7 +160,19 @@ impl Rules {
         for (name, pool) in &others.pools {
             both.pools.entry(name.clone()).or_insert(*pool);
         }
-        both
+        both.guarding(others)
+    }
+
+    /// These rules, with the addresses of `others`' pools guarded as well: whoever lets go of a pool has its addresses for a moment longer.
+    pub(crate) fn guarding(mut self, others: &Self) -> Self {
+        let pools = others.pools.values().filter(|pool| !self.pools.values().any(|ours| ours == *pool));
+        self.leaving.extend(pools.copied());
+        self
+    }
+
+    /// Every range of addresses that nothing but replies gets in at.
+    fn guarded(&self) -> impl Iterator<Item = &NatPool> {
+        self.pools.values().chain(&self.leaving)
     }
 
     /// The source addresses in use.

@@ -31,7 +31,7 @@ pub(crate) fn render(rules: &Rules) -> String {
 fn pools(rules: &Rules) -> String {
     let mut text = String::new();
     for (family, kind, name) in [(4, "ipv4_addr", "pool4"), (6, "ipv6_addr", "pool6")] {
-        let ranges = merged(rules.pools.values().filter(|pool| pool.first.is_ipv4() == (family == 4)));
+        let ranges = merged(rules.guarded().filter(|pool| pool.first.is_ipv4() == (family == 4)));
         if !ranges.is_empty() {
             let elements: Vec<String> = ranges.iter().map(range).collect();
             let elements = elements.join(", ");
@@ -113,7 +113,7 @@ fn input(rules: &Rules) -> String {
         let _ = writeln!(text, "  {} daddr {multicast} udp dport {port} jump sync", family(*multicast));
     }
     for (ipv4, rule) in [(true, "ip daddr @pool4 jump pool"), (false, "ip6 daddr @pool6 jump pool")] {
-        if rules.pools.values().any(|pool| pool.first.is_ipv4() == ipv4) {
+        if rules.guarded().any(|pool| pool.first.is_ipv4() == ipv4) {
             let _ = writeln!(text, "  {rule}");
         }
     }

@@ -1,6 +1,6 @@
 //! An init that answers on a real socket, remembers what it was asked, and has the problems it is given.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
@@ -17,6 +17,9 @@ pub(crate) struct Inside {
     pub(crate) asked: Vec<Request>,
     /// Of the next `init setup`s.
     pub(crate) problems: Vec<String>,
+    /// A file to look at when it is asked for `init setup`, and what it held each time.
+    pub(crate) watched: Option<PathBuf>,
+    pub(crate) seen: Vec<String>,
     /// Of the boot.
     pub(crate) warnings: Vec<String>,
 }
@@ -57,6 +60,9 @@ impl FakeInit {
     fn answer(&self, request: Request) -> Reply {
         let mut inside = self.inside();
         inside.asked.push(request.clone());
+        if let (Request::Setup, Some(path)) = (&request, inside.watched.clone()) {
+            inside.seen.push(std::fs::read_to_string(path).unwrap_or_default());
+        }
         match request {
             Request::Setup => Reply::Setup { problems: inside.problems.clone() },
             Request::Services | Request::Restart { .. } | Request::ClearLog | Request::Reboot | Request::PowerOff => {

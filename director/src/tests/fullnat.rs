@@ -176,3 +176,35 @@ fn rules_that_failed_at_the_start_are_tried_again() {
     until("the rules", || fs::read_to_string(&table).is_ok_and(|t| t.contains("meta mark set 7")));
     until("no more of it", || !admin.warnings().iter().any(|w| w == "nft: Error: not now"));
 }
+
+/// An address of a pool answers no segment, from before the box has it until after it has it no more: a reset would end somebody's connection.
+#[test]
+fn addresses_of_a_pool_are_guarded_for_as_long_as_the_box_has_them() {
+    let (mut box_, table, _) = a_box();
+    let mut admin = admin(&mut box_);
+    box_.init.inside().watched = Some(table.clone());
+    let mut at_setup = |lines: &str| -> Vec<String> {
+        box_.init.inside().seen.clear();
+        admin.must_apply(lines);
+        let seen = box_.init.inside().seen.clone();
+        assert!(!seen.is_empty(), "the network is not set up after {lines}");
+        seen
+    };
+    let both = "elements = { 192.0.2.200-192.0.2.201 }";
+    for seen in at_setup(FULL) {
+        assert!(seen.contains(both), "{seen}");
+    }
+    // The range moves: the old addresses are still there when init is asked to remove them.
+    for seen in at_setup("ip nat pool p 192.0.2.201 192.0.2.203\n") {
+        assert!(seen.contains("elements = { 192.0.2.200-192.0.2.203 }"), "{seen}");
+        assert!(seen.contains("snat ip to 192.0.2.201-192.0.2.203"), "{seen}");
+    }
+    let moved = fs::read_to_string(&table).unwrap();
+    assert!(moved.contains("elements = { 192.0.2.201-192.0.2.203 }"), "{moved}");
+    for seen in at_setup("no virtual-server full\nno ip nat pool p\n") {
+        assert!(seen.contains("elements = { 192.0.2.201-192.0.2.203 }") && seen.contains("chain pool"), "{seen}");
+        assert!(!seen.contains("snat"), "{seen}");
+    }
+    let gone = fs::read_to_string(&table).unwrap();
+    assert!(!gone.contains("chain pool"), "{gone}");
+}
