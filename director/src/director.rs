@@ -16,6 +16,7 @@ use vrrp::status::Status;
 use yoke_config::model::Config;
 use yoke_config::tree::{Rejected, Tree};
 
+use crate::clear::Cleared;
 use crate::drift::Drift;
 use crate::files::Paths;
 use crate::health::Health;
@@ -96,6 +97,7 @@ pub(crate) struct State {
     /// Whether init has read `services.json` as it is.
     pub(crate) services_read: bool,
     pub(crate) rivals: Rivals,
+    pub(crate) cleared: Cleared,
 }
 
 impl State {
@@ -173,6 +175,7 @@ impl Director {
             vrrp: None,
             services_read: false,
             rivals: Rivals::default(),
+            cleared: Cleared::default(),
         };
         Self {
             init: Init::new(paths.init_socket()),

@@ -7,6 +7,7 @@
 mod accounts;
 mod boot;
 mod caller;
+mod clear;
 mod clock;
 mod commit;
 mod daemon;

@@ -11,10 +11,10 @@ use yoke_config::model::{Config, Severity};
 use yoke_control::{Frames, Peer};
 use yoke_director::status::{LineKind, Refusal, RefusalKind, Reply, Request, Session, SessionRow, Show, VrrpCommand};
 
-use crate::clock;
 use crate::commit::{self, Change};
 use crate::director::Director;
 use crate::{accounts, flash, login, messages, reset, show, vrrpd};
+use crate::{clear, clock};
 
 /// Longest text kept of what a caller says of its terminal.
 const TEXT_MAX: usize = 64;
@@ -171,6 +171,8 @@ async fn answer(director: &Rc<Director>, caller: &mut Caller, request: Request) 
         Request::Show(what) => show::answer(director, what).await,
         Request::Vrrp { command, group } => vrrp(director, caller, command, group).await,
         Request::ClearStatistics { virtual_server } => show::clear(director, virtual_server.as_deref()),
+        Request::ClearCounters { interface } => clear::interface_counters(director, interface.as_deref()),
+        Request::ClearNeighbours => clear::neighbours(),
         Request::ClearLog => match director.init.clear_log().await {
             Ok(()) => Reply::Done { warnings: Vec::new() },
             Err(e) => refused(RefusalKind::Failed, e.to_string()),
@@ -213,6 +215,8 @@ fn needs(request: &Request) -> Needs {
         | Request::Running
         | Request::ClearStatistics { .. }
         | Request::ClearLog
+        | Request::ClearCounters { .. }
+        | Request::ClearNeighbours
         | Request::Messages
         // It is left even by who has just lost the privilege.
         | Request::Configure { active: false } => Needs::Privilege(1),

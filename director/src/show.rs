@@ -3,10 +3,10 @@
 mod balancer;
 pub(crate) mod connections;
 mod health;
-mod interfaces;
+pub(crate) mod interfaces;
 mod ipvsadm;
 mod routes;
-mod rtnetlink;
+pub(crate) mod rtnetlink;
 mod servers;
 pub(crate) mod system;
 pub(crate) mod walk;
@@ -52,7 +52,8 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
         Show::Interfaces { name } => {
             let state = director.state();
             let rows = interfaces::rows(&state.running.config, &director.paths.sys, name.as_deref());
-            let rows = rows.map_err(|e| format!("interfaces: {e}"))?;
+            let mut rows = rows.map_err(|e| format!("interfaces: {e}"))?;
+            state.cleared.subtract(&mut rows);
             if let (Some(name), []) = (&name, rows.as_slice()) {
                 return Err(format!("interface {name}: no such interface"));
             }

@@ -88,6 +88,13 @@ pub enum Request {
     },
     /// Shows no line any more that is in the log now.
     ClearLog,
+    /// `clear counters`: from now on those of interfaces count from zero.
+    ClearCounters {
+        /// Only of this one.
+        interface: Option<String>,
+    },
+    /// `clear arp`: forgets neighbours of both families that were found out.
+    ClearNeighbours,
     /// `reset connections`: ends what is open; with `templates`, `reset persistence`: forgets whom clients are bound to.
     Reset(ConnectionFilter),
     /// Adds or removes `drain`. The reply comes at once; the shell watches [`Show::RealServers`] to wait.

@@ -2,6 +2,7 @@
 
 mod account;
 mod balance;
+mod clear;
 mod files;
 mod power;
 mod reach;
@@ -69,8 +70,10 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::ShowHealthCheck => show::health::checks(shell, values, out),
         C::ShowThresholds => show::balance::thresholds(shell, out),
         C::ShowIpvs => show::ipvs::settings(shell, out),
-        C::ClearStatistics => balance::clear_statistics(shell, values),
-        C::ClearLogging => balance::clear_log(shell),
+        C::ClearStatistics => clear::statistics(shell, values),
+        C::ClearLogging => clear::log(shell),
+        C::ClearCounters => clear::counters(shell, values),
+        C::ClearArp => clear::arp(shell),
         C::ResetConnections => balance::reset_connections(shell, values, out),
         C::ResetPersistence => balance::reset_persistence(shell, values, out),
         C::Drain => balance::drain(shell, values, out),

@@ -106,6 +106,10 @@ pub enum Command {
     ClearStatistics,
     /// `clear logging`.
     ClearLogging,
+    /// `clear counters [interface NAME]`: Kw interface, If.
+    ClearCounters,
+    /// `clear arp`.
+    ClearArp,
     /// `reset connections {all|client PREFIX|real-server ADDR [PORT]|virtual-server NAME}`: Kw all; Kw client, Net; Kw
     /// real-server, Addr, Port; Kw virtual-server, Name.
     ResetConnections,

@@ -8,6 +8,13 @@ use super::{Command as C, Family, Kind, Node, Ty, arg, kw};
 /// Everything that can be typed at `yoke>` and `yoke#`.
 pub static EXEC: &[Node] = &[
     kw("clear", "Set counters to zero, empty caches").then(&[
+        kw("arp", "Neighbours that were found out, IPv6 too").run(C::ClearArp),
+        kw("counters", "Packets and bytes of interfaces").run(C::ClearCounters).then(&[kw(
+            "interface",
+            "One interface",
+        )
+        .val()
+        .then(&[arg("IFNAME", Ty::Ref(Kind::Interface), "Interface").val().run(C::ClearCounters)])]),
         kw("logging", "Show no line of the log any more that is there now").run(C::ClearLogging),
         kw("statistics", "Totals of virtual and real servers").run(C::ClearStatistics).then(&[kw(
             "virtual-server",

@@ -1,10 +1,11 @@
-//! Dumps of the kernel's links, addresses, routes and neighbours, for `show`. Reads only: the network is `init setup`'s to change.
+//! Dumps of the kernel's links, addresses, routes and neighbours, for `show`, and the one change that `clear` makes: the network is
+//! `init setup`'s to change.
 //!
-//! One socket for each dump. The kernel answers before the send returns, so this does not wait.
+//! One socket for each question. The kernel answers before the send returns, so this does not wait.
 
 use std::io;
 
-use netlink_packet_core::{NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
@@ -14,18 +15,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 /// Those of the socket, the kernel's refusal, and `InvalidData` for an answer that cannot be read. A table that changes while it is listed
 /// is listed as it comes: the next `show` sees the rest.
 pub(crate) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-
-    let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(request));
-    message.header.flags = NLM_F_DUMP | NLM_F_REQUEST;
-    message.header.sequence_number = 1;
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    socket.send(&bytes, 0)?;
-
+    let socket = ask(request, NLM_F_DUMP)?;
     let mut found = Vec::new();
     loop {
         let (datagram, _) = socket.recv_from_full()?;
@@ -43,6 +33,33 @@ pub(crate) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkM
             rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
         }
     }
+}
+
+/// Sends `request` as a change of what the kernel keeps.
+///
+/// # Errors
+/// Those of the socket, the kernel's refusal, and `InvalidData` for an answer that cannot be read.
+pub(crate) fn change(request: RouteNetlinkMessage) -> io::Result<()> {
+    let (datagram, _) = ask(request, NLM_F_ACK)?.recv_from_full()?;
+    let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&datagram).map_err(invalid)?;
+    match message.payload {
+        NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
+        _ => Ok(()),
+    }
+}
+
+fn ask(request: RouteNetlinkMessage, flags: u16) -> io::Result<Socket> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(request));
+    message.header.flags = flags | NLM_F_REQUEST;
+    message.header.sequence_number = 1;
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    socket.send(&bytes, 0)?;
+    Ok(socket)
 }
 
 fn invalid(e: impl std::error::Error + Send + Sync + 'static) -> io::Error {

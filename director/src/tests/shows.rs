@@ -345,6 +345,11 @@ fn init_is_asked_for_what_it_knows() {
     let Data::Log(log) = admin.show(Show::Log { tail: 0 }) else { panic!() };
     assert_eq!(log.lines[0].text, "up");
     assert_eq!(admin.call(&Request::ClearLog), Reply::Done { warnings: vec![] });
+    for interface in [None, Some("lo".to_owned())] {
+        assert_eq!(admin.call(&Request::ClearCounters { interface }), Reply::Done { warnings: vec![] });
+    }
+    let gone = Request::ClearCounters { interface: Some("eth77".into()) };
+    assert_eq!(problems(RefusalKind::Failed, admin.call(&gone)), ["interface eth77: no such interface"]);
     assert_eq!(box_.init.count(&yoke_init::request::Request::ClearLog), 1);
     let Data::Processes(rows) = admin.show(Show::Processes) else { panic!() };
     assert_eq!(rows[0].name, "director");

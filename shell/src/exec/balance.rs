@@ -1,4 +1,4 @@
-//! Acts on what is balanced: drain and its opposite, counters to zero.
+//! Acts on what is balanced: drain and its opposite, connections that are to end.
 
 use std::net::IpAddr;
 
@@ -12,25 +12,6 @@ use crate::out::Out;
 use crate::outcome::{Fail, Status, Stop};
 use crate::session::Shell;
 use crate::show::{connections, port};
-
-pub(super) fn clear_statistics(shell: &Shell, values: &[Value]) -> Result<(), Fail> {
-    let virtual_server = option(values, "virtual-server").map(ToString::to_string);
-    clear(shell, &Request::ClearStatistics { virtual_server })
-}
-
-pub(super) fn clear_log(shell: &Shell) -> Result<(), Fail> {
-    clear(shell, &Request::ClearLog)
-}
-
-fn clear(shell: &Shell, request: &Request) -> Result<(), Fail> {
-    match shell.director.change(request)? {
-        Reply::Done { warnings } => {
-            shell.warn(&warnings);
-            Ok(())
-        }
-        other => Err(unexpected(&other)),
-    }
-}
 
 /// `reset connections ...`: their clients connect again, to whom the scheduler then chooses.
 pub(super) fn reset_connections(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {

@@ -325,7 +325,11 @@ fn answer(state: &mut State, caller: &mut Caller, request: Request) -> Reply {
             };
             state.apply(u64::MAX, &lines, true)
         }
-        Request::ClearStatistics { .. } | Request::ClearLog | Request::Vrrp { .. } => done(),
+        Request::ClearStatistics { .. }
+        | Request::ClearLog
+        | Request::ClearCounters { .. }
+        | Request::ClearNeighbours
+        | Request::Vrrp { .. } => done(),
         Request::Reset(filter) => Reply::Reset {
             ended: if filter.virtual_server.is_some() { 3 } else { 5 },
             left: u64::from(filter.templates),
