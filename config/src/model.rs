@@ -11,6 +11,7 @@ mod vrrp;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
 
 use crate::value::{IfName, IpNet, MacAddr, Name, Ports, SecretHash};
 
@@ -83,8 +84,17 @@ pub struct Config {
 }
 
 impl Config {
+    /// A health monitor: the operator's, or the built-in one, which is there until the operator makes one of its name.
+    #[must_use]
+    pub fn monitor(&self, name: &Name) -> Option<&Monitor> {
+        let built_in = || (name.as_str() == Monitor::BUILT_IN).then_some(Monitor::DEFAULT);
+        self.monitors.get(name).or_else(built_in)
+    }
+
     /// What a box is called until somebody names it.
     pub const DEFAULT_HOSTNAME: &str = "yoke";
+    /// Packet marks that health checks in path travel with: `0x59000000` to `0x59ffffff`.
+    pub const PROBE_MARKS: RangeInclusive<u32> = 0x5900_0000..=0x59ff_ffff;
     /// Revisions kept on flash.
     pub const DEFAULT_ARCHIVE: u8 = 10;
 
@@ -411,7 +421,7 @@ pub struct VirtualServer {
     pub description: Option<String>,
     /// `shutdown`: absent from the kernel.
     pub shutdown: bool,
-    /// `health-check`; absent: nothing judges its real servers.
+    /// `health-check`; absent: the built-in monitor, where it knows what to connect to.
     pub health_check: Option<HealthCheck>,
     /// `redundancy GROUP`: it is here only while this vrrp group is active.
     pub redundancy: Option<Name>,
@@ -447,10 +457,12 @@ impl VirtualServer {
         !self.shutdown && real.chain(sorry).any(|address| address.is_ipv6() != self.virtual_.is_ipv6())
     }
 
-    /// How that real server is judged: its own `health-check`, or this virtual server's.
+    /// How that real server is judged: its own `health-check`, or this virtual server's, or a connection to the port that clients come to by
+    /// tcp; `None` where nobody was told how.
     #[must_use]
-    pub fn health_check_of<'a>(&'a self, real: &'a RealServer) -> Option<&'a HealthCheck> {
-        real.health_check.as_ref().or(self.health_check.as_ref())
+    pub fn health_check_of<'a>(&'a self, (_, port): (IpAddr, u16), real: &'a RealServer) -> Option<&'a HealthCheck> {
+        let connects = port != 0 && matches!(self.virtual_, Virtual::Address(_, Transport::Tcp, _));
+        real.health_check.as_ref().or(self.health_check.as_ref()).or(connects.then(HealthCheck::built_in))
     }
 }
 

@@ -148,7 +148,8 @@ pub(crate) fn retarget(director: &Director) {
 /// Virtual servers with real servers that count as healthy because nobody was told how to judge them.
 fn unjudged(config: &Config) -> Vec<String> {
     let without = |server: &&VirtualServer| {
-        server.real_servers.values().any(|real| !real.shutdown && server.health_check_of(real).is_none())
+        let mut real = server.real_servers.iter().filter(|(_, real)| !real.shutdown);
+        real.any(|(&key, real)| server.health_check_of(key, real).is_none())
     };
     let servers = config.virtual_servers.iter().filter(|(_, server)| !server.shutdown && without(server));
     servers

@@ -91,7 +91,25 @@ pub(crate) fn desired(config: &Config, pools: &Pools) -> Desired {
         }
         desired.names.insert(key, name.clone());
     }
+    if !pools.is_empty() {
+        probed(config, &mut desired.table);
+    }
     desired
+}
+
+/// What health checks in path go through: a service a real server, which only packets of this box with its mark reach. Beside the virtual server's,
+/// because a server is asked before it is in the pool.
+fn probed(config: &Config, table: &mut Table) {
+    let Ok(scheduler) = "rr".parse() else { return };
+    for (path, mark) in yoke_health::marks(config) {
+        let Some(mark) = NonZeroU32::new(mark) else { continue };
+        let key = ServiceKey::Mark { mark, family: if path.ipv6 { Family::V6 } else { Family::V4 } };
+        let forward = path.tunnel.map_or(Forward::DirectRoute, |found| Forward::Tunnel(tunnel(found)));
+        let destination = Destination { forward, weight: 1, thresholds: Thresholds::default() };
+        let entry = table.service(key, Service::new(scheduler));
+        // Port 0: the one that the packet has.
+        entry.destinations.insert(DestinationKey { address: path.address, port: 0 }, destination);
+    }
 }
 
 /// The identity of a virtual server's service; `None` for mark 0, which the grammar does not take.

@@ -183,7 +183,8 @@ fn has_checks(config: &Config) -> bool {
 }
 
 fn is_judged(server: &VirtualServer) -> bool {
-    server.real_servers.values().any(|real| matches!(server.health_check_of(real), Some(HealthCheck::Monitor(_))))
+    let checked = |key, real| matches!(server.health_check_of(key, real), Some(HealthCheck::Monitor(_)));
+    server.real_servers.iter().any(|(&key, real)| checked(key, real))
 }
 
 /// Writes what differs.
@@ -277,7 +278,7 @@ mod tests {
             assert_eq!(apply(&paths.proc, &config(&text), false).problems, Vec::<String>::new());
             keys.map(|key| read(&paths.proc, &format!("ipv4/vs/{key}"))).join(" ")
         };
-        assert_eq!(set(""), "1 0 0");
+        assert_eq!(set(""), "0 1 0", "the built-in monitor");
         assert_eq!(set(" health-check m\n"), "0 1 0");
         assert_eq!(set(" health-check m\n inhibit-on-failure\n"), "0 1 1");
         assert_eq!(set(" health-check none\n inhibit-on-failure\n"), "1 0 0");

@@ -4,12 +4,10 @@
 //! spread; each keeps its place from then on. What is remembered of a target is bounded: its last outcome and its last changes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
-use yoke_config::model::Monitor;
-
 use crate::machine::{Change, Machine, Outcome, State, Timing};
+use crate::target::Probe;
 use crate::{Target, Time};
 
 /// Between the first probes of two new targets, unless an interval is too short for all of them: 200 a second.
@@ -27,7 +25,7 @@ pub struct Job {
     /// Where to.
     pub target: Target,
     /// How.
-    pub monitor: Arc<Monitor>,
+    pub probe: Probe,
 }
 
 /// A change that has happened.
@@ -77,7 +75,7 @@ pub struct Report {
 /// One target.
 #[derive(Debug)]
 struct Entry {
-    monitor: Arc<Monitor>,
+    probe: Probe,
     timing: Timing,
     machine: Machine,
     /// Of the job under way.
@@ -103,24 +101,18 @@ pub struct Checks {
 impl Checks {
     /// Takes over what is to be probed. What is known of a target that stays is kept, also when its monitor has changed, and then it is tried
     /// anew soon; `known` is what an earlier process knew of those that are new.
-    pub fn handle_targets(
-        &mut self,
-        targets: &BTreeMap<Target, Arc<Monitor>>,
-        known: &BTreeMap<Target, Verdict>,
-        now: Time,
-    ) {
+    pub fn handle_targets(&mut self, targets: &BTreeMap<Target, Probe>, known: &BTreeMap<Target, Verdict>, now: Time) {
         let gone: Vec<Target> = self.entries.keys().filter(|target| !targets.contains_key(target)).cloned().collect();
         for target in gone {
             self.remove(&target);
         }
-        let is_new = |(target, monitor): &(&Target, &Arc<Monitor>)| {
-            self.entries.get(target).is_none_or(|entry| *entry.monitor != ***monitor)
-        };
-        let new: Vec<(Target, Arc<Monitor>)> =
-            targets.iter().filter(is_new).map(|(target, monitor)| (target.clone(), monitor.clone())).collect();
+        let is_new =
+            |(target, probe): &(&Target, &Probe)| self.entries.get(target).is_none_or(|entry| entry.probe != **probe);
+        let new: Vec<(Target, Probe)> =
+            targets.iter().filter(is_new).map(|(target, probe)| (target.clone(), probe.clone())).collect();
         let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
-        for (place, (target, monitor)) in (0u32..).zip(new) {
-            let timing = Timing::from(&*monitor);
+        for (place, (target, probe)) in (0u32..).zip(new) {
+            let timing = Timing::from(&*probe.monitor);
             let apart = STAGGER.min(timing.interval / count.max(1));
             let first = now + apart * place;
             let kept = self.remove(&target);
@@ -128,9 +120,9 @@ impl Checks {
             let verdict = verdict.unwrap_or(Verdict { state: State::Unknown, since: now, proven: false });
             let machine = Machine::new(verdict.state, first);
             let entry = match kept {
-                Some(entry) => Entry { monitor, timing, machine, number: 0, ..entry },
+                Some(entry) => Entry { probe, timing, machine, number: 0, ..entry },
                 None => Entry {
-                    monitor,
+                    probe,
                     timing,
                     machine,
                     number: 0,
@@ -176,7 +168,7 @@ impl Checks {
         self.next_number += 1;
         entry.number = self.next_number;
         self.under_way.insert(entry.number, target.clone());
-        Some(Job { number: entry.number, target, monitor: entry.monitor.clone() })
+        Some(Job { number: entry.number, target, probe: entry.probe.clone() })
     }
 
     /// A probe has ended. One of a target that is gone, or that is probed otherwise by now, says nothing.

@@ -6,6 +6,7 @@
 
 mod checks;
 mod machine;
+mod path;
 pub mod pool;
 pub mod probe;
 mod prober;
@@ -15,8 +16,9 @@ use std::time::Duration;
 
 pub use checks::{Checks, Job, Past, Report, Verdict};
 pub use machine::{Change, Machine, Outcome, State, Timing};
+pub use path::Path;
 pub use prober::{News, Prober, Wanted};
-pub use target::{Target, target_of, targets};
+pub use target::{Probe, Target, marks, target_of, targets};
 
 /// A point on the monotonic clock (CLOCK_MONOTONIC): time since boot. It survives a restart of the process, not of the machine.
 pub type Time = Duration;

@@ -15,13 +15,14 @@ mod udp;
 
 use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use yoke_config::model::{Check, Monitor};
 
-use crate::{Outcome, Target};
+use crate::{Outcome, Probe, Target};
 
 /// Of an answer, what is read at most: a head, and as much of a body as an expression is looked for in.
 const ANSWER_MAX: usize = 64 * 1024;
@@ -32,27 +33,70 @@ type Stage = Cell<&'static str>;
 /// How an attempt fails: a sentence without a subject, `connect: refused`.
 type Tried = Result<(), String>;
 
+/// Whom an attempt asks.
+#[derive(Debug, Clone, Copy)]
+struct Server {
+    /// The server's own address, and the port.
+    address: SocketAddr,
+    /// The way of clients.
+    via: Option<Via>,
+    /// Of the attempt as a whole.
+    timeout: Duration,
+}
+
+/// A virtual address, and the mark with which IPVS delivers what is sent to it to that one server.
+#[derive(Debug, Clone, Copy)]
+struct Via {
+    address: IpAddr,
+    mark: u32,
+}
+
+impl Via {
+    /// A socket whose packets take the way of clients to `server`. It has an address of the box that the server's answers find: not the virtual
+    /// one, which the kernel would take by itself.
+    fn socket(self, server: SocketAddr, type_: Type) -> io::Result<Socket> {
+        let nearest = UdpSocket::bind((any(server), 0))?;
+        nearest.connect(server)?;
+        let socket = Socket::new(Domain::for_address(server), type_.nonblocking(), None)?;
+        socket.set_mark(self.mark)?;
+        socket.bind(&SocketAddr::new(nearest.local_addr()?.ip(), 0).into())?;
+        Ok(socket)
+    }
+
+    /// Where to.
+    fn to(self, server: SocketAddr) -> SocketAddr {
+        SocketAddr::new(self.address, server.port())
+    }
+}
+
+/// Any address of that family.
+fn any(server: SocketAddr) -> IpAddr {
+    if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
+}
+
 /// Makes one attempt. `hostname` is how this box calls itself, `elapsed` the time since the attempt began.
-pub async fn attempt(target: &Target, monitor: &Monitor, hostname: &str, elapsed: impl Fn() -> Duration) -> Outcome {
+pub async fn attempt(target: &Target, probe: &Probe, hostname: &str, elapsed: impl Fn() -> Duration) -> Outcome {
+    let monitor = &*probe.monitor;
     let timeout = Duration::from_secs(u64::from(monitor.timeout_s));
     let stage = Stage::new("reply");
-    let server = SocketAddr::new(target.address, target.port);
-    match tokio::time::timeout(timeout, ask(server, monitor, hostname, timeout, &stage)).await {
+    let via = target.via.zip(probe.mark).map(|(address, mark)| Via { address, mark });
+    let server = Server { address: SocketAddr::new(target.address, target.port), via, timeout };
+    match tokio::time::timeout(timeout, ask(server, monitor, hostname, &stage)).await {
         Ok(Ok(())) => Ok(elapsed()),
         Ok(Err(why)) => Err(why),
         Err(_) => Err(format!("no {} in {}.0 s", stage.get(), monitor.timeout_s)),
     }
 }
 
-async fn ask(server: SocketAddr, monitor: &Monitor, hostname: &str, timeout: Duration, stage: &Stage) -> Tried {
+async fn ask(server: Server, monitor: &Monitor, hostname: &str, stage: &Stage) -> Tried {
     match &monitor.check {
         Check::Tcp => tcp::connect(server, stage).await.map(drop),
         Check::Http(http) => http::ask(server, http, stage).await,
-        Check::Udp { payload, regex } => udp::ask(server, payload, regex.as_deref(), timeout).await,
+        Check::Udp { payload, regex } => udp::ask(server, payload, regex.as_deref()).await,
         Check::Dns { name } => dns::ask(server, name.as_deref()).await,
         Check::Smtp { host } => smtp::ask(server, host.as_deref().unwrap_or(hostname), stage).await,
-        Check::Icmp => icmp::ask(server.ip()).await,
-        Check::External { program } => external::ask(server, program).await,
+        Check::Icmp => icmp::ask(server.address.ip()).await,
+        Check::External { program } => external::ask(server.address, program).await,
     }
 }
 

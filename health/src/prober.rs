@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
-use yoke_config::model::Monitor;
 
+use crate::target::Probe;
 use crate::{Change, Checks, Outcome, Report, Target, Time, Verdict, probe};
 
 /// A changed verdict.
@@ -31,8 +31,8 @@ pub struct News {
 /// What is to be probed.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Targets and their monitors.
-    pub targets: BTreeMap<Target, Arc<Monitor>>,
+    /// Targets, and how each is probed.
+    pub targets: BTreeMap<Target, Probe>,
     /// What is known of targets the prober does not know.
     pub known: BTreeMap<Target, Verdict>,
     /// How this box calls itself.
@@ -87,7 +87,7 @@ async fn run(mut orders: UnboundedReceiver<Order>, news: UnboundedSender<News>, 
             tokio::task::spawn_local(async move {
                 let began = now();
                 let elapsed = || now().saturating_sub(began);
-                let outcome = probe::attempt(&job.target, &job.monitor, &hostname, elapsed).await;
+                let outcome = probe::attempt(&job.target, &job.probe, &hostname, elapsed).await;
                 let _ = ended.send((job.number, outcome));
             });
         }

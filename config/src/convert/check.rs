@@ -199,6 +199,12 @@ fn services(config: &Config, out: &mut Findings) {
         if let Some(other) = seen.insert(server.virtual_, name) {
             out.problem(format!("{object}: virtual-server {other} has the same virtual, use another address or port"));
         }
+        if let Virtual::Fwmark { mark, .. } = server.virtual_
+            && Config::PROBE_MARKS.contains(&mark)
+        {
+            let (first, last) = (Config::PROBE_MARKS.start(), Config::PROBE_MARKS.end());
+            out.problem(format!("{object}: marks {first}-{last} are those of health checks, use another"));
+        }
         if let Virtual::Fwmark { mark, ipv6 } = server.virtual_
             && !config.firewall_marks.iter().any(|m| m.mark == mark && m.prefix.addr.is_ipv6() == ipv6)
         {
@@ -302,9 +308,9 @@ fn connection_sync(config: &Config, out: &mut Findings) {
 fn monitored_ports(config: &Config, out: &mut Findings) {
     let mut portless = BTreeSet::new();
     for (name, server) in &config.virtual_servers {
-        for (_, real) in server.real_servers.iter().filter(|((_, port), _)| *port == 0) {
-            if let Some(HealthCheck::Monitor(monitor)) = server.health_check_of(real)
-                && config.monitors.get(monitor).is_some_and(|found| found.port.is_none() && found.check.has_port())
+        for (&key, real) in server.real_servers.iter().filter(|((_, port), _)| *port == 0) {
+            if let Some(HealthCheck::Monitor(monitor)) = server.health_check_of(key, real)
+                && config.monitor(monitor).is_some_and(|found| found.port.is_none() && found.check.has_port())
             {
                 portless.insert((name, monitor));
             }
@@ -337,7 +343,7 @@ fn names(config: &Config, tree: &Tree, out: &mut Findings) {
                     .flat_map(|(key, entry)| std::iter::once((key, entry)).chain(entry.below().lines()));
                 for (inner, entry) in inner.filter(|(inner, _)| inner.kind() == "health-check") {
                     if let [Value::Name(monitor)] = entry.values()
-                        && !config.monitors.contains_key(monitor)
+                        && config.monitor(monitor).is_none()
                     {
                         missing.insert(format!("{key}: {inner}: health-monitor {monitor} does not exist"));
                     }

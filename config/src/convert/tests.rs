@@ -140,7 +140,35 @@ fn the_lines_of_health_monitors() {
     assert_eq!((server.quorum, server.hysteresis, server.slow_start_s), (2, 1, 60));
     assert!(server.inhibit_on_failure && server.fail_open);
     assert_eq!(server.sorry_server, Some(SorryServer { address: address("10.0.0.9"), port: 80, mode: Mode::Dr }));
-    let of = |last: &str| server.health_check_of(&server.real_servers[&(address(&format!("10.0.0.{last}")), 80)]);
+    let of = |last: &str| {
+        let key = (address(&format!("10.0.0.{last}")), 80);
+        server.health_check_of(key, &server.real_servers[&key])
+    };
     assert_eq!(of("1"), Some(&HealthCheck::Monitor(name("tls"))));
     assert_eq!(of("2"), Some(&HealthCheck::None));
+}
+
+/// cli.md: "tcp: connect to the real port; udp, sctp, any: none".
+#[test]
+fn what_is_judged_when_nothing_is_said() {
+    let of = |virtual_: &str, port: &str| {
+        let config = convert(&format!("virtual-server a\n virtual {virtual_}\n real-server 10.0.0.1 {port}\n"));
+        let server = &config.virtual_servers[&name("a")];
+        let (&key, real) = server.real_servers.first_key_value().unwrap();
+        server.health_check_of(key, real).cloned()
+    };
+    assert_eq!(of("203.0.113.10 tcp 80", "8080"), Some(HealthCheck::Monitor(name("tcp"))));
+    for (virtual_, port) in [
+        ("203.0.113.10 udp 53", "53"),
+        ("203.0.113.10 sctp 80", "80"),
+        ("203.0.113.10 tcp any\n persistence timeout 60", "any"),
+        ("fwmark 7", "80"),
+    ] {
+        assert_eq!(of(virtual_, port), None, "{virtual_}");
+    }
+    let config = convert("");
+    assert_eq!(config.monitor(&name("tcp")), Some(&Monitor::default()));
+    assert_eq!(config.monitor(&name("udp")), None);
+    let config = convert("health-monitor tcp\n interval 1\n");
+    assert_eq!(config.monitor(&name("tcp")).map(|monitor| monitor.interval_s), Some(1), "the operator's wins");
 }

@@ -3,6 +3,7 @@
 //! Plain data; who asks is the room `health`.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use crate::value::Name;
 
@@ -31,19 +32,27 @@ pub struct Monitor {
     pub port: Option<u16>,
 }
 
+impl Monitor {
+    /// Name of the monitor that judges what comes to a port by tcp when nothing else is said.
+    pub const BUILT_IN: &str = "tcp";
+
+    /// What it is before the first line.
+    pub const DEFAULT: &Self = &Self {
+        description: None,
+        check: Check::Tcp,
+        interval_s: 5,
+        timeout_s: 3,
+        retry: 2,
+        retry_delay_s: 1,
+        rise: 1,
+        fall: 1,
+        port: None,
+    };
+}
+
 impl Default for Monitor {
     fn default() -> Self {
-        Self {
-            description: None,
-            check: Check::Tcp,
-            interval_s: 5,
-            timeout_s: 3,
-            retry: 2,
-            retry_delay_s: 1,
-            rise: 1,
-            fall: 1,
-            port: None,
-        }
+        Self::DEFAULT.clone()
     }
 }
 
@@ -173,6 +182,15 @@ pub enum HealthCheck {
     None,
     /// A monitor, which need not exist.
     Monitor(Name),
+}
+
+impl HealthCheck {
+    /// By [`Monitor::BUILT_IN`].
+    pub(crate) fn built_in() -> &'static Self {
+        static BUILT_IN: LazyLock<HealthCheck> =
+            LazyLock::new(|| HealthCheck::Monitor(Monitor::BUILT_IN.parse().expect("a name")));
+        &BUILT_IN
+    }
 }
 
 /// `sorry-server`: where clients go when quorum is lost.

@@ -26,6 +26,9 @@ struct Known {
     address: IpAddr,
     port: u16,
     monitor: String,
+    /// The virtual address that is asked.
+    #[serde(default)]
+    via: Option<IpAddr>,
     up: bool,
     /// Milliseconds since boot.
     since_ms: u64,
@@ -39,6 +42,7 @@ pub(super) fn save(paths: &Paths, health: &Health, pools: &Pools) {
         address: target.address,
         port: target.port,
         monitor: target.monitor.to_string(),
+        via: target.via,
         up: verdict.state == State::Up,
         since_ms: u64::try_from(verdict.since.as_millis()).unwrap_or(u64::MAX),
         proven: verdict.proven,
@@ -59,7 +63,7 @@ pub(super) fn load(paths: &Paths, health: &mut Health) {
     let memo: Memo = serde_json::from_slice(&bytes).unwrap_or_default();
     for known in memo.targets {
         let Ok(monitor) = known.monitor.parse() else { continue };
-        let target = Target { address: known.address, port: known.port, monitor };
+        let target = Target { address: known.address, port: known.port, monitor, via: known.via };
         let state = if known.up { State::Up } else { State::Down };
         let since = Duration::from_millis(known.since_ms);
         health.verdicts.insert(target.clone(), Verdict { state, since, proven: known.proven });

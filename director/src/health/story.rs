@@ -54,7 +54,7 @@ pub(super) fn lines(config: &Config, news: &[&News], before: &Pools, after: &Poo
 }
 
 fn of_target(news: &News, concerned: &[(&Name, Key)], before: &Pools, after: &Pools) -> String {
-    let Target { address, port, monitor } = &news.target;
+    let Target { address, port, monitor, via: _ } = &news.target;
     let port = if *port == 0 { String::new() } else { format!(" {port}") };
     let is = match news.verdict.state {
         State::Up => "up".to_owned(),

@@ -24,7 +24,7 @@ pub(crate) async fn rows(director: &Director, monitor: Option<&str>) -> Result<V
         (state.running.clone(), state.health.prober.clone())
     };
     if let Some(name) = monitor
-        && !running.config.monitors.keys().any(|known| known.as_str() == name)
+        && name.parse().ok().and_then(|name| running.config.monitor(&name)).is_none()
     {
         return Err(format!("health-monitor {name}: no such monitor"));
     }
@@ -62,7 +62,7 @@ fn row(report: Report, running: &Running, users: &BTreeMap<Target, Vec<String>>,
         _ => String::new(),
     };
     let latency_us = last.and_then(Result::ok).map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-    let monitor = running.config.monitors.get(&report.target.monitor);
+    let monitor = running.config.monitor(&report.target.monitor);
     let history = report.history.into_iter().map(|past| HealthChange {
         ago_s: ago(past.at),
         state: word(past.state).to_owned(),

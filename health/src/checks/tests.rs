@@ -2,18 +2,23 @@
 
 use std::net::IpAddr;
 
+use std::sync::Arc;
+
+use yoke_config::model::Monitor;
+
 use super::*;
 
 const S: Duration = Duration::from_secs(1);
 
-fn targets(count: u32, monitor: &Monitor) -> BTreeMap<Target, Arc<Monitor>> {
-    let shared = Arc::new(monitor.clone());
+fn targets(count: u32, monitor: &Monitor) -> BTreeMap<Target, Probe> {
+    let probe = Probe { monitor: Arc::new(monitor.clone()), mark: None };
     let target = |n: u32| Target {
         address: IpAddr::from((0x0a00_0000 + n).to_be_bytes()),
         port: 80,
         monitor: "web".parse().expect("a name"),
+        via: None,
     };
-    (0..count).map(|n| (target(n), shared.clone())).collect()
+    (0..count).map(|n| (target(n), probe.clone())).collect()
 }
 
 /// Runs until `end`, each probe taking `took`; returns when the probes began.

@@ -1,12 +1,10 @@
 //! A query: any answer to it without an error is good.
 
-use std::net::SocketAddr;
-
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, TYPE};
 
-use super::{Tried, udp, words};
+use super::{Server, Tried, udp, words};
 
-pub(super) async fn ask(server: SocketAddr, name: Option<&str>) -> Tried {
+pub(super) async fn ask(server: Server, name: Option<&str>) -> Tried {
     let socket = udp::socket(server).await?;
     // The socket hears that server only, and is new for each attempt: a forger has to guess its port.
     let id = socket.local_addr().map_or(1, |own| own.port());

@@ -3,15 +3,14 @@
 //! As little HTTP as a check needs: one request a connection, no redirect followed, no decompression. The body is read only when an expression
 //! is looked for, and only its first part.
 
-use std::net::SocketAddr;
-
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use yoke_config::model::HttpCheck;
 
-use super::{Stage, Tried, quoted, read_until, tcp, tls, words};
+use super::{Server, Stage, Tried, quoted, read_until, tcp, tls, words};
 
-pub(super) async fn ask(server: SocketAddr, check: &HttpCheck, stage: &Stage) -> Tried {
+pub(super) async fn ask(server: Server, check: &HttpCheck, stage: &Stage) -> Tried {
     let stream = tcp::connect(server, stage).await?;
+    let server = server.address;
     let default_port = if check.tls.is_some() { 443 } else { 80 };
     let host = check.host.clone().unwrap_or_else(|| {
         // RFC 9110 §7.2: without the port of the scheme.

@@ -1,13 +1,11 @@
 //! Greeting, EHLO and a good bye (RFC 5321 §3.1, §3.2).
 
-use std::net::SocketAddr;
-
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::{Stage, Tried, quoted, read_until, tcp, words};
+use super::{Server, Stage, Tried, quoted, read_until, tcp, words};
 
-pub(super) async fn ask(server: SocketAddr, host: &str, stage: &Stage) -> Tried {
+pub(super) async fn ask(server: Server, host: &str, stage: &Stage) -> Tried {
     let mut stream = tcp::connect(server, stage).await?;
     stage.set("greeting");
     expect(&mut stream, 220, "greeting").await?;

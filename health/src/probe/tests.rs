@@ -25,11 +25,15 @@ fn answers(bytes: &'static [u8]) -> SocketAddr {
     })
 }
 
+fn target(server: SocketAddr) -> Target {
+    Target { address: server.ip(), port: server.port(), monitor: "m".parse().expect("a name"), via: None }
+}
+
 fn attempt_at(server: SocketAddr, check: Check) -> Outcome {
     let monitor = Monitor { check, timeout_s: 1, ..Monitor::default() };
-    let target = Target { address: server.ip(), port: server.port(), monitor: "m".parse().expect("a name") };
+    let probe = Probe { monitor: monitor.into(), mark: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(attempt(&target, &monitor, "lb1", || Duration::ZERO))
+    runtime.block_on(attempt(&target(server), &probe, "lb1", || Duration::ZERO))
 }
 
 fn http(status: &[(u16, u16)], regex: Option<&str>) -> Check {
@@ -257,9 +261,8 @@ fn no_descriptor_is_left_behind() {
     let round = |times: u32| {
         for _ in 0..times {
             for (server, check) in &bad {
-                let target =
-                    Target { address: server.ip(), port: server.port(), monitor: "m".parse().expect("a name") };
-                let _ = runtime.block_on(attempt(&target, &monitor(check), "lb1", || Duration::ZERO));
+                let probe = Probe { monitor: monitor(check).into(), mark: None };
+                let _ = runtime.block_on(attempt(&target(*server), &probe, "lb1", || Duration::ZERO));
             }
         }
     };

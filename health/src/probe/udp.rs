@@ -1,23 +1,34 @@
 //! A datagram: the answer it gets, or that nobody refuses it.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::io;
 
+use socket2::Type;
 use tokio::net::UdpSocket;
 
-use super::{Tried, quoted, words};
+use super::{Server, Tried, Via, any, quoted, words};
 
 /// A socket that hears that server only, and what the network says of it.
-pub(super) async fn socket(server: SocketAddr) -> Result<UdpSocket, String> {
-    let any: SocketAddr =
-        if server.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let socket = UdpSocket::bind(any).await.map_err(|error| format!("socket: {}", words(&error)))?;
-    socket.connect(server).await.map_err(|error| format!("connect: {}", words(&error)))?;
+pub(super) async fn socket(server: Server) -> Result<UdpSocket, String> {
+    if let Some(via) = server.via {
+        match through(server, via).await {
+            // This box, a backup perhaps, has no route to the virtual address.
+            Err(error) if error.kind() == io::ErrorKind::NetworkUnreachable => {}
+            other => return other.map_err(|error| format!("connect: {}", words(&error))),
+        }
+    }
+    let socket = UdpSocket::bind((any(server.address), 0)).await.map_err(|e| format!("socket: {}", words(&e)))?;
+    socket.connect(server.address).await.map_err(|error| format!("connect: {}", words(&error)))?;
+    Ok(socket)
+}
+
+async fn through(server: Server, via: Via) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::from_std(via.socket(server.address, Type::DGRAM)?.into())?;
+    socket.connect(via.to(server.address)).await?;
     Ok(socket)
 }
 
 /// Sends `payload`. With an expression the answer has to match it; without one any answer is good, and silence for as long as there is time.
-pub(super) async fn ask(server: SocketAddr, payload: &str, regex: Option<&str>, timeout: Duration) -> Tried {
+pub(super) async fn ask(server: Server, payload: &str, regex: Option<&str>) -> Tried {
     let socket = socket(server).await?;
     let sent = socket.send(payload.as_bytes()).await;
     sent.map_err(|error| format!("send: {}", words(&error)))?;
@@ -26,7 +37,7 @@ pub(super) async fn ask(server: SocketAddr, payload: &str, regex: Option<&str>, 
     let length = match regex {
         Some(_) => heard.await,
         // Silence is what most protocols answer to what they do not know; only a refusal says that nobody is there.
-        None => match tokio::time::timeout(timeout.mul_f32(0.9), heard).await {
+        None => match tokio::time::timeout(server.timeout.mul_f32(0.9), heard).await {
             Ok(heard) => heard,
             Err(_) => return Ok(()),
         },

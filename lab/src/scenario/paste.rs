@@ -65,7 +65,7 @@ fn paste() -> String {
         let port = 1000 + n;
         let _ = write!(
             text,
-            "virtual-server pasted-{n}\n description number-{n}\n virtual 10.0.20.200 tcp {port}\n scheduler rr\n\
+            "virtual-server pasted-{n}\n health-check none\n virtual 10.0.20.200 tcp {port}\n scheduler rr\n\
              \x20real-server 10.0.20.11 {port}\n  weight 3\n  threshold 100 50\n\
              \x20real-server 10.0.20.12 {port}\n  weight 4\n  threshold 100 50\n"
         );

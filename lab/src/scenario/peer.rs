@@ -22,6 +22,9 @@ const UPLOAD: usize = 1 << 20;
 /// Every virtual address is probed within this time, and a bit.
 const PROBE_LIMIT: Duration = Duration::from_secs(45);
 
+/// Every server is checked within an interval of the built-in monitor, and has failed after two more attempts of 3 s.
+const CHECK_LIMIT: Duration = Duration::from_secs(25);
+
 /// A virtual server of `config/peer.cfg` on port 80.
 struct Cell {
     name: &'static str,
@@ -108,12 +111,32 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         }
         Ok(())
     })?;
+    scene.check("that_they_lack_the_virtual_address_is_found_and_said", |world| {
+        // Their own addresses answer, so a check of those would let clients in.
+        wait::until("their checks to fail", CHECK_LIMIT, || {
+            let shown = world.console()?.json("show health-check")?.to_string();
+            for (server, vip) in [
+                ("10.0.20.21", "10.0.20.140"),
+                ("2001:db8:20::22", "2001:db8:20::40"),
+                ("198.18.5.21", "203.0.113.40"),
+                ("2001:db8:5::22", "2001:db8:1::44"),
+            ] {
+                let said = format!("though {server} answers: is {vip} on its lo");
+                ensure!(shown.contains(&said), "no \"{said}\": {shown}");
+            }
+            Ok(())
+        })
+    });
     scene.must("they_take_the_printed_commands", |world| {
         for (address, commands) in recipes(&world.console()?.ok("show real-server setup")?.lines)? {
             let (_, host) = HOSTS.iter().find(|(of, _)| *of == address).with_context(|| address.clone())?;
             world.peer()?.apply(host, &commands).with_context(|| format!("{host} {address}"))?;
         }
-        Ok(())
+        wait::until("their checks to be good", CHECK_LIMIT, || {
+            let shown = world.console()?.ok("show health-check | include down")?.text();
+            ensure!(shown.is_empty(), "{shown}");
+            Ok(())
+        })
     })?;
     for cell in DIRECT.iter().chain(&TUNNELS) {
         scene.check(&format!("{}_serves", cell.name), |world| serves(world, cell));
