@@ -289,7 +289,7 @@ fn connection_sync(config: &Config, out: &mut Findings) {
             }
             if config.sync_peers().is_empty() {
                 out.warning(format!(
-                    "{object}: whoever is on {interface} can give this box connections, use: connection-sync peer ADDR"
+                    "{object}: connections of nobody are taken on {interface}, use: connection-sync peer ADDR"
                 ));
             }
         }

@@ -18,7 +18,7 @@ pub struct ConnectionSync {
     pub multicast: IpAddr,
     /// `port N`.
     pub port: u16,
-    /// `peer ADDR`: only these are heard.
+    /// `peer ADDR`: only these are heard; none: the group's unicast peers.
     pub peers: Vec<IpAddr>,
 }
 
@@ -43,8 +43,7 @@ impl Default for ConnectionSync {
 }
 
 impl Config {
-    /// Who may send connections to this box: those named, else the group's unicast peers if they are on the same interface. Empty: anybody
-    /// on the interface.
+    /// Who may send connections to this box: those named, else the group's unicast peers if they are on the same interface. Empty: nobody.
     #[must_use]
     pub fn sync_peers(&self) -> Vec<IpAddr> {
         let sync = &self.connection_sync;

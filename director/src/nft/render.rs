@@ -77,18 +77,17 @@ fn ssh(rules: &Rules) -> String {
     text
 }
 
-/// Connection sync believes whatever it hears.
+/// Connection sync believes whatever it hears: it hears the peer, and nobody while none is known.
 fn sync(rules: &Rules) -> String {
     let Some(Sync { interface, multicast, peers, .. }) = &rules.sync else { return String::new() };
     let from: Vec<String> = peers.iter().map(ToString::to_string).collect();
-    let from = if from.is_empty() {
+    let peer = if from.is_empty() {
         String::new()
     } else {
-        format!("{} saddr {{ {} }} ", family(*multicast), from.join(", "))
+        format!("  iifname \"{interface}\" {} saddr {{ {} }} accept\n", family(*multicast), from.join(", "))
     };
     // What this box multicasts itself, to end connections, comes back by the same interface.
-    let own = if peers.is_empty() { "" } else { "  fib saddr type local accept\n" };
-    format!(" chain sync {{\n  iifname \"{interface}\" {from}accept\n{own}  drop\n }}\n")
+    format!(" chain sync {{\n{peer}  fib saddr type local accept\n  drop\n }}\n")
 }
 
 /// After IPVS, whose hooks have 98 and 99 (`NF_IP_PRI_NAT_SRC` - 2 and - 1): what it has taken does not come here.

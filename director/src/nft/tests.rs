@@ -169,9 +169,9 @@ fn connection_sync_hears_only_the_peer() {
     };
     assert!(!script("connection-sync interface eth3\n").contains("sync"), "it does not run");
     let both = "connection-sync interface eth3\nconnection-sync vrrp g\n";
-    let open = script(both);
-    assert!(open.contains(" chain sync {\n  iifname \"eth3\" accept\n  drop\n }\n"), "{open}");
-    assert!(open.contains("  ip daddr 224.0.0.81 udp dport 8848 jump sync\n"), "{open}");
+    let closed = script(both);
+    assert!(closed.contains(" chain sync {\n  fib saddr type local accept\n  drop\n }\n"), "nobody is named: {closed}");
+    assert!(closed.contains("  ip daddr 224.0.0.81 udp dport 8848 jump sync\n"), "{closed}");
     let named = script(&format!("{both}connection-sync peer 10.9.0.3\nconnection-sync port 9000\n"));
     assert!(named.contains("iifname \"eth3\" ip saddr { 10.9.0.3 } accept") && named.contains("dport 9000"), "{named}");
     assert!(named.contains("accept\n  fib saddr type local accept\n  drop\n"), "what reset connections sends: {named}");

@@ -56,7 +56,7 @@ pub(crate) fn connection_sync(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fa
         ("Interface", row.interface),
         ("Sends", format!("{}, while vrrp group {} is active", runs(row.sends), row.group)),
         ("Receives", runs(row.receives)),
-        ("Heard are", if heard.is_empty() { "all on the interface".to_owned() } else { heard.join(", ") }),
+        ("Heard are", if heard.is_empty() { "nobody".to_owned() } else { heard.join(", ") }),
         ("Sync id", row.syncid.to_string()),
         ("Group", format!("{} port {}", row.multicast, row.port)),
         ("Not carried", row.not_carried.join(", ")),
