@@ -8,6 +8,7 @@ mod live;
 use anyhow::{Context, Result, ensure};
 
 use super::{PASSWORD, typed};
+use crate::console::Console;
 use crate::net::{Ns, addr};
 use crate::runner::{Scene, World};
 use crate::servers::ECHO_PORT;
@@ -172,6 +173,29 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
             ensure!(rows.contains("\"connections\":4,"), "{rows}");
             Ok(())
         })
+    });
+    scene.check("counters_of_interfaces_and_neighbours_are_cleared", |world| {
+        let console = world.console()?;
+        let received = |console: &mut Console, name: &str| -> Result<u64> {
+            let shown = console.json(&format!("show interfaces {name}"))?;
+            shown["interfaces"][0]["rx_packets"].as_u64().with_context(|| shown.to_string())
+        };
+        let before = (received(console, "eth0")?, received(console, "eth1")?);
+        console.ok("clear counters interface eth0")?;
+        let after = (received(console, "eth0")?, received(console, "eth1")?);
+        ensure!(after.0 < before.0 / 2 && after.1 >= before.1, "{before:?}, then {after:?}");
+        traffic::ask(4, || traffic::http(addr::VIP_NAT))?;
+        let counted = received(world.console()?, "eth0")?;
+        ensure!(counted >= after.0 + 4 * 4, "{counted} packets for four requests");
+        let neighbour =
+            |console: &mut Console| Ok::<_, anyhow::Error>(console.ok("show arp")?.text().contains("10.0.20.11"));
+        ensure!(neighbour(world.console()?)?, "the real server is no neighbour");
+        world.console()?.configure(&["virtual-server web", "real-server 10.0.20.11 8080", "health-check none"])?;
+        world.console()?.ok("clear arp")?;
+        ensure!(!neighbour(world.console()?)?, "the real server is still a neighbour");
+        traffic::ask(4, || traffic::http(addr::VIP_NAT))?;
+        ensure!(neighbour(world.console()?)?, "the real server is no neighbour again");
+        world.console()?.configure(&["virtual-server web", "real-server 10.0.20.11 8080", "no health-check"])
     });
     scene.check("shutdown_takes_a_service_and_its_address_away", |world| {
         world.console()?.configure(&["virtual-server web", "shutdown"])?;
