@@ -97,10 +97,10 @@ fn told_once(receiver: &UdpSocket) -> Result<()> {
         messages.push(String::from_utf8(datagram[..length].to_vec())?);
     }
     let told: Vec<&String> =
-        messages.iter().filter(|text| text.ends_with("10.0.20.11 8080 is down: connect: refused")).collect();
+        messages.iter().filter(|text| text.contains("10.0.20.11 8080 is down: connect: refused")).collect();
     let [told] = told.as_slice() else { bail!("told {} times, of {} messages", told.len(), messages.len()) };
     let fields: Vec<&str> = told.splitn(7, ' ').collect();
-    let [priority, date, "lb1", "director", "-", "-", _] = fields.as_slice() else { bail!("{told}") };
+    let [priority, date, "yoke", "director", "-", "-", _] = fields.as_slice() else { bail!("{told}") };
     ensure!(["<156>1", "<158>1"].contains(priority) && date.ends_with('Z'), "{told}");
     // From the boot on, what the kernel said included.
     ensure!(
