@@ -49,6 +49,8 @@ const SYNC_ID: u8 = 255;
 #[derive(Debug, Default)]
 struct Found {
     endings: BTreeSet<Ending>,
+    /// Closed connections, remembered by the kernel, which keep templates among `endings` from ending.
+    closed: Vec<Ending>,
     /// More than these: the next reset's.
     more: u64,
     /// Those that a datagram has no words for.
@@ -63,11 +65,11 @@ pub(crate) async fn run(director: &Rc<Director>, by: &str, filter: &ConnectionFi
 
 async fn reset(director: &Director, by: &str, filter: &ConnectionFilter) -> Result<Reply, String> {
     let filter = Filter::new(&director.state().running.config, filter)?;
-    let Found { endings, more, never } = walk::run(director, move |path| find(path, &filter)).await?;
+    let Found { endings, closed, more, never } = walk::run(director, move |path| find(path, &filter)).await?;
     if endings.is_empty() {
         return Ok(Reply::Reset { ended: 0, left: more, never });
     }
-    let done = rounds(director, by, endings.clone()).await;
+    let done = rounds(director, by, endings.clone(), closed).await;
     stop(director)?;
     let left = done?;
     Ok(Reply::Reset { ended: count(endings.len() - left), left: count(left) + more, never })
@@ -91,6 +93,11 @@ fn find(path: &Path, filter: &Filter) -> Result<Found, String> {
                 Some(_) => found.more += 1,
                 None => found.never += 1,
             }
+        } else if let Ok(Some(connection)) = parse_line(&line)
+            && filter.takes_template_of(&connection)
+            && found.closed.len() < ENDINGS_MAX
+        {
+            found.closed.extend(Ending::of(&connection));
         }
         line.clear();
     }
@@ -161,12 +168,16 @@ fn stop(director: &Director) -> Result<(), String> {
 }
 
 /// Returns how many are left.
-async fn rounds(director: &Director, by: &str, wanted: BTreeSet<Ending>) -> Result<usize, String> {
+async fn rounds(director: &Director, by: &str, wanted: BTreeSet<Ending>, closed: Vec<Ending>) -> Result<usize, String> {
     backup(director)?;
     log::warn!("{} connections reset by {by}", wanted.len());
+    if !closed.is_empty() {
+        round(director, closed, BTreeSet::new()).await?;
+    }
     let mut left = round(director, wanted.iter().cloned().collect(), wanted).await?;
     for _ in 0..ROUNDS_MAX {
-        if left.is_empty() {
+        // A template that is left has connections, and they are not what was to end.
+        if left.iter().all(Ending::is_template) {
             break;
         }
         let busy: Vec<Ending> = left.iter().take(BUSY_MAX).cloned().collect();

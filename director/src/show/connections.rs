@@ -119,9 +119,19 @@ impl Filter {
     pub(crate) fn takes(&self, connection: &Connection<'_>) -> bool {
         // A template binds a client whatever its port: the kernel has it with port 0.
         let template = connection.client.port() == 0;
-        self.of_connection.takes(connection)
-            && (!self.templates || template)
+        (!self.templates || template)
             && (!self.open || !(template || ENDED.contains(&connection.state)))
+            && self.is_among(connection)
+    }
+
+    /// Whether it takes templates, and this is a closed connection that may have been made by one of them.
+    pub(crate) fn takes_template_of(&self, connection: &Connection<'_>) -> bool {
+        let closed = connection.client.port() != 0 && ENDED.contains(&connection.state);
+        self.templates && closed && self.is_among(connection)
+    }
+
+    fn is_among(&self, connection: &Connection<'_>) -> bool {
+        self.of_connection.takes(connection)
             && self.virtual_server.as_ref().is_none_or(|target| target.takes(connection))
     }
 }

@@ -152,3 +152,31 @@ fn clients_of_an_engine_are_shown_and_reset_whatever_they_send() {
     assert_eq!(admin.call(&Request::Reset(filter)), reset(1, 0));
     assert_eq!(fs::read(&path).unwrap(), b"");
 }
+
+/// A binding cannot end before the connections made by it. Of those the closed ones, which the kernel remembers for two minutes, are nobody's
+/// any more; where one is open, the client keeps its server, and that is said without cutting anything.
+#[test]
+fn bindings_end_with_the_closed_connections_that_hold_them() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    admin.must_apply(WWW);
+    let lines = "\
+TCP C6336401 C001 C000020A 0050 0A000001 1F90 TIME_WAIT       119
+TCP C6336401 0000 C000020A 0050 0A000001 1F90 ASSURED          99
+TCP C6336402 C002 C000020A 0050 0A000001 1F90 ESTABLISHED     899
+TCP C6336402 0000 C000020A 0050 0A000001 1F90 ASSURED          99
+TCP C6336403 C003 C0000214 0051 0A000009 0051 TIME_WAIT       119
+";
+    let (path, scripts) = table(&box_, lines);
+    {
+        let mut kernel = box_.kernel.inside();
+        (kernel.busy, kernel.busy_always) = (Some("C6336402 0000".into()), true);
+    }
+    let www = ConnectionFilter { virtual_server: Some("www".into()), templates: true, ..ConnectionFilter::default() };
+    let start = crate::clock::now();
+    assert_eq!(admin.call(&Request::Reset(www)), reset(1, 1));
+    assert!(crate::clock::now() - start < Duration::from_secs(8), "it went round in vain");
+    let left = fs::read_to_string(&path).unwrap();
+    assert_eq!(left.lines().collect::<Vec<_>>(), lines.lines().skip(2).collect::<Vec<_>>());
+    assert!(!fs::read_to_string(scripts).unwrap_or_default().contains("yoke_reset"), "nobody's packets are cut");
+}

@@ -29,16 +29,23 @@ pub(super) fn reset_connections(shell: &Shell, values: &[Value], out: &mut Out<'
         open: true,
         ..ConnectionFilter::default()
     };
-    reset(shell, filter, "connections", out)
+    reset(shell, filter, ("connections", "are still there, type it again"), out)
 }
 
-/// `reset persistence [NAME]`: clients are bound anew with their next connection, once those they have are over.
+/// `reset persistence [NAME]`: clients are bound anew with their next connection, but for those who have one open.
 pub(super) fn reset_persistence(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Result<(), Fail> {
     let virtual_server = values.first().map(ToString::to_string);
-    reset(shell, ConnectionFilter { virtual_server, templates: true, ..ConnectionFilter::default() }, "clients", out)
+    let filter = ConnectionFilter { virtual_server, templates: true, ..ConnectionFilter::default() };
+    reset(shell, filter, ("clients", "keep their server while they have connections"), out)
 }
 
-fn reset(shell: &Shell, filter: ConnectionFilter, what: &str, out: &mut Out<'_>) -> Result<(), Fail> {
+/// `what` is ended, and what to say of those that are left.
+fn reset(
+    shell: &Shell,
+    filter: ConnectionFilter,
+    (what, of_left): (&str, &str),
+    out: &mut Out<'_>,
+) -> Result<(), Fail> {
     let (ended, left, never) = match shell.director.change(&Request::Reset(filter))? {
         Reply::Reset { ended, left, never } => (ended, left, never),
         other => return Err(unexpected(&other)),
@@ -48,7 +55,7 @@ fn reset(shell: &Shell, filter: ConnectionFilter, what: &str, out: &mut Out<'_>)
     } else {
         out.text(&format!("{ended} {what} reset"))?;
         if left > 0 {
-            out.text(&format!("{left} {what} are still there, type it again"))?;
+            out.text(&format!("{left} {what} {of_left}"))?;
         }
         if never > 0 {
             out.text(&format!("{never} {what} cannot be reset: client and real server are of two address families"))?;

@@ -121,21 +121,14 @@ fn resets(scene: &mut Scene<'_>) {
         ensure!(daemons.is_empty(), "{daemons}");
         world.console()?.configure(&["no virtual-server other", "virtual-server web", "persistence timeout 300"])?;
         traffic::http(addr::VIP_NAT)?;
-        // Such a binding ends with the last connection made by it, also one that has ended and is remembered for two minutes: from now on it has
-        // no time of its own.
-        let longest = |world: &mut World| -> Result<u64> {
+        let bound = |world: &mut World| -> Result<usize> {
             let shown = world.console()?.json("show persistence web")?;
-            let rows = shown["persistence"].as_array().context("no rows")?;
-            Ok(rows.iter().filter_map(|row| row["expires_s"].as_u64()).max().unwrap_or(0))
+            Ok(shown["persistence"].as_array().context("no rows")?.len())
         };
-        let before = longest(world)?;
-        ensure!(before > 200, "the client is bound for {before} s");
-        world.console()?.ok("reset persistence web")?;
-        wait::until("the binding to have no time left", SERVING_LIMIT, || {
-            let left = longest(world)?;
-            ensure!(left <= 1, "the client is bound for {left} s");
-            Ok(())
-        })?;
+        ensure!(bound(world)? == 1, "{} clients are bound", bound(world)?);
+        // Its connection is closed, and remembered by the kernel for two minutes.
+        let said = world.console()?.ok("reset persistence web")?.text();
+        ensure!(said == "1 clients reset" && bound(world)? == 0, "{said}; {} clients are bound", bound(world)?);
         world.console()?.configure(&["virtual-server web", "no persistence"])
     });
 }
