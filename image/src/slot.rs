@@ -107,6 +107,9 @@ fn root(tree: &Path, base: &Base, programs: &Programs, version: &str) -> Result<
     files::copy(&programs.vrrpd, &tree.join("usr/sbin/vrrpd"))?;
     files::copy(&programs.shell, &tree.join("usr/bin/shell"))?;
     files::copy(&programs.ipvsadm, &tree.join("usr/sbin/ipvsadm"))?;
+    for script in ["ipvsadm-save", "ipvsadm-restore"] {
+        files::link("ipvsadm", &tree.join("usr/sbin").join(script))?;
+    }
     // The kernel's own requests for modules run /sbin/modprobe.
     files::link("init", &tree.join("usr/sbin/modprobe"))?;
 

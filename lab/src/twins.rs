@@ -1,6 +1,6 @@
 //! Two ipvsadms side by side: Debian's, and the one in the image, on one kernel, and whatever differs between them.
 //!
-//! `yoke-lab twins compare|flawed|live|extra` runs inside the lab's machine ([`main`]); the scenario `ipvsadm` carries it there. A namespace
+//! `yoke-lab twins compare|seeds|flawed|live|extra` runs inside the lab's machine ([`main`]); the scenario `ipvsadm` carries it there. A namespace
 //! of its own keeps the director's hands off the table. It is one namespace and not two, because the kernel's hash of services depends on it,
 //! and with the hash the order of a list: so both programs play a block of lines one after the other, each from an empty table.
 //!
@@ -28,7 +28,7 @@ use crate::wait;
 use corpus::{Block, Line};
 use play::{Program, differences};
 
-const USAGE: &str = "yoke-lab twins compare SEED LINES | flawed | live | extra";
+const USAGE: &str = "yoke-lab twins compare SEED LINES | seeds | flawed | live | extra";
 
 /// Debian's, where the lab's initrd puts it.
 const ORIGINAL: &str = "/usr/sbin/ipvsadm";
@@ -40,6 +40,9 @@ const HOSTS: &str = include_str!("../../ipvs/tests/ipvsadm/hosts");
 const SERVICES: &str = include_str!("../../ipvs/tests/ipvsadm/services");
 /// The original asks the C library, and that shall ask nobody else.
 const SWITCH: &str = "hosts: files\nservices: files\n";
+
+/// What the seeds type.
+const SEEDS: &str = include_str!("../transcripts/seed-ipvsadm.txt");
 
 /// So many differences are printed in full; the rest is counted.
 const SHOWN: usize = 20;
@@ -66,6 +69,16 @@ pub fn main(words: &[&str]) -> Result<()> {
             ensure!(refused * 5 > count && refused * 3 < count * 2, "{refused} refusals are no fair share of {count}");
             report(&wrong)
         }
+        ["seeds"] => {
+            let blocks = written(SEEDS);
+            let mut wrong = Vec::new();
+            for block in &blocks {
+                wrong.extend(compare(&original, &ours, block, block)?);
+            }
+            let count: usize = blocks.iter().map(|block| block.lines.len()).sum();
+            say(&format!("{count} lines of the seeds, {} of them refused", original.refused.get()));
+            report(&wrong)
+        }
         ["flawed"] => flawed(&original),
         ["live"] => {
             let (readings, wrong) = live::compare(&original, &ours)?;
@@ -75,6 +88,26 @@ pub fn main(words: &[&str]) -> Result<()> {
         ["extra"] => extra::check(&original, &ours),
         _ => bail!("use: {USAGE}"),
     }
+}
+
+/// Blocks as they are written: the legend is at the top of the file.
+fn written(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut block = Block { lines: Vec::new() };
+    for line in text.lines().chain([""]).filter(|line| !line.starts_with('#')) {
+        match (line.strip_prefix("< "), block.lines.last_mut()) {
+            (Some(input), Some(last)) => {
+                last.input.push_str(input);
+                last.input.push('\n');
+            }
+            (None, Some(_)) if line.is_empty() => {
+                blocks.push(std::mem::replace(&mut block, Block { lines: Vec::new() }));
+            }
+            _ if line.is_empty() => {}
+            _ => block.lines.push(Line::words(line)),
+        }
+    }
+    blocks
 }
 
 fn report(wrong: &[String]) -> Result<()> {
@@ -138,4 +171,19 @@ fn flawed(original: &Program) -> Result<()> {
     ensure!(none.is_empty(), "what is equal differs: {none:?}");
     say(&format!("{} lines were found to differ", found.len()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seeds_lines_are_in_blocks_with_their_input() {
+        let blocks = written(SEEDS);
+        assert_eq!(blocks.len(), 8);
+        let lines = || blocks.iter().flat_map(|block| &block.lines);
+        let restored = lines().find(|line| line.words == ["-R"]).unwrap();
+        assert_eq!(restored.input.lines().count(), 3);
+        assert!(lines().all(|line| line.words.iter().all(|word| !word.is_empty() && !word.starts_with('<'))));
+    }
 }

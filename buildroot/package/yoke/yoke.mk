@@ -50,6 +50,8 @@ define YOKE_INSTALL_TARGET_CMDS
 	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/stage1 $(TARGET_DIR)/usr/sbin/stage1
 	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/director $(TARGET_DIR)/usr/sbin/director
 	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/ipvsadm $(TARGET_DIR)/usr/sbin/ipvsadm
+	ln -sf ipvsadm $(TARGET_DIR)/usr/sbin/ipvsadm-save
+	ln -sf ipvsadm $(TARGET_DIR)/usr/sbin/ipvsadm-restore
 	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/vrrpd $(TARGET_DIR)/usr/sbin/vrrpd
 	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/shell $(TARGET_DIR)/usr/bin/shell
 endef

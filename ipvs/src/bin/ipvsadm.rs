@@ -13,7 +13,9 @@ use ipvs::ipvsadm::{self, Failure, HELP, Io, Line, Names, failed, version};
 use ipvs::{Client, Error, Refusal};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let name = words.next().unwrap_or_default();
+    let arguments: Vec<String> = command(&name).into_iter().map(str::to_owned).chain(words).collect();
     let names = Names::load();
     let mut out = BufWriter::new(io::stdout().lock());
     let mut err = io::stderr().lock();
@@ -37,6 +39,15 @@ fn main() -> ExitCode {
             let _ = writeln!(err, "{failure}");
             ExitCode::from(failure.status())
         }
+    }
+}
+
+/// What its name says already: the original comes with two scripts, each a line of it.
+fn command(name: &str) -> Option<&'static str> {
+    match Path::new(name).file_name()?.to_str()? {
+        "ipvsadm-save" => Some("-S"),
+        "ipvsadm-restore" => Some("-R"),
+        _ => None,
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         Ok(())
     })?;
     scene.check("the_comparison_finds_lines_that_are_wrong", |world| twins(world, "flawed"));
+    scene.check("the_seeds_lines_do_the_same", |world| twins(world, "seeds"));
     scene.check("generated_lines_do_the_same", |world| {
         let seed = std::env::var("YOKE_SEED").map_or(Ok(SEED), |seed| seed.parse()).context("YOKE_SEED")?;
         twins(world, &format!("compare {seed} {LINES}"))

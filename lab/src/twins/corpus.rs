@@ -23,9 +23,9 @@ pub struct Line {
 }
 
 impl Line {
-    /// Of words with single spaces between them.
+    /// Of words with spaces between them.
     pub fn words(text: &str) -> Self {
-        Self { words: text.split(' ').map(str::to_owned).collect(), input: String::new() }
+        Self { words: text.split_whitespace().map(str::to_owned).collect(), input: String::new() }
     }
 
     /// Whether its output is a text that each program has of its own.

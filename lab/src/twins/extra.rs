@@ -47,6 +47,17 @@ pub(super) fn check(original: &Program, ours: &Program) -> Result<()> {
     }
     say("-S --full keeps thresholds, timeouts and daemons");
 
+    // Its two scripts, by whose names ours goes too.
+    let (save, restore) = (ours.named("ipvsadm-save"), ours.named("ipvsadm-restore"));
+    let saved = save.ok("-n", "")?;
+    ensure!(saved == original.ok("-S -n", "")?, "ipvsadm-save -n says\n{saved}");
+    original.reset()?;
+    restore.ok("", &saved)?;
+    ensure!(original.ok("-S -n", "")? == saved, "ipvsadm-restore made another table of\n{saved}");
+    original.reset()?;
+    original.ok("-R", TABLE)?;
+    say("ipvsadm-save and ipvsadm-restore are there");
+
     json(ours)?;
     say("--json is there for every list");
 

@@ -23,6 +23,8 @@ const RESET: &str = "-C\n--set 900 120 300\n--stop-daemon master\n--stop-daemon 
 #[derive(Debug)]
 pub struct Program {
     path: &'static str,
+    /// What it is called by: a message that names the program shall not tell which it is.
+    name: &'static str,
     /// Lines it has ended with another status than 0.
     pub refused: Cell<usize>,
 }
@@ -49,7 +51,12 @@ pub struct Played {
 impl Program {
     /// The program at `path`.
     pub fn new(path: &'static str) -> Self {
-        Self { path, refused: Cell::new(0) }
+        Self { path, name: "ipvsadm", refused: Cell::new(0) }
+    }
+
+    /// The same, called by another name.
+    pub fn named(&self, name: &'static str) -> Self {
+        Self { path: self.path, name, refused: Cell::new(0) }
     }
 
     /// Runs one line.
@@ -58,8 +65,7 @@ impl Program {
     /// When there is no such program.
     pub fn run(&self, line: &Line) -> Result<Outcome> {
         let mut command = Command::new(self.path);
-        // A message that names the program shall not tell which it is.
-        command.arg0("ipvsadm").args(&line.words);
+        command.arg0(self.name).args(&line.words);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("start {}", self.path))?;
         // Nobody has to read it; and it is far shorter than a pipe holds.
