@@ -3,6 +3,7 @@
 
 mod giving_up;
 mod keepalived;
+mod kinds;
 mod vmac;
 
 use std::net::IpAddr;
@@ -128,7 +129,7 @@ fn ourselves(scene: &mut Scene<'_>, dir: &Path) -> Result<()> {
     scene.check("a_changed_configuration_bounces_nothing", |_| reloads(&mut pair));
     scene.check("release_lets_go_of_what_a_dead_process_held", |_| releases(&mut pair));
     drop(pair);
-    scene.check("every_kind_of_group_at_once", |_| kinds(dir));
+    kinds::run(scene, dir);
     Ok(())
 }
 
@@ -293,49 +294,6 @@ fn releases(pair: &mut Pair) -> Result<()> {
     pair.wait_holder(Side::B, vip(), LIMIT)?;
     let adverts = pair.heard().adverts;
     ensure!(adverts.iter().any(|a| a.source == Side::A.v4() && a.priority == 0), "no goodbye: {adverts:?}");
-    Ok(())
-}
-
-/// IPv6, unicast, signed, and version 2 with its password, side by side on one box.
-fn kinds(dir: &Path) -> Result<()> {
-    let config = |side: Side| {
-        format!(
-            "vrrp group six\n vrid 52 interface eth0\n priority {p}\n address fe80::52/64\n address 2001:db8:77::52/64\n\
-             vrrp group uni\n vrid 53 interface eth0\n priority {p}\n address 10.77.0.53/24\n peer {peer}\n\
-             vrrp group uni6\n vrid 54 interface eth0\n priority {p}\n address fe80::54/64\n peer {peer6}\n\
-             vrrp group signed\n vrid 55 interface eth0\n priority {p}\n address 10.77.0.55/24\n authentication hmac key 1 {key}\n\
-             vrrp group old\n vrid 56 interface eth0\n priority {p}\n version 2\n address 10.77.0.56/24\n authentication text 1111\n",
-            p = priority(side),
-            peer = side.other().v4(),
-            peer6 = side.other().v6(),
-            key = "0123456789abcdef0123456789abcdef",
-        )
-    };
-    let addresses: Vec<IpAddr> = ["2001:db8:77::52", "10.77.0.53", "fe80::54", "10.77.0.55", "10.77.0.56"]
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<_, _>>()?;
-    let mut pair = Pair::up("kind", dir)?;
-    pair.vrrpd(Side::A, &config(Side::A))?;
-    for address in &addresses {
-        pair.wait_holder(Side::A, *address, LIMIT)?;
-    }
-    pair.vrrpd(Side::B, &config(Side::B))?;
-    wait::until("every group to hear its peer", LIMIT, || {
-        let status = pair.status(Side::B)?;
-        ensure!(status.warnings.is_empty(), "{:?}", status.warnings);
-        let right = |group: &vrrp::status::Group| group.peer.is_some() && group.counters.is_empty();
-        ensure!(status.groups.iter().all(right), "{:?}", status.groups);
-        Ok(())
-    })?;
-    pair.signal(Side::A, Signal::SIGTERM)?;
-    for address in &addresses {
-        pair.wait_holder(Side::B, *address, LIMIT)?;
-    }
-    let heard = pair.heard();
-    ensure!(heard.wrong.is_empty(), "{:?}", heard.wrong);
-    let announced = |address: &IpAddr| heard.announcements.iter().any(|a| a.address == *address && a.mac[5] == 2);
-    ensure!(addresses.iter().all(announced), "{:?}", heard.announcements);
     Ok(())
 }
 
