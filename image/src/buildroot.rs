@@ -74,6 +74,7 @@ impl Output {
             shell: self.target.join("usr/bin/shell"),
             ipvsadm: sbin.join("ipvsadm"),
             vrrpd: sbin.join("vrrpd"),
+            install: sbin.join("install"),
         }
     }
 }

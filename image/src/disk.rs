@@ -65,12 +65,12 @@ pub fn offsets() -> ([u64; 5], u64) {
     (starts, at + MIB)
 }
 
-/// Makes `yoke-x86_64.img` below `out`, with `slot` in slot a. The file appears under its name when it is complete, so that a
+/// Makes `yoke-x86_64.img` below `out`, with `slot` in slot a and its signed description behind it. The file appears under its name when it is complete, so that a
 /// machine which runs from the old one is not disturbed.
 ///
 /// # Errors
 /// A part does not fit its partition, or a program for file systems fails.
-pub fn assemble(out: &Path, base: &Base, loader: &Loader, slot: &Path) -> Result<PathBuf> {
+pub fn assemble(out: &Path, base: &Base, loader: &Loader, slot: &Path, signed: &[u8]) -> Result<PathBuf> {
     let image = out.join("yoke-x86_64.img");
     let draft = out.join("yoke-x86_64.img.new");
     files::remove(&draft)?;
@@ -89,6 +89,8 @@ pub fn assemble(out: &Path, base: &Base, loader: &Loader, slot: &Path) -> Result
         let bytes = fs::read(&part).with_context(|| format!("{}", part.display()))?;
         put(&mut file, starts[number], LAYOUT[number].bytes, &bytes)?;
     }
+    let at = starts[2] + yoke_install::slot::room(SLOT_BYTES);
+    put(&mut file, at, yoke_install::update::HEADER_BYTES as u64, signed)?;
     drop(file);
     fs::rename(&draft, &image)?;
     Ok(image)

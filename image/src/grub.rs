@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use yoke_install::environment::{Environment, Slot};
 
 use crate::base::Base;
 use crate::files;
@@ -44,9 +45,6 @@ const MODULES: &[&str] = &[
 const PC_MODULES: &[&str] = &["biosdisk", "linux16"];
 const EFI_MODULES: &[&str] = &["efi_gop", "all_video"];
 
-/// Size of an environment block; GRUB takes no other.
-pub const ENV_BYTES: usize = 1024;
-const ENV_HEADER: &str = "# GRUB Environment Block\n";
 const SECTOR: usize = 512;
 
 /// The loader's files.
@@ -84,27 +82,10 @@ pub fn build(out: &Path, base: &Base) -> Result<Loader> {
     let grub_cfg = dir.join("grub.cfg");
     files::write(&grub_cfg, GRUB_CFG, 0o644)?;
     let grubenv = dir.join("grubenv");
-    let env = environment(&[("good", "a"), ("next", ""), ("tries", "0")])?;
-    files::write(&grubenv, env, 0o644)?;
+    let mut environment = Environment::default();
+    environment.set_good(Slot::A);
+    files::write(&grubenv, environment.block()?, 0o644)?;
     Ok(Loader { boot_img: base.dir.join("grub/i386-pc/boot.img"), core_img, bootx64, grub_cfg, grubenv })
-}
-
-/// An environment block: a header, `name=value` lines, and `#` up to [`ENV_BYTES`]. GRUB rewrites it in place.
-///
-/// # Errors
-/// The variables do not fit the first sector: a write of it must be one write of the disk.
-pub fn environment(variables: &[(&str, &str)]) -> Result<Vec<u8>> {
-    let mut block = ENV_HEADER.to_owned();
-    for (name, value) in variables {
-        block.push_str(name);
-        block.push('=');
-        block.push_str(value);
-        block.push('\n');
-    }
-    ensure!(block.len() <= SECTOR, "the loader's environment has {} bytes, one sector is {SECTOR}", block.len());
-    let mut block = block.into_bytes();
-    block.resize(ENV_BYTES, b'#');
-    Ok(block)
 }
 
 /// `boot.img` and `core.img` for a disk whose partition `bios` begins at `start` (in sectors of 512 bytes).
@@ -149,14 +130,6 @@ fn patch_images(boot: &mut Vec<u8>, core: &mut Vec<u8>, start: u64) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn environment_is_what_grub_wants() {
-        let block = environment(&[("good", "a"), ("next", ""), ("tries", "0")]).expect("fits");
-        assert_eq!(block.len(), ENV_BYTES);
-        assert!(block.starts_with(b"# GRUB Environment Block\ngood=a\nnext=\ntries=0\n##"));
-        assert!(environment(&[("x", &"y".repeat(SECTOR))]).is_err());
-    }
 
     #[test]
     fn images_point_at_the_partition() {

@@ -7,6 +7,7 @@
 //! | Debian packages by name, verified by apt | [`apt`], [`packages`] | `apt/`, `debian/` |
 //! | or a finished Buildroot build | [`buildroot`] | |
 //! | the base: what a kernel, a root and a loader are, wherever they come from | [`base`], [`modules`] | `base/` |
+//! | who signs, and the update file | [`update`] | `keys/`, `yoke-x86_64.update` |
 //! | the slot: one squashfs with kernel, initrd and root | [`slot`], [`cpio`] | `slot/`, `slot.sqsh` |
 //! | the loader for BIOS and UEFI | [`grub`] | `loader/` |
 //! | the disk | [`disk`] | `yoke-x86_64.img`, `.img.zst` |
@@ -30,6 +31,7 @@ pub mod modules;
 pub mod packages;
 pub mod slot;
 pub mod tool;
+pub mod update;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -79,6 +81,8 @@ pub struct Programs {
     pub ipvsadm: PathBuf,
     /// The redundancy protocol.
     pub vrrpd: PathBuf,
+    /// Writes slots.
+    pub install: PathBuf,
 }
 
 /// What [`build`] made; its `Display` is the table for the end of a build. Sizes are bytes.
@@ -88,8 +92,10 @@ pub struct Report {
     pub disk: PathBuf,
     /// The same compressed by zstd, when it was asked for.
     pub compressed: Option<PathBuf>,
-    /// The squashfs of a slot, as an upgrade would carry it.
+    /// The squashfs of a slot.
     pub slot: PathBuf,
+    /// The same as a signed update file, for `install add`.
+    pub update: PathBuf,
     /// Release of the kernel, such as `6.12.117+deb13-amd64`.
     pub kernel: String,
     /// Names and sizes of the parts.
@@ -117,8 +123,8 @@ impl fmt::Display for Report {
 /// A missing program of the build machine, a mirror that does not answer while no base is there, a package or kernel option that
 /// the base lacks, a program of ours that is not static, a slot that does not fit its partition.
 pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
-    let Programs { init, stage1, director, shell, ipvsadm, vrrpd } = &params.programs;
-    for program in [init, stage1, director, shell, ipvsadm, vrrpd] {
+    let Programs { init, stage1, director, shell, ipvsadm, vrrpd, install } = &params.programs;
+    for program in [init, stage1, director, shell, ipvsadm, vrrpd, install] {
         check_static(program)?;
     }
     fs::create_dir_all(&params.out).with_context(|| format!("{}: cannot be created", params.out.display()))?;
@@ -130,10 +136,14 @@ pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
         Source::Debian { refresh } => base::quick(&out, *refresh, say)?,
         Source::Buildroot(output) => buildroot::base(&out, output, say)?,
     };
-    let slot = slot::build(&out, &base, &params.programs, &params.version, say)?;
+    let key = update::Key::load(&out, say)?;
+    let slot = slot::build(&out, &base, &params.programs, &params.version, &key.public, say)?;
+    let update = out.join("yoke-x86_64.update");
+    let signed = key.block(&update::describe(&slot.squashfs, &params.version, &base.release)?, &update)?;
+    update::write(&update, &signed, &slot.squashfs)?;
     let loader = grub::build(&out, &base)?;
     say("disk: partitions, loader, slot a");
-    let disk = disk::assemble(&out, &base, &loader, &slot.squashfs)?;
+    let disk = disk::assemble(&out, &base, &loader, &slot.squashfs, &signed)?;
 
     let mut sizes =
         vec![("kernel", size(&base.vmlinuz())?), ("initrd", size(&slot.initrd)?), ("slot", size(&slot.squashfs)?)];
@@ -145,7 +155,7 @@ pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
     } else {
         None
     };
-    Ok(Report { disk, compressed, slot: slot.squashfs, kernel: base.release, sizes })
+    Ok(Report { disk, compressed, slot: slot.squashfs, update, kernel: base.release, sizes })
 }
 
 /// Keeps a second build out of the directory until the file is dropped.

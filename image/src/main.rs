@@ -34,6 +34,7 @@ fn main() -> Result<()> {
             shell: programs.join("shell"),
             ipvsadm: programs.join("ipvsadm"),
             vrrpd: programs.join("vrrpd"),
+            install: programs.join("install"),
         },
         version: version(Path::new(".")),
         base: Source::Debian { refresh: has("--refresh") },
@@ -63,7 +64,7 @@ fn of_buildroot() -> Result<()> {
         compress: true,
     };
     let report = build(&params, &|line| println!("{line}"))?;
-    for file in [&report.disk, &report.slot].into_iter().chain(&report.compressed) {
+    for file in [&report.disk, &report.slot, &report.update].into_iter().chain(&report.compressed) {
         let name = file.file_name().context("an image has a name")?;
         let target = images.join(name);
         if target.exists() {

@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use yoke_install::update;
 
 use crate::Programs;
 use crate::base::Base;
@@ -21,7 +22,7 @@ use crate::modules::Wanted;
 use crate::tool::run;
 
 /// Raised when an older loader or init could not start the slot.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = update::SLOT_FORMAT;
 const SLOT_CFG: &str = include_str!("../boot/slot.cfg");
 
 /// Where the kernel, or a stage that is done, mounts something.
@@ -46,15 +47,23 @@ pub struct Slot {
     pub initrd: PathBuf,
 }
 
-/// Makes `slot/` and `slot.sqsh` below `out`.
+/// Makes `slot/` and `slot.sqsh` below `out`. `key` is the public key that updates are held to.
 ///
 /// # Errors
 /// The base lacks something, mksquashfs fails, or the slot is larger than its partition.
-pub fn build(out: &Path, base: &Base, programs: &Programs, version: &str, say: &dyn Fn(&str)) -> Result<Slot> {
+pub fn build(
+    out: &Path,
+    base: &Base,
+    programs: &Programs,
+    version: &str,
+    key: &str,
+    say: &dyn Fn(&str),
+) -> Result<Slot> {
     say("slot: root and initrd");
     let tree = out.join("slot");
     files::fresh_dir(&tree)?;
     root(&tree, base, programs, version)?;
+    files::write(&tree.join(update::KEY_FILE.trim_start_matches('/')), key, 0o644)?;
     let plain = out.join("initrd.cpio");
     files::write(&plain, initrd_of(base, &programs.stage1)?, 0o644)?;
     let initrd = out.join("initrd");
@@ -75,7 +84,7 @@ pub fn build(out: &Path, base: &Base, programs: &Programs, version: &str, say: &
     // Its own variable would clash with the two options.
     run(command.env_remove("SOURCE_DATE_EPOCH"))?;
     let size = fs::metadata(&squashfs)?.len();
-    let room = disk::SLOT_BYTES;
+    let room = yoke_install::slot::room(disk::SLOT_BYTES);
     ensure!(size <= room, "{}: {size} bytes do not fit a slot of {room}", squashfs.display());
     Ok(Slot { squashfs, initrd })
 }
@@ -106,6 +115,7 @@ fn root(tree: &Path, base: &Base, programs: &Programs, version: &str) -> Result<
     files::copy(&programs.director, &tree.join("usr/sbin/director"))?;
     files::copy(&programs.vrrpd, &tree.join("usr/sbin/vrrpd"))?;
     files::copy(&programs.shell, &tree.join("usr/bin/shell"))?;
+    files::copy(&programs.install, &tree.join("usr/sbin/install"))?;
     files::copy(&programs.ipvsadm, &tree.join("usr/sbin/ipvsadm"))?;
     for script in ["ipvsadm-save", "ipvsadm-restore"] {
         files::link("ipvsadm", &tree.join("usr/sbin").join(script))?;

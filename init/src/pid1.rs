@@ -33,6 +33,7 @@ use crate::request::{self, Reply, ServiceSpec};
 use crate::supervisor::{self, Exit, Service, Signal, Step, Supervisor};
 use crate::sys::Identity;
 use crate::tasks::{self, Task, Tasks};
+use crate::trial::Trial;
 use crate::{capability, consoles, kmsg, mounts, notify, say, sysctl};
 
 /// This program, for the one-shots.
@@ -70,6 +71,8 @@ struct Init {
     /// How many interfaces there were before that.
     interfaces: usize,
     kernel_consoles: String,
+    /// Of a firmware that was started once.
+    trial: Option<Trial>,
     end: Option<How>,
     stopped: bool,
 }
@@ -114,6 +117,9 @@ fn run() -> anyhow::Result<std::convert::Infallible> {
         devices_at: Some(now() + DEVICES_DELAY),
         interfaces: 0,
         kernel_consoles: fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default(),
+        trial: Cmdline::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default())
+            .value("yoke.trial")
+            .map(Trial::new),
         end: None,
         stopped: false,
     };
@@ -160,7 +166,7 @@ impl Init {
 
     /// Waits for the next event and handles everything that has happened.
     fn turn(&mut self, signals: &SignalFd, notify: &notify::Socket, kernel_log: Option<&File>) -> anyhow::Result<()> {
-        let deadlines = [self.supervisor.poll_timeout(), self.tasks.poll_timeout(), self.devices_at];
+        let deadlines = [self.supervisor.poll_timeout(), self.tasks.poll_timeout(), self.devices_at, self.trial_ends()];
         let deadline = deadlines.into_iter().flatten().min();
         let mut fds = vec![
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
@@ -217,6 +223,12 @@ impl Init {
         self.tasks.handle_timeout(now());
         if self.devices_at.is_some_and(|at| at <= now()) {
             self.load_devices();
+        }
+        if let Some(why) = self.trial.as_ref().and_then(|trial| trial.verdict(now())) {
+            self.trial = None;
+            self.note(why);
+            say::consoles(&format!("yoke: {why}"));
+            self.go_down(How::Restart);
         }
         Ok(())
     }
@@ -282,6 +294,10 @@ impl Init {
             task: Some(task),
         });
         self.tasks.handle_spawned(task, outcome, now());
+    }
+
+    fn trial_ends(&self) -> Option<Duration> {
+        self.trial.as_ref().map(Trial::poll_timeout)
     }
 
     /// Loads the rest of the drivers, once.

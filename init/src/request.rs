@@ -38,6 +38,10 @@ pub enum Request {
         #[serde(default)]
         confirmed: Option<u64>,
     },
+    /// A firmware on trial has loaded all of its configuration. Without a trial this means nothing.
+    Healthy,
+    /// It was committed, or is aborted by a restart that follows: nobody keeps its time any more.
+    TrialOver,
     /// Stop everything in order, then restart the machine. The reply precedes the stop.
     Reboot,
     /// Stop everything in order, then switch the machine off.

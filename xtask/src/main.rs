@@ -17,7 +17,7 @@ const HELP: &str = "cargo xtask COMMAND
                          --demo (root): with a client and two nginx servers in namespaces
   test [--all]           every test there is; --all adds the long ones
   check                  format, lints, documentation, dependencies and unit tests only
-  image                  the disk image: target/yoke/yoke-x86_64.img
+  image                  the disk image: target/yoke/yoke-x86_64.img, and beside it the signed .update
   lab [--vm] [FILTER]    tests on real networks: namespaces, or QEMU with the real image
   bench [FILTER]         figures, side by side with what one would use instead
   docs                   write docs/cli.md from the grammar
@@ -136,6 +136,8 @@ fn image(options: &[&str]) -> Result<PathBuf> {
                 "ipvs",
                 "--package",
                 "yoke-vrrp",
+                "--package",
+                "yoke-install",
             ])
             .env("RUSTFLAGS", "-C target-feature=+crt-static"),
     )?;

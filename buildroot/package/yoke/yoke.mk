@@ -12,7 +12,7 @@ YOKE_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude /target
 YOKE_LICENSE = MIT or Apache-2.0
 YOKE_LICENSE_FILES = LICENSE-MIT LICENSE-APACHE
 
-YOKE_TARGET_CRATES = ipvs yoke-director yoke-init yoke-shell yoke-vrrp
+YOKE_TARGET_CRATES = ipvs yoke-director yoke-init yoke-install yoke-shell yoke-vrrp
 YOKE_CARGO_BUILD_OPTS = $(addprefix --package ,$(YOKE_TARGET_CRATES))
 # Static, as the initrd holds no libraries; and the profile of the workspace,
 # which the cargo infrastructure would replace by its own.
@@ -53,6 +53,7 @@ define YOKE_INSTALL_TARGET_CMDS
 	ln -sf ipvsadm $(TARGET_DIR)/usr/sbin/ipvsadm-save
 	ln -sf ipvsadm $(TARGET_DIR)/usr/sbin/ipvsadm-restore
 	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/vrrpd $(TARGET_DIR)/usr/sbin/vrrpd
+	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/install $(TARGET_DIR)/usr/sbin/install
 	$(INSTALL) -D -m 0755 $(@D)/$(YOKE_BIN_DIR)/shell $(TARGET_DIR)/usr/bin/shell
 endef
 

@@ -34,7 +34,8 @@ impl Init {
                 Err(why) => Reply::Failed { why },
             },
             Request::Status => {
-                let warnings = self.warnings.iter().cloned().chain(self.supervisor.warnings()).collect();
+                let trial = self.trial.as_ref().map(|trial| trial.sentence(now()));
+                let warnings = self.warnings.iter().cloned().chain(self.supervisor.warnings()).chain(trial).collect();
                 Reply::Status { services: self.supervisor.status(now()), warnings }
             }
             Request::ClearLog => {
@@ -53,6 +54,16 @@ impl Init {
                 return;
             }
             Request::Log { lines } => Reply::Log { lines: self.ring.last(lines) },
+            Request::Healthy => {
+                if let Some(trial) = &mut self.trial {
+                    trial.handle_healthy();
+                }
+                Reply::Done
+            }
+            Request::TrialOver => {
+                self.trial = None;
+                Reply::Done
+            }
             Request::Reboot => self.go_down(How::Restart),
             Request::PowerOff => self.go_down(How::PowerOff),
         };

@@ -1,0 +1,174 @@
+//! GRUB's environment block: `good=`, the slot that was last marked good; `next=` and `tries=`, the slot on trial and how often it may
+//! still be started; `minutes=`, how long a trial lasts. `boot/grub.cfg` reads it and takes from `tries`; all else is written here.
+//!
+//! Pure text. All variables lie in the first sector, so that a change of them is one write that a disk does whole or not at all.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+
+/// Size of the block; GRUB takes no other.
+pub const BLOCK_BYTES: usize = 1024;
+/// What a disk writes whole.
+pub const SECTOR_BYTES: usize = 512;
+const HEADER: &str = "# GRUB Environment Block\n";
+
+/// A slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Slot {
+    /// `slot-a`.
+    A,
+    /// `slot-b`.
+    B,
+}
+
+impl Slot {
+    /// `a` or `b`.
+    #[must_use]
+    pub fn letter(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+
+    /// The PARTLABEL.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::A => "slot-a",
+            Self::B => "slot-b",
+        }
+    }
+
+    /// The one that is not this.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    /// Of its letter.
+    #[must_use]
+    pub fn from_letter(letter: &str) -> Option<Self> {
+        [Self::A, Self::B].into_iter().find(|slot| slot.letter() == letter)
+    }
+}
+
+/// The variables of a block; those of others are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Reads a block. One that is no block has no variables, as for GRUB: what is missing has a default.
+    #[must_use]
+    pub fn parse(block: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(block);
+        let lines = text.strip_prefix(HEADER).unwrap_or_default().lines();
+        let pairs = lines.filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+        Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
+    /// Makes a block.
+    ///
+    /// # Errors
+    /// The variables do not fit a sector.
+    pub fn block(&self) -> Result<Vec<u8>> {
+        let variables: String = self.0.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let mut block = format!("{HEADER}{variables}").into_bytes();
+        ensure!(
+            block.len() <= SECTOR_BYTES,
+            "the loader's variables have {} bytes, a sector has {SECTOR_BYTES}",
+            block.len()
+        );
+        block.resize(BLOCK_BYTES, b'#');
+        Ok(block)
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        self.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    fn slot(&self, name: &str) -> Option<Slot> {
+        Slot::from_letter(self.0.get(name)?)
+    }
+
+    /// The slot that is started when none is tried. As in `grub.cfg`, what is not b is a.
+    #[must_use]
+    pub fn good(&self) -> Slot {
+        self.slot("good").unwrap_or(Slot::A)
+    }
+
+    /// The slot on trial: to be started next, or started.
+    #[must_use]
+    pub fn next(&self) -> Option<Slot> {
+        self.slot("next")
+    }
+
+    /// Whether the slot on trial has yet to be started.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.next().is_some() && self.0.get("tries").is_some_and(|tries| tries != "0")
+    }
+
+    /// No slot is tried.
+    pub fn clear_next(&mut self) {
+        self.set("next", "");
+        self.set("tries", "0");
+    }
+
+    /// `slot` is good; none is tried.
+    pub fn set_good(&mut self, slot: Slot) {
+        self.set("good", slot.letter());
+        self.clear_next();
+    }
+
+    /// `slot` is started once, and for so many minutes unless it is committed.
+    pub fn try_once(&mut self, slot: Slot, minutes: u16) {
+        self.set("next", slot.letter());
+        self.set("tries", "1");
+        self.set("minutes", &minutes.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(variables: &str) -> Vec<u8> {
+        let mut block = format!("{HEADER}{variables}").into_bytes();
+        block.resize(BLOCK_BYTES, b'#');
+        block
+    }
+
+    #[test]
+    fn a_block_as_grub_writes_it_reads_and_writes_back() {
+        let mut it = Environment::parse(&block("good=b\nnext=\ntries=0\nother=x=y\n"));
+        assert_eq!((it.good(), it.next(), it.is_pending()), (Slot::B, None, false));
+        it.try_once(Slot::A, 30);
+        let again = Environment::parse(&it.block().expect("fits"));
+        assert_eq!((again.good(), again.next(), again.is_pending()), (Slot::B, Some(Slot::A), true));
+        assert_eq!(again.block().expect("fits")[SECTOR_BYTES..], [b'#'; SECTOR_BYTES]);
+        assert_eq!(again.0["other"], "x=y");
+        it.set_good(Slot::A);
+        assert_eq!((it.good(), it.next(), it.is_pending()), (Slot::A, None, false));
+    }
+
+    #[test]
+    fn damage_is_the_defaults() {
+        for bytes in [&[0xff; BLOCK_BYTES][..], b"", b"# GRUB Environment Block\ngood=c\nnext=7\ntries"] {
+            let it = Environment::parse(bytes);
+            assert_eq!((it.good(), it.next(), it.is_pending()), (Slot::A, None, false));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_a_sector_is_refused() {
+        let mut it = Environment::default();
+        it.set("x", &"y".repeat(SECTOR_BYTES));
+        assert!(it.block().is_err());
+    }
+}

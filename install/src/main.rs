@@ -1,0 +1,220 @@
+//! `install COMMAND`: the one-shot that writes a slot and says which one starts next. The director runs it; an operator says `install ...` in
+//! the shell.
+//!
+//! It prints lines of JSON ([`yoke_install::report`]) and ends 0 when it did what it was told. It runs as root without any capability: root
+//! owns the disk's devices, and that is all it needs. The disk is the one that the running root lies on, whatever others are there.
+
+#![expect(clippy::print_stdout, reason = "its output is for the director")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use nix::libc;
+use yoke_init::block::{self, Found};
+use yoke_init::cmdline::Cmdline;
+use yoke_install::environment::{Environment, Slot};
+use yoke_install::report::{Line, Progress, SlotRow, Slots};
+use yoke_install::update::{self, HEADER_BYTES, Manifest};
+use yoke_install::{esp, fetch, slot};
+
+const USE: &str = "use: install add SOURCE [ADDRESS] [force] | activate MINUTES | commit | rollback | abort | show";
+const RELEASE: &str = "/etc/yoke-release";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let line = match run(&words) {
+        Ok(line) => line,
+        Err(error) => Line::Failed { why: format!("install: {error:#}") },
+    };
+    let failed = matches!(line, Line::Failed { .. });
+    say(&line);
+    ExitCode::from(u8::from(failed))
+}
+
+fn say(line: &Line) {
+    println!("{}", serde_json::to_string(line).unwrap_or_default());
+    let _ = std::io::stdout().flush();
+}
+
+fn run(words: &[&str]) -> Result<Line> {
+    for set in [caps::CapSet::Effective, caps::CapSet::Permitted, caps::CapSet::Inheritable] {
+        caps::clear(None, set).context("capabilities cannot be given up")?;
+    }
+    let disk = Disk::find()?;
+    match words {
+        ["add", source, more @ ..] => {
+            let address = more.iter().find_map(|word| word.parse().ok());
+            disk.add(source, address, more.contains(&"force"))
+        }
+        ["activate", minutes] => disk.activate(minutes.parse().context("minutes")?),
+        ["commit"] => disk.commit(),
+        ["rollback"] => disk.roll_back(),
+        ["abort"] => disk.abort(),
+        ["show"] => disk.show(),
+        _ => bail!(USE),
+    }
+}
+
+/// The disk that runs, and who signs its firmware.
+struct Disk {
+    name: String,
+    running: Slot,
+    version: String,
+    key: String,
+}
+
+impl Disk {
+    fn find() -> Result<Self> {
+        let name = block::disk_under(Path::new("/")).context("the root of this system is on no disk")?;
+        let cmdline = Cmdline::parse(&fs::read_to_string("/proc/cmdline").context("/proc/cmdline")?);
+        let running = cmdline.value("yoke.slot").map_or(Some(Slot::A), Slot::from_letter).context("yoke.slot")?;
+        let release = fs::read_to_string(RELEASE).context(RELEASE)?;
+        let version = release.lines().find_map(|line| line.strip_prefix("VERSION=")).context(RELEASE)?.to_owned();
+        let key = fs::read_to_string(update::KEY_FILE).context(update::KEY_FILE)?;
+        Ok(Self { name, running, version, key })
+    }
+
+    /// Opens a partition and says how large it is. One that is written is nobody else's meanwhile, and not mounted.
+    fn open(&self, label: &str, write: bool) -> Result<(File, u64)> {
+        let partitions = block::partitions();
+        let Found::Sure(partition) = block::choose(&partitions, label, Some(&self.name)) else {
+            bail!("{}: there is no partition {label}", self.name);
+        };
+        let path = format!("/dev/{}", partition.name);
+        let flags = if write { libc::O_EXCL } else { 0 };
+        let mut file = OpenOptions::new().read(true).write(write).custom_flags(flags).open(&path).context(path)?;
+        let bytes = file.seek(SeekFrom::End(0))?;
+        Ok((file, bytes))
+    }
+
+    fn environment(&self) -> Result<Environment> {
+        let (file, _) = self.open("esp", false)?;
+        esp::read(&file).context("partition esp")
+    }
+
+    fn set_environment(&self, environment: &Environment) -> Result<()> {
+        let (file, _) = self.open("esp", true)?;
+        esp::write(&file, environment).context("partition esp")?;
+        file.sync_all().context("partition esp")
+    }
+
+    /// Whether what runs is tried: it was started because of `next`, and the other one is good.
+    fn on_trial(&self, environment: &Environment) -> bool {
+        environment.next() == Some(self.running) && environment.good() != self.running && !environment.is_pending()
+    }
+
+    fn describe(&self, slot: Slot) -> Result<(File, Manifest)> {
+        let (file, bytes) = self.open(slot.label(), false)?;
+        let manifest = slot::describe(&file, bytes, &self.key)?;
+        Ok((file, manifest))
+    }
+
+    fn add(&self, name: &str, address: Option<IpAddr>, older: bool) -> Result<Line> {
+        let mut environment = self.environment()?;
+        ensure!(!self.on_trial(&environment), "what runs is on trial, use first: install commit, or install abort");
+        let target = self.running.other();
+        let mut source = fetch::open(name, address)?;
+        let mut block = Vec::with_capacity(HEADER_BYTES);
+        source.bytes.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut block).with_context(|| name.to_owned())?;
+        let manifest = update::verify(&block, &self.key).with_context(|| name.to_owned())?;
+        ensure!(block.len() == HEADER_BYTES, "{name}: is cut short");
+        let (device, bytes) = self.open(target.label(), true)?;
+        if let Err(objection) = update::judge(&manifest, &self.version, slot::room(bytes), older) {
+            bail!("{name}: {objection}");
+        }
+        let all = HEADER_BYTES as u64 + manifest.bytes;
+        if let Some(length) = source.length.filter(|length| *length != all) {
+            bail!("{name}: has {length} bytes and says {all}: is cut short or damaged");
+        }
+        // From here on nothing may start the slot, whatever happens.
+        environment.set_good(self.running);
+        self.set_environment(&environment)?;
+        let mut report = |progress: Progress| say(&Line::Progress(progress));
+        slot::write(&device, bytes, &block, &manifest, source.bytes.as_mut(), &mut report)
+            .with_context(|| format!("{name}: slot {} is empty now", target.letter()))?;
+        let (version, letter) = (&manifest.version, target.letter());
+        Ok(Line::Done { text: format!("Version {version} is in slot {letter}. To start it: install activate") })
+    }
+
+    /// The other slot, when it holds something whole.
+    fn other(&self) -> Result<(Slot, Manifest)> {
+        let other = self.running.other();
+        let letter = other.letter();
+        let found = self.describe(other).ok();
+        let (file, manifest) =
+            found.with_context(|| format!("slot {letter} holds nothing to start, use: install add"))?;
+        slot::check(&file, &manifest, &mut |progress| say(&Line::Progress(progress)))
+            .map_err(|error| anyhow!("slot {letter} is damaged ({error:#}), use: install add"))?;
+        Ok((other, manifest))
+    }
+
+    fn activate(&self, minutes: u16) -> Result<Line> {
+        let mut environment = self.environment()?;
+        ensure!(!self.on_trial(&environment), "what runs is on trial, use first: install commit, or install abort");
+        let (other, manifest) = self.other()?;
+        environment.set_good(self.running);
+        environment.try_once(other, minutes);
+        self.set_environment(&environment)?;
+        let letter = other.letter();
+        Ok(Line::Done { text: format!("Slot {letter} with version {} starts once", manifest.version) })
+    }
+
+    fn commit(&self) -> Result<Line> {
+        let mut environment = self.environment()?;
+        let letter = self.running.letter();
+        if environment.good() == self.running && environment.next().is_none() {
+            return Ok(Line::Done { text: format!("Slot {letter} is committed already") });
+        }
+        environment.set_good(self.running);
+        self.set_environment(&environment)?;
+        Ok(Line::Done { text: format!("Slot {letter} with version {} is committed", self.version) })
+    }
+
+    fn roll_back(&self) -> Result<Line> {
+        let mut environment = self.environment()?;
+        if self.on_trial(&environment) {
+            return self.abort();
+        }
+        let (other, manifest) = self.other()?;
+        environment.set_good(other);
+        self.set_environment(&environment)?;
+        Ok(Line::Done { text: format!("Slot {} with version {} is started", other.letter(), manifest.version) })
+    }
+
+    fn abort(&self) -> Result<Line> {
+        let mut environment = self.environment()?;
+        ensure!(environment.next().is_some(), "nothing is activated");
+        let text = format!("Slot {} stays good", environment.good().letter());
+        environment.clear_next();
+        self.set_environment(&environment)?;
+        Ok(Line::Done { text })
+    }
+
+    fn show(&self) -> Result<Line> {
+        let environment = self.environment()?;
+        let on_trial = self.on_trial(&environment);
+        let row = |slot: Slot| {
+            let manifest = self.describe(slot).ok().map(|(_, manifest)| manifest);
+            let is_next = environment.next() == Some(slot);
+            let state = match (slot == self.running, slot == environment.good()) {
+                (true, _) if on_trial => "on trial",
+                (true, _) => "running",
+                (false, _) if is_next && environment.is_pending() => "activated",
+                (false, true) if on_trial => "good",
+                (false, true) => "does not start",
+                (false, false) if manifest.is_none() => "empty",
+                (false, false) => "inactive",
+            };
+            let (version, kernel, bytes) =
+                manifest.map_or_else(Default::default, |it| (it.version, it.kernel, it.bytes));
+            SlotRow { slot, state: state.to_owned(), version, kernel, bytes }
+        };
+        Ok(Line::Slots(Slots { slots: vec![row(Slot::A), row(Slot::B)], on_trial }))
+    }
+}
