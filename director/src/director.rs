@@ -21,6 +21,7 @@ use crate::drift::Drift;
 use crate::files::Paths;
 use crate::health::Health;
 use crate::initd::Init;
+use crate::install::Job;
 use crate::kernel::Kernel;
 use crate::limiter::Limiter;
 use crate::nft::Rules;
@@ -52,6 +53,7 @@ pub(crate) struct Director {
     pub(crate) medium: Mutex<()>,
     walks: Mutex<()>,
     resets: Mutex<()>,
+    pub(crate) install: Job,
 }
 
 /// Everything that changes.
@@ -190,6 +192,7 @@ impl Director {
             medium: Mutex::default(),
             walks: Mutex::default(),
             resets: Mutex::default(),
+            install: Job::default(),
         }
     }
 

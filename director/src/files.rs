@@ -25,6 +25,8 @@ pub(crate) struct Paths {
     pub(crate) busybox: PathBuf,
     /// The dropbearkey program.
     pub(crate) dropbearkey: PathBuf,
+    /// The one-shot that writes slots.
+    pub(crate) install: PathBuf,
 }
 
 impl Paths {
@@ -38,6 +40,7 @@ impl Paths {
             nft: "/usr/sbin/nft".into(),
             busybox: "/usr/bin/busybox".into(),
             dropbearkey: "/usr/bin/dropbearkey".into(),
+            install: "/usr/sbin/install".into(),
         }
     }
 

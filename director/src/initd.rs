@@ -40,6 +40,16 @@ impl Init {
         self.done(if power_off { &Request::PowerOff } else { &Request::Reboot }).await
     }
 
+    /// A firmware on trial is healthy.
+    pub(crate) async fn healthy(&self) -> Result<(), Error> {
+        self.done(&Request::Healthy).await
+    }
+
+    /// A firmware on trial was committed.
+    pub(crate) async fn trial_over(&self) -> Result<(), Error> {
+        self.done(&Request::TrialOver).await
+    }
+
     /// Services, and what went wrong at boot.
     pub(crate) async fn status(&self) -> Result<(Vec<ServiceStatus>, Vec<String>), Error> {
         match self.call(&Request::Status, ANSWER_LIMIT, None).await? {

@@ -18,6 +18,7 @@ mod flash;
 mod health;
 mod host_keys;
 mod initd;
+mod install;
 mod kernel;
 mod limiter;
 mod login;

@@ -13,7 +13,7 @@ use yoke_director::status::{LineKind, Refusal, RefusalKind, Reply, Request, Sess
 
 use crate::commit::{self, Change};
 use crate::director::Director;
-use crate::{accounts, flash, login, messages, reset, show, vrrpd};
+use crate::{accounts, flash, install, login, messages, reset, show, vrrpd};
 use crate::{clear, clock};
 
 /// Longest text kept of what a caller says of its terminal.
@@ -168,6 +168,7 @@ async fn answer(director: &Rc<Director>, caller: &mut Caller, request: Request) 
                 Err(e) => refused(RefusalKind::Failed, e.to_string()),
             }
         }
+        Request::Install(what) => install::answer(director, caller, what).await,
         Request::Show(what) => show::answer(director, what).await,
         Request::Vrrp { command, group } => vrrp(director, caller, command, group).await,
         Request::ClearStatistics { virtual_server } => show::clear(director, virtual_server.as_deref()),
@@ -227,6 +228,7 @@ fn needs(request: &Request) -> Needs {
         | Request::Erase
         | Request::FactoryReset
         | Request::Reload { .. }
+        | Request::Install(_)
         | Request::Vrrp { .. }
         | Request::Reset(_)
         | Request::Drain { .. } => Needs::Privilege(15),
@@ -239,6 +241,8 @@ fn needs(request: &Request) -> Needs {
             | Show::Interfaces { .. }
             | Show::Routes { .. }
             | Show::Neighbours
+            | Show::Install
+            | Show::InstallProgress
             | Show::Version
             | Show::Warnings
             | Show::Sessions

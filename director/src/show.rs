@@ -19,7 +19,7 @@ use yoke_director::status::{Data, RefusalKind, Reply, Show};
 use crate::director::{Director, State};
 use crate::kernel::Observed;
 use crate::session::refused;
-use crate::{clock, flash, reconcile, sync};
+use crate::{clock, flash, install, reconcile, sync};
 
 pub(crate) use system::FIRMWARE;
 
@@ -97,6 +97,8 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
             let files = flash::on_flash(director, move || system::flash(&paths)).await;
             Data::Flash(files.map_err(|e| format!("flash: {e}"))?)
         }
+        Show::Install => Data::Install(install::slots(director).await?),
+        Show::InstallProgress => Data::InstallProgress(director.install.progress()),
         Show::Ipvs => {
             let mut state = director.state_mut();
             Data::Ipvs(Box::new(balancer::settings(&mut state, &director.paths)?))

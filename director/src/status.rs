@@ -11,6 +11,7 @@ mod system;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use yoke_install::report::{Progress, Slots};
 
 pub use balancing::{Counters, HealthChange, HealthCheckRow, RealServerRow, VirtualServerRow};
 pub use connections::{ConnectionFilter, ConnectionRow, ConnectionSyncRow, Connections, DaemonRow, DefenceRow, Ipvs};
@@ -88,6 +89,8 @@ pub enum Request {
         /// Switch the machine off.
         power_off: bool,
     },
+    /// `install ...`.
+    Install(Install),
     /// Data for a `show`.
     Show(Show),
     /// Zeroes the kernel's counters.
@@ -126,6 +129,45 @@ pub enum Request {
     },
     /// Messages for terminals (log lines at `logging console` level or above) since the last time this was asked.
     Messages,
+}
+
+/// What an operator does about the firmware.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum Install {
+    /// Writes an update into the slot that does not run. The reply comes at once; the shell watches [`Show::InstallProgress`].
+    Add {
+        /// A URL or a path.
+        source: String,
+        /// Of the URL's host.
+        address: Option<IpAddr>,
+        /// Though it is older than what runs.
+        force: bool,
+    },
+    /// Restarts into the other slot, once.
+    Activate {
+        /// Until the box returns by itself.
+        minutes: u16,
+    },
+    /// Keeps what runs.
+    Commit,
+    /// Restarts into the other slot, for good.
+    Rollback,
+    /// Stops adding, takes an activation back, or returns from a trial.
+    Abort,
+}
+
+/// The `install add` under way, or the last one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Adding {
+    /// Whether it runs.
+    pub running: bool,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// How it ended, a sentence; empty before.
+    pub text: String,
+    /// Whether it failed.
+    pub failed: bool,
 }
 
 /// What an operator tells the redundancy protocol.
@@ -215,6 +257,10 @@ pub enum Show {
     Memory,
     /// `show flash:`.
     Flash,
+    /// `show install summary`.
+    Install,
+    /// How far `install add` is.
+    InstallProgress,
     /// `show ipvs`: settings of the kernel's balancer.
     Ipvs,
     /// What `ipvsadm` prints of the kernel's table, for privilege 15. Commands of it that write are refused.
@@ -262,6 +308,11 @@ pub enum Reply {
         left: u64,
         /// Those that no reset ends: client and real server are of two address families.
         never: u64,
+    },
+    /// Answer to [`Request::Install`].
+    Installed {
+        /// A sentence; empty when `install add` has begun.
+        text: String,
     },
     /// Nothing was done.
     Refused(Refusal),
@@ -351,5 +402,7 @@ pub enum Data {
     Processes(Vec<ProcessRow>),
     Memory(Memory),
     Flash(Flash),
+    Install(Slots),
+    InstallProgress(Adding),
     Ipvs(Box<Ipvs>),
 }

@@ -38,6 +38,7 @@ pub(crate) fn paths() -> (TempDir, Paths) {
         nft: at("bin/nft"),
         busybox: at("bin/busybox"),
         dropbearkey: at("bin/dropbearkey"),
+        install: at("bin/install"),
     };
     for directory in [&paths.run, &paths.flash, &paths.proc.join("self"), &paths.sys, &at("bin")] {
         fs::create_dir_all(directory).unwrap();

@@ -9,6 +9,7 @@ mod first_boot;
 mod flash;
 mod fullnat;
 mod health;
+mod install;
 mod instruments;
 mod ipvsadm;
 mod links;
@@ -48,7 +49,9 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Vm, name: "ssh", run: ssh::run },
     Scenario { rung: Rung::Vm, name: "paste", run: paste::run },
     Scenario { rung: Rung::Vm, name: "firmware", run: firmware::run },
+    Scenario { rung: Rung::Vm, name: "install", run: install::run },
     Scenario { rung: Rung::Vm, name: "failover", run: failover::run },
+    Scenario { rung: Rung::Long, name: "rollback", run: install::returns },
     Scenario { rung: Rung::Long, name: "power_cut", run: power_cut::run },
 ];
 

@@ -4,6 +4,7 @@ mod account;
 mod balance;
 mod clear;
 mod files;
+mod install;
 mod power;
 mod reach;
 mod redundancy;
@@ -51,6 +52,12 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::Reload => power::reload(shell, values),
         C::PowerOff => power::power_off(shell, values),
         C::FactoryReset => power::factory_reset(shell, values),
+        C::InstallAdd => install::add(shell, values),
+        C::InstallActivate => install::activate(shell, values),
+        C::InstallCommit => install::commit(shell),
+        C::InstallRollback => install::roll_back(shell, values),
+        C::InstallAbort => install::abort(shell),
+        C::ShowInstall => show::system::install(shell, out),
         C::Setup => setup::setup(shell),
 
         C::ShowInterfaces => show::network::interfaces(shell, values, out),

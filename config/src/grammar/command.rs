@@ -62,6 +62,18 @@ pub enum Command {
     PowerOff,
     /// `factory-reset [force]`: Kw.
     FactoryReset,
+    /// `install add URL|FILE [force]`: Word, Kw.
+    InstallAdd,
+    /// `install activate [auto-abort-timer M]`: Kw, Int.
+    InstallActivate,
+    /// `install commit`.
+    InstallCommit,
+    /// `install rollback [force]`: Kw.
+    InstallRollback,
+    /// `install abort`.
+    InstallAbort,
+    /// `show install summary`.
+    ShowInstall,
     /// `setup`.
     Setup,
 

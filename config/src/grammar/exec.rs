@@ -62,6 +62,20 @@ pub static EXEC: &[Node] = &[
     kw("hand-back", "Take over from the peer").then(&[vrrp("Addresses that move", &HAND_BACK)]),
     kw("hand-over", "Leave the addresses to the peer").then(&[vrrp("Addresses that move", &HAND_OVER)]),
     kw("help", "Keys and help").run(C::Help),
+    kw("install", "Firmware on two slots").then(&[
+        kw("abort", "Stop adding, or go back to the slot that is good").admin(C::InstallAbort),
+        kw("activate", "Start the other slot once").admin(C::InstallActivate).then(&ACTIVATE),
+        kw("add", "Write an update into the other slot").then(&[arg(
+            "URL|FILE",
+            Ty::Word,
+            "http://HOST/PATH, or a file of this box",
+        )
+        .val()
+        .admin(C::InstallAdd)
+        .then(&[kw("force", "Though it is older").val().admin(C::InstallAdd)])]),
+        kw("commit", "Keep what runs").admin(C::InstallCommit),
+        kw("rollback", "Start the other slot from now on").admin(C::InstallRollback).then(&[force(C::InstallRollback)]),
+    ]),
     kw("ipvsadm", "Kernel tables, read-only")
         .admin(C::Ipvsadm)
         .then(&[arg("LINE", Ty::Text, "Options of ipvsadm").val().admin(C::Ipvsadm)]),
@@ -152,6 +166,19 @@ const WAIT: Node =
     kw("wait", "Until its last connection has ended").val().admin(C::Drain).then(&[kw("timeout", "At most so long")
         .val()
         .then(&[arg("<1-86400>", Ty::Int(1, 86_400), "Seconds").val().admin(C::Drain)])]);
+
+/// In any order.
+static ACTIVATE: [Node; 2] = [
+    kw("auto-abort-timer", "When it returns, unless it is committed").val().then(&[arg(
+        "<1-1440>",
+        Ty::Int(1, 1440),
+        "Minutes, 30 unless said",
+    )
+    .val()
+    .admin(C::InstallActivate)
+    .then(&ACTIVATE)]),
+    force(C::InstallActivate),
+];
 
 static HAND_BACK: [Node; 2] = [
     kw("all", "Every group").val().admin(C::HandBack),

@@ -22,6 +22,7 @@ pub(super) static SHOW: &[Node] = &[
     .val()
     .run(C::ShowHealthCheck)]),
     kw("history", "Lines typed in this session").run(C::ShowHistory),
+    kw("install", "Firmware").then(&[kw("summary", "What is on the two slots").run(C::ShowInstall)]),
     kw("interfaces", "Interfaces").run(C::ShowInterfaces).then(&[
         kw("counters", "Packets and errors").val().run(C::ShowInterfaces),
         arg("IFNAME", Ty::Ref(Kind::Interface), "Interface").val().run(C::ShowInterfaces).then(&[kw(

@@ -65,9 +65,13 @@ impl FakeInit {
         }
         match request {
             Request::Setup => Reply::Setup { problems: inside.problems.clone() },
-            Request::Services | Request::Restart { .. } | Request::ClearLog | Request::Reboot | Request::PowerOff => {
-                Reply::Done
-            }
+            Request::Services
+            | Request::Restart { .. }
+            | Request::ClearLog
+            | Request::Healthy
+            | Request::TrialOver
+            | Request::Reboot
+            | Request::PowerOff => Reply::Done,
             Request::Status => Reply::Status { services: vec![director()], warnings: inside.warnings.clone() },
             Request::Follow { .. } => Reply::Failed { why: "nobody follows here".into() },
             Request::Log { .. } => Reply::Log {

@@ -41,7 +41,7 @@ pub(super) fn factory_reset(shell: &mut Shell, values: &[Value]) -> Result<(), F
 }
 
 /// What IOS asks before `reload`. Without anybody to ask, `reload` itself is refused next.
-fn offer_to_save(shell: &mut Shell) -> Result<(), Fail> {
+pub(super) fn offer_to_save(shell: &mut Shell) -> Result<(), Fail> {
     if !shell.terminal.interactive || !account::is_modified(shell) {
         return Ok(());
     }

@@ -10,10 +10,11 @@ use crate::outcome::Fail;
 use crate::session::Shell;
 
 /// What is shown, under the line one would type for it.
-const PARTS: [(&str, C); 15] = [
+const PARTS: [(&str, C); 16] = [
     ("show clock", C::ShowClock),
     ("show version", C::ShowVersion),
     ("show warnings", C::ShowWarnings),
+    ("show install summary", C::ShowInstall),
     ("show processes", C::ShowProcesses),
     ("show memory", C::ShowMemory),
     ("show flash:", C::ShowFlash),

@@ -74,6 +74,42 @@ pub(crate) fn users(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
     print(&draw(&columns, &cells), out)
 }
 
+/// `show install summary`.
+pub(crate) fn install(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
+    let slots = match shell.director.show(Show::Install)? {
+        Data::Install(slots) => slots,
+        other => return Err(wrong(other)),
+    };
+    let adding = match shell.director.show(Show::InstallProgress)? {
+        Data::InstallProgress(adding) => adding,
+        other => return Err(wrong(other)),
+    };
+    if out.is_json() {
+        return out.object(
+            "install",
+            &serde_json::json!({ "slots": slots.slots, "on_trial": slots.on_trial, "adding": adding }),
+        );
+    }
+    let columns =
+        [left("Slot", 4), left("State", 14), long("Version", 18, 18), long("Kernel", 20, 20), right("MiB", 4)];
+    let cells: Vec<Vec<String>> = slots
+        .slots
+        .into_iter()
+        .map(|row| {
+            let size = if row.bytes == 0 { String::new() } else { row.bytes.div_ceil(1024 * 1024).to_string() };
+            vec![row.slot.letter().to_owned(), row.state, row.version, row.kernel, size]
+        })
+        .collect();
+    print(&draw(&columns, &cells), out)?;
+    match (adding.progress, adding.running) {
+        (Some(progress), true) => out.text(&format!("install add: {}", progress.bar()))?,
+        (None, true) => out.text("install add: begins")?,
+        (_, false) if !adding.text.is_empty() => out.text(&format!("Last install add: {}", adding.text))?,
+        _ => {}
+    }
+    Ok(())
+}
+
 /// `show processes`.
 pub(crate) fn processes(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
     let rows = match shell.director.show(Show::Processes)? {

@@ -10,7 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use yoke_config::model::{Config, Privilege};
 use yoke_config::tree::{Edit, Tree, load, merge, parse_edits};
 use yoke_control::{Connection, Server};
-use yoke_director::status::{Data, LineKind, Refusal, RefusalKind, Reply, Request, Session, SessionRow, Show};
+use yoke_director::status::{
+    Adding, Data, Install, LineKind, Refusal, RefusalKind, Reply, Request, Session, SessionRow, Show,
+};
 
 /// What the tests and the connections share.
 pub(crate) struct State {
@@ -42,6 +44,8 @@ pub(crate) struct State {
     alive: u32,
     /// Set by `reload` and `factory-reset`.
     pub(crate) stopped: Option<String>,
+    /// The `install add` that runs.
+    pub(crate) adding: Adding,
 }
 
 /// A running fake.
@@ -77,6 +81,7 @@ impl Director {
             running_asked: 0,
             life: 0,
             alive: 0,
+            adding: Adding::default(),
             stopped: None,
         };
         let state = Arc::new(Mutex::new(state));
@@ -317,6 +322,20 @@ fn answer(state: &mut State, caller: &mut Caller, request: Request) -> Reply {
         Request::Reload { power_off } => {
             state.stopped = Some(if power_off { "poweroff" } else { "reload" }.to_owned());
             done()
+        }
+        Request::Install(Install::Add { source, .. }) => {
+            state.adding = Adding { running: true, ..Adding::default() };
+            if source.contains("bad") {
+                state.adding.failed = true;
+                state.adding.text = format!("install: {source}: is not signed");
+            } else {
+                state.adding.text = "Version 0.2.0 is in slot b. To start it: install activate".to_owned();
+            }
+            Reply::Installed { text: String::new() }
+        }
+        Request::Install(what) => {
+            state.stopped = Some(format!("{what:?}"));
+            Reply::Installed { text: "Slot b with version 0.2.0 starts once. The box restarts.".to_owned() }
         }
         Request::Drain { drain, address, .. } => {
             let no = if drain { "" } else { "no " };

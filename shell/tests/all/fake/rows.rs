@@ -10,6 +10,8 @@ use yoke_director::status::{
     FlashFile, HealthChange, HealthCheckRow, InterfaceRow, Ipvs, Log, LogRow, Memory, NeighbourRow, ProcessRow,
     RealServerRow, RouteRow, SessionRow, Show, Version, VirtualServerRow,
 };
+use yoke_install::environment::Slot;
+use yoke_install::report::{Progress, SlotRow, Slots};
 
 use super::State;
 
@@ -33,6 +35,15 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
             Data::HealthChecks(rows)
         }
         Show::Connections(filter) => connections(filter),
+        Show::Install => Data::Install(slots()),
+        Show::InstallProgress => {
+            // Two looks at the bar, then the end.
+            let adding = &mut state.adding;
+            let done = adding.progress.as_ref().map_or(0, |progress| progress.done);
+            adding.progress = Some(Progress { step: "writing".to_owned(), done: done + (15 << 20), all: 30 << 20 });
+            adding.running &= done < 30 << 20;
+            Data::InstallProgress(adding.clone())
+        }
         Show::Interfaces { name } => {
             let mut rows = interfaces(&config);
             rows.retain(|row| name.as_ref().is_none_or(|name| row.name == *name));
@@ -314,6 +325,17 @@ fn ipvs() -> Ipvs {
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect(),
     }
+}
+
+fn slots() -> Slots {
+    let row = |slot, state: &str, version: &str| SlotRow {
+        slot,
+        state: state.to_owned(),
+        version: version.to_owned(),
+        kernel: "6.12.1-amd64".to_owned(),
+        bytes: 30 << 20,
+    };
+    Slots { slots: vec![row(Slot::A, "running", "0.1.0"), row(Slot::B, "inactive", "0.2.0")], on_trial: false }
 }
 
 fn interfaces(config: &Config) -> Vec<InterfaceRow> {

@@ -1,0 +1,198 @@
+//! `install`: has the one-shot of that name do what an operator says, and takes the box down in order where a slot is to start.
+//!
+//! The one-shot alone touches the disk. `install add` runs beside everything else and is watched through [`Show::InstallProgress`]; the others
+//! take a moment. That a firmware on trial is healthy is told to init, which keeps the trial's time.
+//!
+//! [`Show::InstallProgress`]: yoke_director::status::Show::InstallProgress
+
+use std::io::{BufRead as _, BufReader};
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use yoke_director::status::{Adding, Install, RefusalKind, Reply};
+use yoke_install::report::{Line, Slots};
+
+use crate::director::Director;
+use crate::session::{Caller, refused};
+use crate::show::system::cmdline;
+use crate::vrrpd;
+
+/// The `install add` that runs, or the last one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Job(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// While it runs.
+    pid: Option<Pid>,
+    adding: Adding,
+}
+
+impl Job {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far it is.
+    pub(crate) fn progress(&self) -> Adding {
+        self.state().adding.clone()
+    }
+
+    fn start(&self, program: &Path, words: &[String]) -> Result<(), String> {
+        let mut state = self.state();
+        if state.pid.is_some() {
+            return Err("install add: another one is under way, see show install summary".to_owned());
+        }
+        let mut child = spawn(program, words)?;
+        state.pid = Some(Pid::from_raw(child.id().cast_signed()));
+        state.adding = Adding { running: true, ..Adding::default() };
+        drop(state);
+        let job = self.clone();
+        std::thread::spawn(move || {
+            let last = read(&mut child, |progress| job.state().adding.progress = Some(progress));
+            let mut state = job.state();
+            // Under the lock, so that nobody signals a number that is another's by now.
+            let _ = child.wait();
+            state.pid = None;
+            state.adding.running = false;
+            (state.adding.text, state.adding.failed) = match last {
+                Line::Done { text } => (text, false),
+                Line::Failed { why } => (why, true),
+                Line::Progress(_) | Line::Slots(_) => ("install add: ended without a word".to_owned(), true),
+            };
+            log::warn!("{}", state.adding.text);
+        });
+        Ok(())
+    }
+
+    /// Stops it. Says whether there was one.
+    fn stop(&self) -> bool {
+        let state = self.state();
+        state.pid.is_some_and(|pid| kill(pid, Signal::SIGKILL).is_ok())
+    }
+}
+
+fn spawn(program: &Path, words: &[String]) -> Result<Child, String> {
+    let mut command = Command::new(program);
+    command.env_clear().args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().map_err(|e| format!("install: {}: {e}", program.display()))
+}
+
+/// Its last line; what it says on the way goes to `report`.
+fn read(child: &mut Child, mut report: impl FnMut(yoke_install::report::Progress)) -> Line {
+    let mut last = Line::Failed { why: "install: was stopped".to_owned() };
+    for text in child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines()).map_while(Result::ok) {
+        match serde_json::from_str(&text) {
+            Ok(Line::Progress(progress)) => report(progress),
+            Ok(line) => last = line,
+            Err(e) => log::error!("install: {text}: {e}"),
+        }
+    }
+    last
+}
+
+/// Runs a command that takes a moment.
+async fn run(director: &Director, words: &[&str]) -> Result<Line, String> {
+    let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+    let program = director.paths.install.clone();
+    let done = tokio::task::spawn_blocking(move || {
+        let mut child = spawn(&program, &words)?;
+        let last = read(&mut child, |_| {});
+        child.wait().map_err(|e| format!("install: {e}"))?;
+        Ok::<_, String>(last)
+    });
+    match done.await.expect("running a program does not panic")? {
+        Line::Failed { why } => Err(why),
+        line => Ok(line),
+    }
+}
+
+/// `show install summary`.
+pub(crate) async fn slots(director: &Director) -> Result<Slots, String> {
+    match run(director, &["show"]).await? {
+        Line::Slots(slots) => Ok(slots),
+        other => Err(format!("install: {other:?}: makes no sense")),
+    }
+}
+
+/// Does what the operator says.
+pub(crate) async fn answer(director: &Director, caller: &Caller, what: Install) -> Reply {
+    log::warn!("{} by {} ({})", word(&what), caller.name(), caller.place());
+    let done = match what {
+        Install::Add { source, address, force } => add(director, source, address, force),
+        Install::Activate { minutes } => leave(director, &["activate", &minutes.to_string()]).await,
+        Install::Rollback => leave(director, &["rollback"]).await,
+        Install::Commit => commit(director).await,
+        Install::Abort => abort(director).await,
+    };
+    match done {
+        Ok(text) => Reply::Installed { text },
+        Err(why) => refused(RefusalKind::Failed, why),
+    }
+}
+
+fn word(what: &Install) -> String {
+    match what {
+        Install::Add { source, .. } => format!("install add {source}"),
+        Install::Activate { minutes } => format!("install activate, for {minutes} minutes,"),
+        Install::Commit => "install commit".to_owned(),
+        Install::Rollback => "install rollback".to_owned(),
+        Install::Abort => "install abort".to_owned(),
+    }
+}
+
+fn add(director: &Director, source: String, address: Option<IpAddr>, force: bool) -> Result<String, String> {
+    let mut words = vec!["add".to_owned(), source];
+    words.extend(address.map(|address| address.to_string()));
+    words.extend(force.then(|| "force".to_owned()));
+    director.install.start(&director.paths.install, &words)?;
+    Ok(String::new())
+}
+
+/// Says which slot starts, hands over and restarts the box.
+async fn leave(director: &Director, words: &[&str]) -> Result<String, String> {
+    let Line::Done { text } = run(director, words).await? else { return Err("install: makes no sense".to_owned()) };
+    vrrpd::leave(director).await;
+    director.init.stop(false).await.map_err(|e| format!("{text}, but the box does not restart: {e}"))?;
+    Ok(format!("{text}. The box restarts."))
+}
+
+async fn commit(director: &Director) -> Result<String, String> {
+    let Line::Done { text } = run(director, &["commit"]).await? else {
+        return Err("install: makes no sense".to_owned());
+    };
+    director.init.trial_over().await.map_err(|e| format!("{text}, but the box will restart once more: {e}"))?;
+    Ok(format!("{text}."))
+}
+
+async fn abort(director: &Director) -> Result<String, String> {
+    if director.install.stop() {
+        return Ok("The install add is stopped, its slot is empty.".to_owned());
+    }
+    if slots(director).await?.on_trial {
+        return leave(director, &["abort"]).await;
+    }
+    match run(director, &["abort"]).await? {
+        Line::Done { text } => Ok(format!("{text}.")),
+        other => Err(format!("install: {other:?}: makes no sense")),
+    }
+}
+
+/// Tells init that a firmware on trial is healthy: it serves, and every line of the configuration was loaded.
+pub(crate) async fn report(director: &Director) {
+    if cmdline(&director.paths.proc, "yoke.trial").is_none() {
+        return;
+    }
+    if !director.state().rejected.is_empty() {
+        log::error!("this firmware is on trial and rejects lines of the configuration: it does not count as healthy");
+        return;
+    }
+    match director.init.healthy().await {
+        Ok(()) => log::info!("this firmware is on trial and healthy, to keep it: install commit"),
+        Err(e) => log::error!("{e}"),
+    }
+}

@@ -1,0 +1,115 @@
+//! `install`: firmware on two slots. What happens to a slot is the director's; here are the questions, the progress and the words.
+
+use std::net::IpAddr;
+
+use yoke_config::value::Value;
+use yoke_config::walk::{has, option};
+use yoke_director::status::{Adding, Data, Install, Reply, Request, Show};
+use yoke_install::fetch::Url;
+
+use crate::director::unexpected;
+use crate::exec::power::offer_to_save;
+use crate::interrupt;
+use crate::outcome::{Fail, Stop};
+use crate::resolve::resolve;
+use crate::session::Shell;
+use crate::tty;
+
+/// How long a firmware runs that nobody commits.
+const MINUTES: u16 = 30;
+/// Between two looks at the progress.
+const LOOK_MS: u16 = 250;
+
+pub(super) fn add(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
+    let source = values.first().map(ToString::to_string).unwrap_or_default();
+    let url = Url::parse(&source).map_err(|e| Fail::failed(format!("install add: {e}")))?;
+    let address = url.map(|url| address(url.host)).transpose()?;
+    tell(shell, Install::Add { source, address, force: has(values, "force") })?;
+    let mut shown = String::new();
+    loop {
+        let adding = progress(shell)?;
+        if let Some(progress) = adding.progress.as_ref().filter(|_| shell.terminal.interactive) {
+            let bar = progress.bar();
+            if bar != shown {
+                tty::show(&format!("\r{bar}"));
+                shown = bar;
+            }
+        }
+        if !adding.running {
+            if !shown.is_empty() {
+                tty::show("\n");
+            }
+            return ended(&adding);
+        }
+        if interrupt::wait(LOOK_MS) {
+            tty::show("\nIt goes on. To see it: show install summary, to stop it: install abort\n");
+            return Err(Stop::Interrupted.into());
+        }
+    }
+}
+
+fn address(host: &str) -> Result<IpAddr, Fail> {
+    resolve(host)?.first().copied().ok_or_else(|| Fail::failed(format!("{host}: no such name")))
+}
+
+fn progress(shell: &Shell) -> Result<Adding, Fail> {
+    match shell.director.show(Show::InstallProgress)? {
+        Data::InstallProgress(adding) => Ok(adding),
+        other => Err(unexpected(&Reply::Data(other))),
+    }
+}
+
+fn ended(adding: &Adding) -> Result<(), Fail> {
+    if adding.failed {
+        return Err(Fail::failed(adding.text.clone()));
+    }
+    tty::show(&format!("{}\n", adding.text));
+    Ok(())
+}
+
+pub(super) fn activate(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
+    let minutes = match option(values, "auto-abort-timer") {
+        Some(Value::Int(minutes)) => u16::try_from(*minutes).unwrap_or(MINUTES),
+        _ => MINUTES,
+    };
+    if !has(values, "force") {
+        offer_to_save(shell)?;
+        shell.confirm("The box restarts into the other slot. Proceed?", "install activate")?;
+    }
+    leave(shell, Install::Activate { minutes })
+}
+
+pub(super) fn roll_back(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
+    if !has(values, "force") {
+        offer_to_save(shell)?;
+        shell.confirm("The box restarts into the other slot. Proceed?", "install rollback")?;
+    }
+    leave(shell, Install::Rollback)
+}
+
+pub(super) fn commit(shell: &Shell) -> Result<(), Fail> {
+    tell(shell, Install::Commit)
+}
+
+pub(super) fn abort(shell: &Shell) -> Result<(), Fail> {
+    tell(shell, Install::Abort)
+}
+
+/// What ends the session with the box.
+fn leave(shell: &mut Shell, what: Install) -> Result<(), Fail> {
+    tell(shell, what)?;
+    shell.end_session();
+    Ok(())
+}
+
+fn tell(shell: &Shell, what: Install) -> Result<(), Fail> {
+    match shell.director.change(&Request::Install(what))? {
+        Reply::Installed { text } => {
+            if !text.is_empty() {
+                tty::show(&format!("{text}\n"));
+            }
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
