@@ -135,7 +135,7 @@ mod tests {
 
     fn slot() -> File {
         let file = tempfile::tempfile().expect("temporary file");
-        file.write_all_at(&vec![0xee; SLOT_BYTES as usize], 0).expect("writes");
+        file.write_all_at(&vec![0xee; 1 << 20], 0).expect("writes");
         file
     }
 
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn squashfs() -> Vec<u8> {
-        let mut bytes: Vec<u8> = (0..600_001_u32).map(|number| (number % 251) as u8).collect();
+        let mut bytes: Vec<u8> = (0..600_001_u32).map(|number| u8::try_from(number % 251).expect("small")).collect();
         bytes[..4].copy_from_slice(b"hsqs");
         bytes
     }
