@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 use vrrp::{Instant, UnixTime};
 
 /// CLOCK_MONOTONIC.
@@ -19,6 +20,12 @@ pub(crate) fn wall() -> Duration {
 /// The same, for the library.
 pub(crate) fn unix() -> UnixTime {
     UnixTime::new(wall())
+}
+
+/// Waits until CLOCK_MONOTONIC is `at`, or less when a signal comes.
+pub(crate) fn wait_until(at: Instant) {
+    let at = TimeSpec::from_duration(Duration::from_nanos(at.as_nanos()));
+    let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &at);
 }
 
 fn read(clock: ClockId) -> Duration {

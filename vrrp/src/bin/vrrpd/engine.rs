@@ -3,6 +3,7 @@
 //!
 //! The library's contract is kept here: every packet that waits is handed in before a timer is looked at.
 
+mod burst;
 mod configure;
 mod hold;
 mod io;
@@ -24,6 +25,7 @@ use vrrp::status::Status;
 use vrrp::{Discard, Instant};
 use yoke_config::value::Name;
 
+use crate::engine::burst::Burst;
 use crate::engine::io::Io;
 use crate::engine::units::Units;
 use crate::group::World;
@@ -99,6 +101,7 @@ pub(crate) struct Engine {
     wake: Arc<EventFd>,
     requests: Receiver<Request>,
     monitor: Monitor,
+    burst: Burst,
     links: Links,
     units: Units,
     io: Io,
@@ -130,6 +133,7 @@ impl Engine {
             wake,
             requests: requests.1,
             monitor,
+            burst: Burst::default(),
             links: Links::default(),
             units: Units::default(),
             io: Io::new(jobs, events),
@@ -156,8 +160,15 @@ impl Engine {
                 let _ = self.timer.wait();
                 self.armed = None;
             }
+            if is_ready(PORT)
+                && let Some(until) = self.burst.pause(clock::now(), self.units.next_deadline())
+            {
+                clock::wait_until(until);
+            }
             if is_ready(PORT) || is_ready(TIMER) {
-                self.receive();
+                if self.receive() {
+                    self.burst.taken(clock::now());
+                }
                 self.units.handle_timeouts(clock::now(), &mut self.io, &self.links);
             }
             if is_ready(MONITOR) {
@@ -193,15 +204,18 @@ impl Engine {
         }
     }
 
-    /// Takes in what waits in the sockets.
-    fn receive(&mut self) {
+    /// Takes in what waits in the sockets; whether anything did.
+    fn receive(&mut self) -> bool {
+        let mut any = false;
         for key in self.io.keys() {
             for _ in 0..PACKETS_TURN {
                 let Some(port) = self.io.ports.get_mut(&key) else { break };
                 let Some(packet) = port.receive(&mut self.buffer) else { break };
                 self.units.handle_packet(key, &packet, &mut self.io, &self.links);
+                any = true;
             }
         }
+        any
     }
 
     /// Takes in what the kernel says of links and addresses.
