@@ -459,11 +459,17 @@ impl Pair {
         .with_context(|| self.logs())
     }
 
+    /// What the programs of a side have written so far.
+    #[must_use]
+    pub fn written(&self, side: Side) -> String {
+        std::fs::read_to_string(self.file(side, "log")).unwrap_or_default()
+    }
+
     /// The end of what both have written.
     fn logs(&self) -> String {
         let mut text = String::new();
         for side in Side::BOTH {
-            let log = std::fs::read_to_string(self.file(side, "log")).unwrap_or_default();
+            let log = self.written(side);
             let lines: Vec<&str> = log.lines().collect();
             let tail = lines[lines.len().saturating_sub(12)..].join("\n");
             text += &format!("side {side:?} wrote:\n{tail}\n");

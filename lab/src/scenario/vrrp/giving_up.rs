@@ -55,6 +55,16 @@ fn lets_go(dir: &Path) -> Result<()> {
             })?;
         }
     }
+    // One line for each change, with its reason.
+    let written = pair.written(Side::A);
+    for line in [
+        "vrrp group outside: active to initialize: tracked object down (virtual-server www)",
+        "vrrp group inside: active to initialize: sync-group member down",
+        "vrrp group outside: backup to active: no active router heard",
+    ] {
+        let times = written.lines().filter(|written| written.ends_with(line)).count();
+        ensure!((ROUNDS..=ROUNDS + 1).contains(&times), "{times} times {line:?} in\n{written}");
+    }
     // With nothing to do it sleeps.
     pair.tell(Side::A, &Request::Heartbeat { servers: [("www".to_owned(), false)].into() })?;
     wait::until("every address to go", LIMIT, || {

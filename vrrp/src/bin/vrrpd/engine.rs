@@ -44,8 +44,8 @@ const PACKETS_TURN: usize = 1024;
 /// What the engine tells the main thread.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A group changed its state.
-    Transition(Name, Transition),
+    /// A group changed its state; and what it tracks and is down, when that is a reason.
+    Transition(Name, Transition, Vec<String>),
     /// A packet for no group, or not believed; at a limited rate.
     Discarded { interface: String, source: IpAddr, why: Discard },
     /// Something does not work: a sentence.

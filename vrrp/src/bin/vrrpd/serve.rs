@@ -152,8 +152,9 @@ impl Director {
 /// Writes an event to the log.
 pub(crate) fn tell(event: &Event) {
     match event {
-        Event::Transition(group, transition) => {
-            log::info!("vrrp group {group}: {} to {}: {}", transition.from, transition.to, transition.why);
+        Event::Transition(group, transition, tracked) => {
+            let tracked = if tracked.is_empty() { String::new() } else { format!(" ({})", tracked.join(", ")) };
+            log::info!("vrrp group {group}: {} to {}: {}{tracked}", transition.from, transition.to, transition.why);
         }
         Event::Discarded { interface, source, why } => {
             log::warn!("interface {interface}: advertisement of {source} discarded: {why}");

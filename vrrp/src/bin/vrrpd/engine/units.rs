@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use vrrp::router::Role;
+use vrrp::router::{Fault, Role, Why};
 use vrrp::{Discard, Effect, Family, Instant, Router, SyncGroup, Vrid, receive};
 use yoke_config::value::{IpNet, Name};
 
@@ -73,7 +73,13 @@ pub(super) fn perform(group: &mut Group, router: &Router, effect: Effect, io: &m
         }
         Effect::Announce => io.job(Job::Announce(group.announcement(links))),
         Effect::Transition(transition) => {
-            let _ = io.events.send(Event::Transition(group.wanted.name.clone(), transition));
+            let tracked = match transition.why {
+                Why::Fault(faults) if faults.contains(Fault::Track) => {
+                    group.tracker.down().map(ToString::to_string).collect()
+                }
+                _ => Vec::new(),
+            };
+            let _ = io.events.send(Event::Transition(group.wanted.name.clone(), transition, tracked));
         }
     }
 }
