@@ -1,7 +1,6 @@
 //! Listings, byte for byte as ipvsadm 1.31 prints them, but for two faults of it: a server's counters do not wrap round at 32 bits, and no name
 //! is asked of the network.
 
-use std::fmt;
 use std::io::{self, Write};
 
 use crate::connections::Connection;
@@ -55,16 +54,33 @@ struct Number {
     exact: bool,
 }
 
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, exact } = *self;
-        match number {
-            _ if exact => write!(f, " {number:>8}"),
-            0..100_000_000 => write!(f, " {number:>8}"),
-            100_000_000..1_000_000_000 => write!(f, "{:>8}K", number / 1_000),
-            1_000_000_000..100_000_000_000 => write!(f, "{:>8}M", number / 1_000_000),
-            100_000_000_000..100_000_000_000_000 => write!(f, "{:>8}G", number / 1_000_000_000),
-            _ => write!(f, "{:>8}T", number / 1_000_000_000_000),
+impl Number {
+    /// Writes it, without the machinery of `fmt`: ten thousand servers have fifty thousand of these.
+    fn emit(&self, out: &mut impl Write) -> io::Result<()> {
+        let (mut number, unit) = match self.number {
+            number if self.exact => (number, None),
+            number @ 0..100_000_000 => (number, None),
+            number @ 100_000_000..1_000_000_000 => (number / 1_000, Some(b'K')),
+            number @ 1_000_000_000..100_000_000_000 => (number / 1_000_000, Some(b'M')),
+            number @ 100_000_000_000..100_000_000_000_000 => (number / 1_000_000_000, Some(b'G')),
+            number => (number / 1_000_000_000_000, Some(b'T')),
+        };
+        // A space, the twenty digits of the largest, a unit.
+        let mut text = *b"                      ";
+        let end = text.len() - 1;
+        let mut start = end;
+        while number > 0 || start == end {
+            start -= 1;
+            text[start] = b'0' + u8::try_from(number % 10).unwrap_or_default();
+            number /= 10;
+        }
+        start = start.min(end - 8);
+        match unit {
+            Some(unit) => {
+                text[end] = unit;
+                out.write_all(&text[start..])
+            }
+            None => out.write_all(&text[start - 1..end]),
         }
     }
 }
@@ -104,8 +120,8 @@ pub(super) fn service(
     let kind = if matches!(service.key, ServiceKey::Mark { .. }) { "FWM" } else { protocol_name(protocol) };
     let name = format!("{kind:<4} {name}");
     match columns {
-        Columns::Stats => numbers(out, format_args!("{name:<33}"), counters(style, &service.stats))?,
-        Columns::Rate => numbers(out, format_args!("{name:<33}"), rates(style, &service.stats))?,
+        Columns::Stats => numbers(out, &name, 33, counters(style, &service.stats))?,
+        Columns::Rate => numbers(out, &name, 33, rates(style, &service.stats))?,
         Columns::Usual | Columns::Thresholds | Columns::PersistentConn | Columns::TunnelInfo => {
             writeln!(out, "{name}{}", options(&service.service))?;
         }
@@ -126,33 +142,41 @@ fn destination(
 ) -> io::Result<()> {
     let ObservedDestination { destination, active, inactive, persistent, stats, .. } = d;
     let (weight, forward) = (destination.weight, forward_name(destination.forward));
-    let name = format_args!("  -> {name:<28}");
+    out.write_all(b"  -> ")?;
     match columns {
-        Columns::Stats => numbers(out, name, counters(style, stats)),
+        Columns::Stats => numbers(out, name, 28, counters(style, stats)),
         Columns::Rate => {
             let [connections, packets_in, packets_out, bytes_in, bytes_out] = rates(style, stats);
             // Of a server's rates only bytes are shortened.
             let [connections, packets_in, packets_out] =
                 [connections, packets_in, packets_out].map(|rate| Number { exact: true, ..rate });
-            numbers(out, name, [connections, packets_in, packets_out, bytes_in, bytes_out])
+            numbers(out, name, 28, [connections, packets_in, packets_out, bytes_in, bytes_out])
         }
         Columns::Thresholds => {
             let thresholds = destination.thresholds;
-            writeln!(out, "{name} {:<10} {:<10} {active:<10} {inactive:<10}", thresholds.upper, thresholds.lower)
+            writeln!(out, "{name:<28} {:<10} {:<10} {active:<10} {inactive:<10}", thresholds.upper, thresholds.lower)
         }
         Columns::PersistentConn => {
-            writeln!(out, "{name} {weight:<9} {persistent:<11} {active:<10} {inactive:<10}")
+            writeln!(out, "{name:<28} {weight:<9} {persistent:<11} {active:<10} {inactive:<10}")
         }
         Columns::TunnelInfo => {
             let tunnel = tunnel_info(destination.forward);
-            writeln!(out, "{name} {forward:<7} {tunnel:<13} {weight:<6} {active:<10} {inactive:<10}")
+            writeln!(out, "{name:<28} {forward:<7} {tunnel:<13} {weight:<6} {active:<10} {inactive:<10}")
         }
-        Columns::Usual => writeln!(out, "{name} {forward:<7} {weight:<6} {active:<10} {inactive:<10}"),
+        Columns::Usual => writeln!(out, "{name:<28} {forward:<7} {weight:<6} {active:<10} {inactive:<10}"),
     }
 }
 
-fn numbers(out: &mut impl Write, name: fmt::Arguments<'_>, [a, b, c, d, e]: [Number; 5]) -> io::Result<()> {
-    writeln!(out, "{name}{a}{b}{c}{d}{e}")
+/// A row of numbers after its `name`, which is padded to `width`.
+fn numbers(out: &mut impl Write, name: &str, width: usize, numbers: [Number; 5]) -> io::Result<()> {
+    out.write_all(name.as_bytes())?;
+    for _ in name.chars().count()..width {
+        out.write_all(b" ")?;
+    }
+    for number in numbers {
+        number.emit(out)?;
+    }
+    out.write_all(b"\n")
 }
 
 fn counters(style: &Style<'_>, stats: &Stats) -> [Number; 5] {
@@ -300,4 +324,30 @@ pub(super) fn daemon(out: &mut dyn Write, daemon: &Daemon) -> io::Result<()> {
         out,
         "{role} sync daemon (mcast={interface}, syncid={sync_id}, maxlen={max_length}, group={group}, port={port}, ttl={ttl})"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_in_columns_and_shortened_from_a_hundred_million() {
+        for number in
+            [0, 7, 10, 12_345_678, 99_999_999, 100_000_000, 999_999_999, 1 << 31, 99_999_999_999, 1 << 45, u64::MAX]
+        {
+            for exact in [false, true] {
+                let expected = match number {
+                    _ if exact => format!(" {number:>8}"),
+                    0..100_000_000 => format!(" {number:>8}"),
+                    100_000_000..1_000_000_000 => format!("{:>8}K", number / 1_000),
+                    1_000_000_000..100_000_000_000 => format!("{:>8}M", number / 1_000_000),
+                    100_000_000_000..100_000_000_000_000 => format!("{:>8}G", number / 1_000_000_000),
+                    _ => format!("{:>8}T", number / 1_000_000_000_000),
+                };
+                let mut out = Vec::new();
+                Number { number, exact }.emit(&mut out).unwrap();
+                assert_eq!(String::from_utf8(out).unwrap(), expected);
+            }
+        }
+    }
 }

@@ -176,12 +176,38 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 
 /// Writes `address:port` or `[address]:port` in digits.
 pub(super) fn numeric(at: IpAddr, port: u16) -> String {
-    if at.is_ipv6() { format!("[{}]:{port}", address(at)) } else { format!("{at}:{port}") }
+    let IpAddr::V4(at) = at else { return format!("[{}]:{port}", address(at)) };
+    // Without the machinery of `fmt`: a listing is made of these.
+    let mut text = String::with_capacity("255.255.255.255:65535".len());
+    for octet in at.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        digits(u16::from(octet), &mut text);
+    }
+    text.push(':');
+    digits(port, &mut text);
+    text
+}
+
+fn digits(number: u16, text: &mut String) {
+    if number >= 10 {
+        digits(number / 10, text);
+    }
+    text.push(char::from(b'0' + u8::try_from(number % 10).unwrap_or_default()));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_and_ports_in_digits() {
+        for (at, port) in [("0.0.0.0", 0), ("10.200.3.45", 80), ("255.255.255.255", 65535), ("1.0.100.9", 10000)] {
+            assert_eq!(numeric(at.parse().unwrap(), port), format!("{at}:{port}"));
+        }
+        assert_eq!(numeric("fd00::1".parse().unwrap(), 53), "[fd00::1]:53");
+    }
 
     #[test]
     fn addresses_in_every_form_of_inet_aton() {
