@@ -1,7 +1,7 @@
 //! `director`: the control plane daemon of Yoke.
 //!
 //! It owns the running and the startup configuration, the kernel's IPVS table, our nft table, `net.ipv4.vs.*` and the files under `/run/yoke`
-//! that other programs read. It changes no link, address or route (`init setup` does), supervises nothing (init does) and draws no table
+//! that other programs read. By other names it is the check programs of the image. It changes no link, address or route (`init setup` does), supervises nothing (init does) and draws no table
 //! (the shell does). Every start is recovery: load, look, apply the difference.
 
 mod accounts;
@@ -62,14 +62,28 @@ use crate::kernel::Netlink;
 const BLOCKING_THREADS_MAX: usize = 4;
 
 fn main() -> anyhow::Result<()> {
+    let mut arguments: Vec<String> = std::env::args().collect();
+    let name = if arguments.is_empty() { String::new() } else { arguments.remove(0) };
+    if let Some(judged) = yoke_health::programs::run(name.rsplit('/').next().unwrap_or_default(), &arguments) {
+        return said(judged);
+    }
     messages::Tee::install();
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         [] => serve(),
         [host_keys::COMMAND, directory] => host_keys::make(&Paths::system().dropbearkey, Path::new(directory)),
         _ => bail!("usage: director [host-keys DIRECTORY]"),
     }
+}
+
+/// What a check program found, as the prober reads it.
+#[expect(clippy::print_stdout, reason = "what a program writes is the reason")]
+fn said(judged: Result<(), String>) -> anyhow::Result<()> {
+    if let Err(why) = judged {
+        println!("{why}");
+        std::process::exit(1);
+    }
+    Ok(())
 }
 
 /// File descriptors: of probes under way, of sessions, and some.

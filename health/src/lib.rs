@@ -10,6 +10,7 @@ mod path;
 pub mod pool;
 pub mod probe;
 mod prober;
+pub mod programs;
 mod target;
 
 use std::time::Duration;

@@ -120,6 +120,9 @@ fn root(tree: &Path, base: &Base, programs: &Programs, version: &str) -> Result<
     for script in ["ipvsadm-save", "ipvsadm-restore"] {
         files::link("ipvsadm", &tree.join("usr/sbin").join(script))?;
     }
+    for check in CHECKS {
+        files::link("../../../sbin/director", &tree.join("usr/lib/yoke/checks").join(check))?;
+    }
     // The kernel's own requests for modules run /sbin/modprobe.
     files::link("init", &tree.join("usr/sbin/modprobe"))?;
 
@@ -134,6 +137,9 @@ fn root(tree: &Path, base: &Base, programs: &Programs, version: &str) -> Result<
     let release = format!("VERSION={version}\nSLOT_FORMAT={FORMAT}\nKERNEL={}\nBASE={}\n", base.release, base.id);
     files::write(&tree.join("etc/yoke-release"), release, 0o644)
 }
+
+/// Programs of `health-monitor ... type external`: names of the director (`health/src/programs.rs`), which has them all.
+const CHECKS: [&str; 1] = ["ntp"];
 
 /// Stage 1: its program and the modules to find and mount the slot, nothing else. The kernel unpacks all of it at every start.
 fn initrd_of(base: &Base, stage1: &Path) -> Result<Vec<u8>> {

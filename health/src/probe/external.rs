@@ -1,6 +1,7 @@
 //! A program of the image: `NAME ADDRESS PORT`, good when it exits with 0. What it writes is the reason.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -16,11 +17,17 @@ pub(super) async fn ask(server: SocketAddr, program: &str) -> Tried {
     run(Path::new(PROGRAMS), server, program).await
 }
 
-/// Runs it. It is killed when this is dropped: at the timeout.
+/// User and group of a program: nobody, nogroup.
+const NOBODY: u32 = 65534;
+
+/// Runs it, as nobody where this process may choose. It is killed when this is dropped: at the timeout.
 pub(super) async fn run(directory: &Path, server: SocketAddr, program: &str) -> Tried {
     let mut command = Command::new(directory.join(program));
     command.args([server.ip().to_string(), server.port().to_string()]);
     command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+        command.uid(NOBODY).gid(NOBODY);
+    }
     let mut child =
         command.kill_on_drop(true).spawn().map_err(|error| format!("program {program}: {}", words(&error)))?;
     let mut said = Vec::new();

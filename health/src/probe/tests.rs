@@ -232,6 +232,9 @@ fn programs_say_why() {
     };
     program("good", "#!/bin/sh\n[ \"$1 $2\" = \"127.0.0.1 80\" ]\n");
     program("bad", "#!/bin/sh\necho replication is 90 s behind\nexit 3\n");
+    program("who", "#!/bin/sh\necho $(id -u) $(id -g)\nexit 1\n");
+    // As under /usr/lib, others may look.
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");
     program("flood", "#!/bin/sh\nexec yes\n");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let server = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
@@ -239,6 +242,9 @@ fn programs_say_why() {
     assert_eq!(run("good"), Ok(()));
     assert_eq!(run("bad"), Err("program bad: exit status 3, \"replication is 90 s behind\"".to_owned()));
     assert_eq!(run("gone"), Err("program gone: no such file or directory".to_owned()));
+    if nix::unistd::geteuid().is_root() {
+        assert_eq!(run("who"), Err("program who: exit status 1, \"65534 65534\"".to_owned()));
+    }
     assert_eq!(run("flood"), Err("program flood: killed by a signal".to_owned()), "nobody reads all of it");
 }
 
@@ -281,3 +287,5 @@ fn trust_is_what_is_checked() {
     let outcome = attempt_at(answers(GOOD), Check::Http(HttpCheck { tls: Some(tls), ..check }));
     assert!(outcome.as_ref().is_err_and(|why| why.starts_with("tls trust ca: ")), "{outcome:?}");
 }
+
+mod tls;

@@ -83,7 +83,8 @@ fn reason(error: &Error) -> String {
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "the certificate has expired".to_owned()
         }
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        // The second: one of the same name has signed it.
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "the certificate is not signed by the authority".to_owned()
         }
         Error::InvalidCertificate(

@@ -67,6 +67,25 @@ pub(super) fn checks(scene: &mut Scene<'_>) {
         world.server(0)?.start_nginx()?;
         wait::until("both servers to be asked", BACK_LIMIT, both)
     });
+    scene.check("a_program_of_the_image_is_run_as_a_check_and_says_why", |world| {
+        world.console()?.configure(&[
+            "health-monitor time",
+            "type external",
+            "program ntp",
+            "interval 1",
+            "retry 0",
+            "virtual-server time",
+            "virtual 203.0.113.10 udp 123",
+            "health-check time",
+            "real-server 10.0.20.11 123",
+        ])?;
+        wait::until("its reason", BACK_LIMIT, || {
+            let shown = world.console()?.json("show health-check time")?.to_string();
+            ensure!(shown.contains("program ntp: exit status 1, \\\"reply: Connection refused"), "{shown}");
+            Ok(())
+        })?;
+        world.console()?.configure(&["no virtual-server time", "no health-monitor time"])
+    });
     scene.check("when_all_are_dead_clients_go_to_the_sorry_server", |world| {
         world.console()?.configure(&["virtual-server web", "sorry-server 10.0.20.11 80"])?;
         // Nothing has died: what is asked for is not there.
@@ -96,8 +115,9 @@ fn told_once(receiver: &UdpSocket) -> Result<()> {
     while let Ok(length) = receiver.recv(&mut datagram) {
         messages.push(String::from_utf8(datagram[..length].to_vec())?);
     }
-    let told: Vec<&String> =
-        messages.iter().filter(|text| text.contains("10.0.20.11 8080 is down: connect: refused")).collect();
+    // What happened, why, and what it did.
+    let line = "10.0.20.11 8080 is down: connect: refused; virtual-server web: is taken out, 1 of 2 are in";
+    let told: Vec<&String> = messages.iter().filter(|text| text.ends_with(line)).collect();
     let [told] = told.as_slice() else { bail!("told {} times, of {} messages", told.len(), messages.len()) };
     let fields: Vec<&str> = told.splitn(7, ' ').collect();
     let [priority, date, "yoke", "director", "-", "-", _] = fields.as_slice() else { bail!("{told}") };
