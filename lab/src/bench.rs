@@ -6,6 +6,7 @@
 
 mod boot;
 mod grammar;
+mod health;
 mod ipvs;
 mod vrrp;
 
@@ -14,6 +15,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+pub use self::health::servers::serve as bad_servers;
 use crate::figure::Figure;
 use crate::runner::{Report, Rung, Scenario, say};
 use crate::{disk, target, wait};
@@ -21,6 +23,7 @@ use crate::{disk, target, wait};
 /// The families, each with a machine of its own.
 const FAMILIES: &[Scenario] = &[
     Scenario { rung: Rung::Long, name: "bench_grammar", run: grammar::run },
+    Scenario { rung: Rung::Long, name: "bench_health", run: health::run },
     Scenario { rung: Rung::Long, name: "bench_boot", run: boot::run },
     Scenario { rung: Rung::Long, name: "bench_ipvs", run: ipvs::run },
     Scenario { rung: Rung::Long, name: "bench_vrrp_outage", run: vrrp::outage },

@@ -29,6 +29,7 @@ fn lab() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["peer", words @ ..] => return peer::program::main(words),
+        ["bad-servers"] => return bench::bad_servers(),
         ["twins", words @ ..] => return twins::main(words),
         _ => {}
     }
