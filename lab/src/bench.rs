@@ -5,6 +5,7 @@
 //! is a family in a file of its own; `docs/bench.md` tells how each figure is taken.
 
 mod boot;
+mod data;
 mod grammar;
 mod health;
 mod ipvs;
@@ -26,6 +27,7 @@ const FAMILIES: &[Scenario] = &[
     Scenario { rung: Rung::Long, name: "bench_health", run: health::run },
     Scenario { rung: Rung::Long, name: "bench_boot", run: boot::run },
     Scenario { rung: Rung::Long, name: "bench_ipvs", run: ipvs::run },
+    Scenario { rung: Rung::Long, name: "bench_data", run: data::run },
     Scenario { rung: Rung::Long, name: "bench_vrrp_outage", run: vrrp::outage },
     Scenario { rung: Rung::Long, name: "bench_vrrp_kill", run: vrrp::kill },
     Scenario { rung: Rung::Long, name: "bench_vrrp_many", run: vrrp::many },

@@ -127,6 +127,14 @@ impl World {
         self.servers.get_mut(at).context("there is no such server")
     }
 
+    /// Ends the captures, which are there for who looks for the reason of a failure: where much is sent, they are in the way.
+    pub fn stop_captures(&mut self) {
+        for mut capture in self.captures.drain(..) {
+            let _ = capture.kill();
+            let _ = capture.wait();
+        }
+    }
+
     /// The scenario's own disk.
     pub fn disk(&self) -> PathBuf {
         self.dir.join("disk.img")
@@ -333,10 +341,7 @@ impl Report {
         scene.world.second = None;
         scene.world.peer = None;
         scene.world.servers.clear();
-        for mut capture in scene.world.captures.drain(..) {
-            let _ = capture.kill();
-            let _ = capture.wait();
-        }
+        scene.world.stop_captures();
         result
     }
 

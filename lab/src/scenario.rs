@@ -65,7 +65,7 @@ const OFF_LIMIT: Duration = Duration::from_secs(60);
 const SERVING_LIMIT: Duration = Duration::from_secs(120);
 
 /// The lines of a configuration file, as they are typed.
-fn typed(text: &str) -> Vec<&str> {
+pub(crate) fn typed(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.is_empty() && !line.starts_with('!')).collect()
 }
 

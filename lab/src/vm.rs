@@ -67,6 +67,8 @@ pub struct Machine {
     pub write_log: Option<PathBuf>,
     /// More programs for the lab's shell, found there as `/NAME`.
     pub lab_files: Vec<PathBuf>,
+    /// The hub's taps of more network cards, `eth2` and so on.
+    pub more_cards: &'static [&'static str],
 }
 
 impl Default for Machine {
@@ -80,6 +82,7 @@ impl Default for Machine {
             second: false,
             write_log: None,
             lab_files: Vec::new(),
+            more_cards: &[],
         }
     }
 }
@@ -109,7 +112,7 @@ impl Machine {
             Bus::Nvme => &["-device", "nvme,serial=yoke,drive=disk,bootindex=1"],
         });
         let (taps, seat) = if self.second { (["tap-out2", "tap-in2"], 2) } else { (["tap-out", "tap-in"], 0) };
-        for (number, tap) in taps.iter().enumerate() {
+        for (number, tap) in taps.iter().chain(self.more_cards).enumerate() {
             qemu.args(["-netdev", &format!("tap,id=net{number},ifname={tap},script=no,downscript=no")]);
             let model = self.nic;
             // Without a boot ROM: firmware shall not try the network.
@@ -225,6 +228,20 @@ impl Vm {
     pub fn set_link(&mut self, number: u32, up: bool) -> Result<()> {
         self.qmp.call("set_link", &json!({ "name": format!("nic{number}"), "up": up }))?;
         Ok(())
+    }
+
+    /// How long this machine's processor has worked for the emulated one since it was switched on: waiting, for the guest's next
+    /// interrupt or for a turn on this machine, is not in it, and what QEMU does beside, such as moving packets, is not either.
+    ///
+    /// # Errors
+    /// When QEMU or the kernel does not tell.
+    pub fn processor_time(&mut self) -> Result<Duration> {
+        let answer = self.qmp.call("query-cpus-fast", &json!({}))?;
+        let thread = answer[0]["thread-id"].as_i64().with_context(|| format!("no thread in {answer}"))?;
+        let path = format!("/proc/{}/task/{thread}/schedstat", self.qemu.id());
+        let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+        let nanoseconds = text.split_whitespace().next().unwrap_or_default();
+        Ok(Duration::from_nanos(nanoseconds.parse().with_context(|| format!("{path}: {text}"))?))
     }
 
     /// Cuts the power: the machine gets no chance to write anything.

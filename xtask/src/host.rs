@@ -32,6 +32,9 @@ pub(crate) const LAB: &[&str] = &[
     "util-linux",
 ];
 
+/// What the bench needs besides: rivals.
+pub(crate) const BENCH: &[&str] = &["haproxy", "libnginx-mod-stream"];
+
 /// Ports of this machine that reach the box when it runs without root: SSH, and a VIP's web ports.
 const FORWARDS: &[(u16, &str)] = &[(2222, "10.0.2.15:22"), (8080, "10.0.2.100:80"), (8443, "10.0.2.100:443")];
 

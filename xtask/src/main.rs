@@ -41,6 +41,7 @@ fn main() -> Result<ExitCode> {
         ["lab", options @ ..] => lab(options)?,
         ["bench", options @ ..] => {
             host::need(host::LAB)?;
+            host::need(host::BENCH)?;
             if options.is_empty() || options.contains(&"shell") {
                 step("whole sessions of one command each, not emulated");
                 let test = ["test", "--release", "--quiet", "--package", "yoke-shell", "every_command_answers"];
