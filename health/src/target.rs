@@ -19,7 +19,7 @@ pub struct Target {
     pub port: u16,
     /// Which monitor.
     pub monitor: Name,
-    /// The virtual address that is asked in its place, the way of clients: modes dr and tun ([`crate::path`]).
+    /// The virtual address that is asked in its place, the way of clients: modes dr and tun ([`crate::Path`]).
     pub via: Option<IpAddr>,
 }
 

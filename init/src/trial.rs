@@ -1,5 +1,5 @@
 //! The trial of a firmware that was started once: the loader says for how long (`yoke.trial`), and when nobody has committed it by then,
-//! or when it is not healthy after [`HEALTHY_WITHIN`], the box restarts, which brings the other slot back.
+//! or when it is not healthy after five minutes, the box restarts, which brings the other slot back.
 //!
 //! Whether it is healthy the director says; it never commits by that. PID 1 keeps the time, so that a director which does not run, or hangs,
 //! cannot keep a box on a firmware that does not work. No I/O.

@@ -139,7 +139,7 @@ fn a_service_that_was_refused_before_is_not_in_the_way() {
     box_.start();
     let mut admin = box_.hello(1001, yoke_director::status::LineKind::Vty);
     let warning = "virtual-server odd: the kernel has no scheduler mh, use another";
-    assert!(admin.warnings().iter().any(|w| w == warning), "{:?}", admin.warnings());
+    until("it is said", || admin.warnings().iter().any(|w| w == warning));
     admin.must_apply(WWW);
     assert_eq!(box_.kernel.table().services.len(), 1);
     let said = problems(RefusalKind::NotApplied, admin.apply("virtual-server odd\n persistence timeout 60\n"));
