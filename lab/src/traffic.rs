@@ -116,18 +116,39 @@ fn udp_within(vip: &str, port: u16, limit: Duration) -> Result<Reply> {
 /// # Errors
 /// When an answer does not come.
 pub fn udp_from_one_port(vip: &str, port: u16, count: usize) -> Result<Vec<Reply>> {
-    let to = SocketAddr::new(vip.parse::<IpAddr>()?, port);
-    Ns::Client.enter(|| {
-        let socket = UdpSocket::bind(if to.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" })?;
-        socket.set_read_timeout(Some(Duration::from_secs(3)))?;
-        socket.connect(to)?;
-        ask(count, || {
-            socket.send(b"who are you")?;
-            let mut buffer = [0; 512];
-            let n = socket.recv(&mut buffer).with_context(|| format!("udp {to}: no answer"))?;
-            Reply::parse(&String::from_utf8_lossy(&buffer[..n]))
+    let flow = Flow::start(vip, port)?;
+    ask(count, || flow.ask())
+}
+
+/// One port of the client, for as long as this lives.
+#[derive(Debug)]
+pub struct Flow(UdpSocket);
+
+impl Flow {
+    /// Opens it towards `vip`.
+    ///
+    /// # Errors
+    /// When the namespace is not there.
+    pub fn start(vip: &str, port: u16) -> Result<Self> {
+        let to = SocketAddr::new(vip.parse::<IpAddr>()?, port);
+        Ns::Client.enter(|| {
+            let socket = UdpSocket::bind(if to.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" })?;
+            socket.set_read_timeout(Some(Duration::from_secs(3)))?;
+            socket.connect(to)?;
+            Ok(Self(socket))
         })
-    })
+    }
+
+    /// A datagram, and the answer to it.
+    ///
+    /// # Errors
+    /// When the answer does not come.
+    pub fn ask(&self) -> Result<Reply> {
+        self.0.send(b"who are you")?;
+        let mut buffer = [0; 512];
+        let n = self.0.recv(&mut buffer).with_context(|| format!("udp {:?}: no answer", self.0.peer_addr()))?;
+        Reply::parse(&String::from_utf8_lossy(&buffer[..n]))
+    }
 }
 
 /// Requests of SIP calls with these Call-IDs, one datagram each; all from one port of the client, or each from a new one.

@@ -54,6 +54,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         })?;
         load.stop().map(drop)
     });
+    scene.check("a_director_killed_in_an_outage_lets_no_dead_server_in_and_no_live_one_out", killed_in_an_outage);
     scene.check("a_foreign_ipvsadm_c_is_healed_and_reported", |world| {
         let table = world.shell()?.ok("ipvsadm -Sn")?;
         ensure!(table.contains("203.0.113.10:80"), "{table}");
@@ -146,6 +147,48 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         world.wait_off(OFF_LIMIT).context("QEMU ends where a machine would restart")
     });
     Ok(())
+}
+
+/// Kills the director twice while the first server is dead, once so that it is back when the server is. The kernel's table says who is balanced to.
+fn killed_in_an_outage(world: &mut World) -> Result<()> {
+    let monitor =
+        ["health-monitor web", "interval 1", "timeout 1", "retry 0", "virtual-server www", "health-check web"];
+    world.console()?.configure(&monitor)?;
+    // Both are in, and stay in until a check says otherwise.
+    let table = |world: &mut World| world.shell()?.ok("ipvsadm -Ln");
+    let is = |world: &mut World, first: bool, second: bool| -> Result<()> {
+        let table = table(world)?;
+        let there = (table.contains("10.0.20.11:8080"), table.contains("10.0.20.12:8080"));
+        ensure!(there == (first, second), "{table}");
+        Ok(())
+    };
+    is(world, true, true)?;
+    world.server(0)?.stop_nginx()?;
+    wait::until("the dead server to be out", RECOVERY_LIMIT, || is(world, false, true))?;
+    for last in [false, true] {
+        let load = Load::start(addr::VIP_NAT);
+        let old = world.shell()?.pids("director")?;
+        world.shell()?.ok(&format!("kill -9 {}", old[0]))?;
+        if last {
+            world.server(0)?.start_nginx()?;
+        }
+        wait::until("another director", RECOVERY_LIMIT, || {
+            let new = world.shell()?.pids("director")?;
+            ensure!(new != old && new.len() == 1, "{new:?}, it was {old:?}");
+            Ok(())
+        })?;
+        // Until it has probed: its console answers before.
+        wait::until("a check of the new director", RECOVERY_LIMIT, || {
+            let shown = world.console()?.json("show health-check web")?.to_string();
+            let state = if last { "\"up\"" } else { "\"down\"" };
+            ensure!(shown.contains(state) && !shown.contains("\"last_s\":null"), "{shown}");
+            Ok(())
+        })?;
+        // No request has met a dead server, and none was refused.
+        load.stop()?;
+    }
+    wait::until("the server that lives again to be in", RECOVERY_LIMIT, || is(world, true, true))?;
+    world.console()?.configure(&["virtual-server www", "no health-check", "no health-monitor web"])
 }
 
 /// Kills a daemon while one connection is slow and others come and go; the kernel's table must be the same before and

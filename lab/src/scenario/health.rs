@@ -10,7 +10,8 @@ use nix::sys::socket::sockopt::RcvBufForce;
 
 use crate::net::{Ns, addr};
 use crate::runner::Scene;
-use crate::traffic::{self, tally};
+use crate::servers::ECHO_PORT;
+use crate::traffic::{self, Flow, tally};
 use crate::wait;
 
 /// What the monitor below allows: an interval, and one retry a second after it; a reset needs no timeout. Then the box, emulated, has to act.
@@ -103,6 +104,40 @@ pub(super) fn checks(scene: &mut Scene<'_>) {
         wait::until("both servers to be asked", BACK_LIMIT, both)?;
         world.console()?.configure(&["virtual-server web", "no health-check", "no sorry-server"])?;
         world.console()?.configure(&["no health-monitor web"])
+    });
+    scene.check("a_udp_flow_leaves_a_dead_server_at_once", |world| {
+        // The echo outlives nginx: only the verdict can move the flow, and a flow that stays is answered.
+        world.console()?.configure(&[
+            "health-monitor by-web",
+            "port 8080",
+            "interval 1",
+            "timeout 1",
+            "retry 0",
+            "virtual-server echo",
+            "virtual 203.0.113.10 udp 5300",
+            "scheduler rr",
+            "health-check by-web",
+            "real-server 10.0.20.11 5300",
+            "real-server 10.0.20.12 5300",
+        ])?;
+        wait::until("both servers to be up", BACK_LIMIT, || {
+            let shown = world.console()?.json("show health-check by-web")?.to_string();
+            ensure!(shown.matches("\"state\":\"up\"").count() >= 2, "{shown}");
+            Ok(())
+        })?;
+        let flow = Flow::start(addr::VIP_NAT, ECHO_PORT)?;
+        let first = flow.ask()?.server;
+        ensure!(flow.ask()?.server == first, "one port has one server");
+        let at = usize::from(first == "lvs_real_server02");
+        world.server(at)?.stop_nginx()?;
+        let moved = wait::until("the flow to move", OUT_LIMIT, || {
+            let now = flow.ask()?.server;
+            ensure!(now != first, "still {now}");
+            Ok(())
+        });
+        world.server(at)?.start_nginx()?;
+        world.console()?.configure(&["no virtual-server echo", "no health-monitor by-web"])?;
+        moved
     });
 }
 
