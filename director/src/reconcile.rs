@@ -106,7 +106,8 @@ fn probed(config: &Config, table: &mut Table) {
         let key = ServiceKey::Mark { mark, family: if path.ipv6 { Family::V6 } else { Family::V4 } };
         let forward = path.tunnel.map_or(Forward::DirectRoute, |found| Forward::Tunnel(tunnel(found)));
         let destination = Destination { forward, weight: 1, thresholds: Thresholds::default() };
-        let entry = table.service(key, Service::new(scheduler));
+        // A datagram leaves no connection behind: each probe has a port of its own, and the entry would stay for minutes.
+        let entry = table.service(key, Service { one_packet: true, ..Service::new(scheduler) });
         // Port 0: the one that the packet has.
         entry.destinations.insert(DestinationKey { address: path.address, port: 0 }, destination);
     }

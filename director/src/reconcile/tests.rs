@@ -143,3 +143,19 @@ fn the_default_lower_threshold_is_no_difference() {
     let spelt = desired.clone().normalized();
     assert!(plan(&spelt, &desired).is_empty() && plan(&desired, &spelt).is_empty());
 }
+
+#[test]
+fn datagrams_of_probes_leave_no_connection_behind() {
+    let text = "health-monitor m\n type dns\nvirtual-server v\n virtual 192.0.2.1 udp 53\n mode dr\n health-check m\n real-server 10.0.0.1 53\n";
+    let config = config(text);
+    let pool = yoke_health::pool::judge(
+        config.virtual_servers.values().next().unwrap(),
+        &|_| None,
+        None,
+        std::time::Duration::ZERO,
+    );
+    let pools = Pools::from([("v".parse().unwrap(), pool)]);
+    let table = desired(&config, &pools).table;
+    let mut probed = table.services.iter().filter(|(key, _)| matches!(key, ServiceKey::Mark { .. }));
+    assert!(probed.next().expect("a way of clients").1.service.one_packet);
+}
