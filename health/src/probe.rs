@@ -57,9 +57,14 @@ impl Via {
     fn socket(self, server: SocketAddr, type_: Type) -> io::Result<Socket> {
         let nearest = UdpSocket::bind((any(server), 0))?;
         nearest.connect(server)?;
+        let own = nearest.local_addr()?.ip();
+        if own == self.address {
+            // The box has no other address there: clients may be served, and nobody can ask in their place.
+            return Err(io::ErrorKind::NetworkUnreachable.into());
+        }
         let socket = Socket::new(Domain::for_address(server), type_.nonblocking(), None)?;
         socket.set_mark(self.mark)?;
-        socket.bind(&SocketAddr::new(nearest.local_addr()?.ip(), 0).into())?;
+        socket.bind(&SocketAddr::new(own, 0).into())?;
         Ok(socket)
     }
 

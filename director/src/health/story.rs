@@ -54,14 +54,15 @@ pub(super) fn lines(config: &Config, news: &[&News], before: &Pools, after: &Poo
 }
 
 fn of_target(news: &News, concerned: &[(&Name, Key)], before: &Pools, after: &Pools) -> String {
-    let Target { address, port, monitor, via: _ } = &news.target;
+    let Target { address, port, monitor, via } = &news.target;
     let port = if *port == 0 { String::new() } else { format!(" {port}") };
     let is = match news.verdict.state {
         State::Up => "up".to_owned(),
         State::Unknown => "not known".to_owned(),
         State::Down => format!("down: {}", news.reason),
     };
-    let mut text = format!("health-monitor {monitor}: {address}{port} is {is}");
+    let through = via.map_or(String::new(), |via| format!(" through {via}"));
+    let mut text = format!("health-monitor {monitor}: {address}{port}{through} is {is}");
     for (name, key) in concerned.iter().take(NAMED_MAX) {
         let place = |pools: &Pools| pools.get(*name).and_then(|pool| pool.places.get(key)).copied();
         let was = place(before);

@@ -1,7 +1,7 @@
 //! What health checks cost and how punctual they are, not emulated: the prober of the image's director, on this machine's loopback, against
 //! servers of this process or, where what is left of it is counted, of another.
 //!
-//! What it does for a virtual server is measured where there is IPVS, in `data`; keepalived's checker runs nowhere else.
+//! Beside keepalived nothing is measured yet: its checker runs only where there is IPVS, in a virtual machine.
 
 pub(super) mod servers;
 
