@@ -3,7 +3,7 @@
 //!
 //! The machine under test does nothing but forward: client and real servers are outside of it. Each rival has two network cards and a network
 //! namespace of its own in there (`guest/rivals`), so that no one's rules touch another's. What is compared is the time the emulated processor
-//! works for a request, which neither the client nor a neighbour on this machine can make longer by being slow; `docs/bench.md` says more.
+//! works for a request, which no slow client makes longer; neighbours on this machine do, by caches and shared cores. `docs/bench.md` says more.
 
 mod load;
 mod ratio;
