@@ -84,19 +84,25 @@ pub struct Config {
 }
 
 impl Config {
-    /// A health monitor: the operator's, or the built-in one, which is there until the operator makes one of its name.
-    #[must_use]
-    pub fn monitor(&self, name: &Name) -> Option<&Monitor> {
-        let built_in = || (name.as_str() == Monitor::BUILT_IN).then_some(Monitor::DEFAULT);
-        self.monitors.get(name).or_else(built_in)
-    }
-
     /// What a box is called until somebody names it.
     pub const DEFAULT_HOSTNAME: &str = "yoke";
     /// Packet marks that health checks in path travel with: `0x59000000` to `0x59ffffff`.
     pub const PROBE_MARKS: RangeInclusive<u32> = 0x5900_0000..=0x59ff_ffff;
     /// Revisions kept on flash.
     pub const DEFAULT_ARCHIVE: u8 = 10;
+
+    /// What the box is called.
+    #[must_use]
+    pub fn hostname(&self) -> &str {
+        self.hostname.as_ref().map_or(Self::DEFAULT_HOSTNAME, Name::as_str)
+    }
+
+    /// A health monitor: the operator's, or the built-in one, which is there until the operator makes one of its name.
+    #[must_use]
+    pub fn monitor(&self, name: &Name) -> Option<&Monitor> {
+        let built_in = || (name.as_str() == Monitor::BUILT_IN).then_some(Monitor::DEFAULT);
+        self.monitors.get(name).or_else(built_in)
+    }
 
     /// The first virtual server with real servers of both families: the kernel runs no sync daemon beside such a one (`ip_vs_sync.c`).
     #[must_use]

@@ -76,7 +76,7 @@ pub(crate) fn render(config: &Config, uids: &Uids, home: &Path) -> Accounts {
     }
     // dropbear gives a terminal to the group `tty`.
     let group = format!("root:x:0:\ntty:x:5:\noperators:x:{GID}:\n");
-    let hostname = config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str());
+    let hostname = config.hostname();
     let public = |text: String| Rendered { text, mode: 0o644 };
     let etc = BTreeMap::from([
         ("passwd", public(passwd)),

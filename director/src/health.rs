@@ -139,7 +139,7 @@ pub(crate) fn retarget(director: &Director) {
     let targets = targets(config);
     state.health.verdicts.retain(|target, _| targets.contains_key(target));
     state.health.reasons.retain(|target, _| targets.contains_key(target));
-    let hostname = config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned();
+    let hostname = config.hostname().to_owned();
     state.health.probed = targets.keys().cloned().collect();
     prober.probe(Wanted { targets, known: state.health.verdicts.clone(), hostname });
     state.notes.set(Source::Unjudged, unjudged(config));

@@ -94,7 +94,7 @@ fn log_senders(config: &Config) -> impl Iterator<Item = ServiceSpec> {
     let logging = &config.logging;
     let facility = logging.facility.unwrap_or(FACILITY);
     let trap = logging.trap.unwrap_or(Severity::Informational);
-    let hostname = config.hostname.as_ref().map_or("yoke", Name::as_str);
+    let hostname = config.hostname();
     logging.hosts.iter().map(move |(address, (transport, port))| ServiceSpec {
         name: log_sender(*address),
         argv: [

@@ -317,7 +317,7 @@ pub(crate) fn opened(director: &Director, caller: &Caller) -> Reply {
     };
     let uid = caller.user.as_ref().and_then(|name| state.uids.uid(name));
     Reply::Session(Session {
-        hostname: config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned(),
+        hostname: config.hostname().to_owned(),
         username: caller.user.clone().unwrap_or_default(),
         ids: (uid.unwrap_or(0), if uid.is_some() { accounts::GID } else { 0 }),
         privilege: caller.privilege(config),

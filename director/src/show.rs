@@ -131,8 +131,7 @@ async fn version(director: &Director) -> yoke_director::status::Version {
         let (major, minor, patch) = info.version;
         version.ipvs = format!("{major}.{minor}.{patch}");
     }
-    let hostname = state.running.config.hostname.as_ref();
-    version.hostname = hostname.map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned();
+    version.hostname = state.running.config.hostname().to_owned();
     version.revision = state.running.revision;
     version.saved = saved;
     version

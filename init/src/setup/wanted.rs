@@ -63,7 +63,7 @@ pub struct Wanted {
 impl From<&Config> for Wanted {
     fn from(config: &Config) -> Self {
         let mut wanted = Self {
-            hostname: config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned(),
+            hostname: config.hostname().to_owned(),
             neighbours: config.neighbours.clone(),
             rules: rules(config),
             foreign: config.moving_addresses(),

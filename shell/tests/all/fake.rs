@@ -174,7 +174,7 @@ impl State {
         let line = if caller.line == LineKind::Console { config.console } else { config.vty };
         let root = nix::unistd::geteuid().is_root();
         Session {
-            hostname: config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned(),
+            hostname: config.hostname().to_owned(),
             username: caller.user.clone(),
             ids: if root { (65534, 65534) } else { (1, 1) },
             privilege: caller.privilege,

@@ -163,7 +163,7 @@ fn version(state: &State, config: &Config) -> Version {
         ipvs: "1.2.1".to_owned(),
         slot: "a".to_owned(),
         uptime_s: 72,
-        hostname: config.hostname.as_ref().map_or(Config::DEFAULT_HOSTNAME, |name| name.as_str()).to_owned(),
+        hostname: config.hostname().to_owned(),
         cpu: "Test processor".to_owned(),
         cores: 2,
         memory_kib: 524_288,
