@@ -11,7 +11,7 @@
 //! | [`peer`] | a second machine: hosts with a kernel that has tunnels and SCTP |
 //! | [`twins`] | two programs on one kernel, inside the first machine |
 //! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`] | typing at it, and reading what it says |
-//! | [`runner`], [`scenario`], [`figure`], [`wait`] | what is checked and measured, and the one way to wait |
+//! | [`runner`], [`scenario`], [`figure`], [`processor`], [`wait`] | what is checked and measured, and the one way to wait |
 //! | [`demo`], [`mod@bench`] | the same network for a person; figures |
 
 pub mod bench;
@@ -23,6 +23,7 @@ pub mod labshell;
 pub mod net;
 pub mod pair;
 pub mod peer;
+pub mod processor;
 pub mod qmp;
 pub mod runner;
 pub mod scenario;

@@ -17,7 +17,7 @@ use crate::net::Ns;
 use crate::qmp::Qmp;
 use crate::serial::Listener;
 use crate::term::VT100_COLUMNS;
-use crate::wait;
+use crate::{processor, wait};
 
 /// QEMU connects its ports before it emulates anything.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
@@ -238,10 +238,7 @@ impl Vm {
     pub fn processor_time(&mut self) -> Result<Duration> {
         let answer = self.qmp.call("query-cpus-fast", &json!({}))?;
         let thread = answer[0]["thread-id"].as_i64().with_context(|| format!("no thread in {answer}"))?;
-        let path = format!("/proc/{}/task/{thread}/schedstat", self.qemu.id());
-        let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
-        let nanoseconds = text.split_whitespace().next().unwrap_or_default();
-        Ok(Duration::from_nanos(nanoseconds.parse().with_context(|| format!("{path}: {text}"))?))
+        processor::time(Path::new(&format!("/proc/{}/task/{thread}", self.qemu.id())))
     }
 
     /// Cuts the power: the machine gets no chance to write anything.

@@ -19,7 +19,7 @@ use yoke_health::{Prober, Report, Wanted, targets};
 use self::servers::{Arrivals, Bad};
 use crate::figure::{Figure, Goal};
 use crate::runner::Scene;
-use crate::wait;
+use crate::{processor, wait};
 
 /// Servers of the punctual.
 const MANY: usize = 10_000;
@@ -165,9 +165,7 @@ fn cpu_of_prober() -> Result<Duration> {
     for task in fs::read_dir("/proc/self/task")? {
         let task = task?.path();
         if fs::read_to_string(task.join("comm"))?.trim_end() == "health" {
-            let schedstat = fs::read_to_string(task.join("schedstat"))?;
-            let nanos = schedstat.split_whitespace().next().context("schedstat is empty")?;
-            return Ok(Duration::from_nanos(nanos.parse()?));
+            return processor::time(&task);
         }
     }
     anyhow::bail!("the prober has no thread")

@@ -11,7 +11,7 @@ use vrrp::status::{Reply, Request};
 
 use super::Bench;
 use crate::pair::{Hand, Heard, Outage, Pair, Side, until_wall, wall};
-use crate::wait;
+use crate::{processor, wait};
 
 /// The group whose address is asked.
 const VRID: u8 = 51;
@@ -241,17 +241,15 @@ impl Rig {
         Ok(seen)
     }
 
-    /// Time on a processor that all threads of a side's processes have had so far: what the kernel does in their name included.
+    /// What all threads of a side's processes have worked so far.
     pub(super) fn cpu(&self, side: Side) -> Result<Duration> {
-        let mut sum = 0;
+        let mut sum = Duration::ZERO;
         for pid in self.pair.pids(side)? {
             for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-                let schedstat = std::fs::read_to_string(task?.path().join("schedstat"))?;
-                let first = schedstat.split_whitespace().next().context("an empty schedstat")?;
-                sum += first.parse::<u64>().with_context(|| format!("schedstat {schedstat:?}"))?;
+                sum += processor::time(&task?.path())?;
             }
         }
-        Ok(Duration::from_nanos(sum))
+        Ok(sum)
     }
 
     /// The active side hands over by an operator's word.
