@@ -103,7 +103,7 @@ fn probed(config: &Config, table: &mut Table) {
     let Ok(scheduler) = "rr".parse() else { return };
     for (path, mark) in yoke_health::marks(config) {
         let Some(mark) = NonZeroU32::new(mark) else { continue };
-        let key = ServiceKey::Mark { mark, family: if path.ipv6 { Family::V6 } else { Family::V4 } };
+        let key = ServiceKey::Mark { mark, family: if path.address.is_ipv6() { Family::V6 } else { Family::V4 } };
         let forward = path.tunnel.map_or(Forward::DirectRoute, |found| Forward::Tunnel(tunnel(found)));
         let destination = Destination { forward, weight: 1, thresholds: Thresholds::default() };
         // A datagram leaves no connection behind: each probe has a port of its own, and the entry would stay for minutes.

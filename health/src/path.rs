@@ -9,28 +9,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 
 use yoke_config::model::{Check, Config, Mode, Monitor, RealServer, Transport, Tunnel, Virtual, VirtualServer};
 
 /// A real server as IPVS reaches it, whatever the virtual address and the port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path {
-    /// Whether the packets in it are IPv6.
-    pub ipv6: bool,
-    /// Of the real server.
+    /// Of the real server; the packets in it are of the same family.
     pub address: IpAddr,
     /// `None`: mode dr.
     pub tunnel: Option<Tunnel>,
 }
 
-/// Packet marks of probes, which no operator can use.
-pub(crate) const MARKS: RangeInclusive<u32> = Config::PROBE_MARKS;
-
 /// The mark of each path. It depends on its path alone, unless two fall on the same, so that a change of the configuration leaves the other
 /// paths as they are, and two boxes agree.
 pub(crate) fn marks(paths: BTreeSet<Path>) -> BTreeMap<Path, u32> {
-    let (first, count) = (MARKS.start(), MARKS.end() - MARKS.start() + 1);
+    let (first, count) = (Config::PROBE_MARKS.start(), Config::PROBE_MARKS.end() - Config::PROBE_MARKS.start() + 1);
     let mut taken = BTreeSet::new();
     let mark = |path: Path| {
         let wish = fold(&path) % count;
@@ -59,32 +53,26 @@ pub(crate) fn of(
         Check::Udp { .. } | Check::Dns { .. } => Transport::Udp,
         Check::Icmp | Check::External { .. } => return None,
     };
-    let ipv6 = virtual_.is_ipv6();
-    let can = transport == asked && (of_clients == 0 || of_clients == port) && ipv6 == address.is_ipv6();
-    can.then_some((virtual_, Path { ipv6, address, tunnel }))
+    let clients_do = transport == asked && (of_clients == 0 || of_clients == port);
+    (clients_do && virtual_.is_ipv6() == address.is_ipv6()).then_some((virtual_, Path { address, tunnel }))
 }
 
 /// FNV-1a (32 bits) of what a path is: the same on every box and in every version.
-fn fold(Path { ipv6, address, tunnel }: &Path) -> u32 {
+fn fold(Path { address, tunnel }: &Path) -> u32 {
     let tunnel = match tunnel {
         None => "dr".to_owned(),
         Some(Tunnel::Ipip) => "ipip".to_owned(),
         Some(Tunnel::Gue(port, checksum)) => format!("gue {port} {}", *checksum as u8),
         Some(Tunnel::Gre(checksum)) => format!("gre {}", *checksum as u8),
     };
-    let text = format!("{ipv6} {address} {tunnel}");
+    let text = format!("{} {address} {tunnel}", address.is_ipv6());
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn config(text: &str) -> Config {
-        let (tree, rejected) = yoke_config::tree::load(text);
-        assert_eq!(rejected, []);
-        Config::try_from(&tree).expect("valid")
-    }
+    use crate::target::tests::config;
 
     const WEB: &str = "virtual-server a\n virtual 192.0.2.10 tcp 80\n mode dr\n real-server 10.0.0.1 80\n real-server 10.0.0.2 80\n  mode nat\n \
                        real-server 10.0.0.3 80\n  mode tun\n real-server 10.0.0.4 80\n  shutdown\n real-server 10.0.0.5 80\n  health-check none\n\
@@ -95,7 +83,7 @@ mod tests {
         let paths = crate::marks(&config(WEB));
         let found: Vec<(String, bool)> = paths.keys().map(|p| (p.address.to_string(), p.tunnel.is_some())).collect();
         assert_eq!(found, [("10.0.0.1".to_owned(), false), ("10.0.0.3".to_owned(), true)]);
-        assert!(paths.values().all(|mark| MARKS.contains(mark)));
+        assert!(paths.values().all(|mark| Config::PROBE_MARKS.contains(mark)));
     }
 
     #[test]

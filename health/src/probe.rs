@@ -75,7 +75,7 @@ impl Via {
 }
 
 /// Any address of that family.
-fn any(server: SocketAddr) -> IpAddr {
+pub(crate) fn any(server: SocketAddr) -> IpAddr {
     if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 

@@ -91,10 +91,10 @@ pub fn targets(config: &Config) -> BTreeMap<Target, Probe> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn config(text: &str) -> Config {
+    pub(crate) fn config(text: &str) -> Config {
         let (tree, rejected) = yoke_config::tree::load(text);
         assert_eq!(rejected, []);
         Config::try_from(&tree).expect("valid")

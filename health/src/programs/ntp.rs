@@ -2,7 +2,9 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
+
+use crate::probe::any;
 
 /// A packet without extensions.
 const BYTES: usize = 48;
@@ -20,8 +22,7 @@ const TRANSMIT: std::ops::Range<usize> = 40..48;
 
 pub(super) fn ask(server: SocketAddr) -> Result<(), String> {
     let failed = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
-    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).map_err(failed("socket"))?;
+    let socket = UdpSocket::bind((any(server), 0)).map_err(failed("socket"))?;
     socket.connect(server).map_err(failed("connect"))?;
     // Only to be recognized, and not to be guessed: nobody reads the time from it. Hashers have random keys.
     let cookie = RandomState::new().build_hasher().finish().to_be_bytes();
@@ -57,6 +58,8 @@ fn judge(answer: &[u8], cookie: &[u8]) -> Option<Result<(), String>> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn answer(first: u8, stratum: u8) -> [u8; BYTES] {
