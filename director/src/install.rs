@@ -111,11 +111,23 @@ async fn run(director: &Director, words: &[&str]) -> Result<Line, String> {
     }
 }
 
+/// Runs a command that ends with a sentence.
+async fn done(director: &Director, words: &[&str]) -> Result<String, String> {
+    match run(director, words).await? {
+        Line::Done { text } => Ok(text),
+        other => Err(senseless(&other)),
+    }
+}
+
+fn senseless(line: &Line) -> String {
+    format!("install: {line:?}: makes no sense")
+}
+
 /// `show install summary`.
 pub(crate) async fn slots(director: &Director) -> Result<Slots, String> {
     match run(director, &["show"]).await? {
         Line::Slots(slots) => Ok(slots),
-        other => Err(format!("install: {other:?}: makes no sense")),
+        other => Err(senseless(&other)),
     }
 }
 
@@ -155,16 +167,14 @@ fn add(director: &Director, source: String, address: Option<IpAddr>, force: bool
 
 /// Says which slot starts, hands over and restarts the box.
 async fn leave(director: &Director, words: &[&str]) -> Result<String, String> {
-    let Line::Done { text } = run(director, words).await? else { return Err("install: makes no sense".to_owned()) };
+    let text = done(director, words).await?;
     vrrpd::leave(director).await;
     director.init.stop(false).await.map_err(|e| format!("{text}, but the box does not restart: {e}"))?;
     Ok(format!("{text}. The box restarts."))
 }
 
 async fn commit(director: &Director) -> Result<String, String> {
-    let Line::Done { text } = run(director, &["commit"]).await? else {
-        return Err("install: makes no sense".to_owned());
-    };
+    let text = done(director, &["commit"]).await?;
     director.init.trial_over().await.map_err(|e| format!("{text}, but the box will restart once more: {e}"))?;
     Ok(format!("{text}."))
 }
@@ -176,10 +186,7 @@ async fn abort(director: &Director) -> Result<String, String> {
     if slots(director).await?.on_trial {
         return leave(director, &["abort"]).await;
     }
-    match run(director, &["abort"]).await? {
-        Line::Done { text } => Ok(format!("{text}.")),
-        other => Err(format!("install: {other:?}: makes no sense")),
-    }
+    Ok(format!("{}.", done(director, &["abort"]).await?))
 }
 
 /// Tells init that a firmware on trial is healthy: it serves, and every line of the configuration was loaded.
