@@ -1,8 +1,8 @@
 //! `director`: the control plane daemon of Yoke.
 //!
 //! It owns the running and the startup configuration, the kernel's IPVS table, our nft table, `net.ipv4.vs.*` and the files under `/run/yoke`
-//! that other programs read. By other names it is the check programs of the image. It changes no link, address or route (`init setup` does), supervises nothing (init does) and draws no table
-//! (the shell does). Every start is recovery: load, look, apply the difference.
+//! that other programs read. By other names it is the check programs of the image. It changes no link, address or route (`init setup`
+//! does), supervises nothing (init does) and draws no table (the shell does). Every start is recovery: load, look, apply the difference.
 
 mod accounts;
 mod boot;

@@ -104,6 +104,7 @@ fn run() -> anyhow::Result<std::convert::Infallible> {
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     fs::create_dir_all("/run/yoke").context("/run/yoke")?;
     let notify = notify::Socket::bind(Path::new(notify::SOCKET)).context(notify::SOCKET)?;
+    let cmdline = Cmdline::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
     let mut init = Init {
         supervisor: Supervisor::default(),
         tasks: Tasks::default(),
@@ -117,16 +118,14 @@ fn run() -> anyhow::Result<std::convert::Infallible> {
         devices_at: Some(now() + DEVICES_DELAY),
         interfaces: 0,
         kernel_consoles: fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default(),
-        trial: Cmdline::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default())
-            .value("yoke.trial")
-            .map(Trial::new),
+        trial: cmdline.value("yoke.trial").map(Trial::new),
         end: None,
         stopped: false,
     };
     for warning in init.warnings.clone() {
         init.note(&warning);
     }
-    init.start_fixed();
+    init.start_fixed(&cmdline);
     let kernel_log = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg").ok();
     loop {
         init.carry_out();
@@ -139,7 +138,7 @@ fn run() -> anyhow::Result<std::convert::Infallible> {
 
 impl Init {
     /// The services every box has, consoles first: somebody is waiting in front of them.
-    fn start_fixed(&mut self) {
+    fn start_fixed(&mut self, cmdline: &Cmdline) {
         let now = now();
         let director = Service {
             spec: ServiceSpec {
@@ -154,7 +153,6 @@ impl Init {
         };
         // Added first, since services stop in reverse order.
         self.supervisor.handle_add(director, Some("waits for /flash"), now);
-        let cmdline = Cmdline::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
         let named: Vec<&str> = cmdline.consoles().collect();
         for terminal in consoles::terminals(&self.kernel_consoles, &named, consoles::exists) {
             self.supervisor.handle_add(consoles::service(&terminal), None, now);

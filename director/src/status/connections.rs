@@ -43,7 +43,7 @@ pub struct ConnectionSyncRow {
     pub multicast: IpAddr,
     /// The UDP port.
     pub port: u16,
-    /// Who is heard; empty: anybody on the interface.
+    /// Who is heard; empty: nobody.
     pub peers: Vec<IpAddr>,
     /// Whether this box sends.
     pub sends: bool,

@@ -6,7 +6,8 @@
 //!                      <---   transitions, problems            <--- problems
 //! ```
 //! Only the engine is on the path of an advertisement, and it waits for nothing: it neither logs nor asks the kernel to change anything.
-//! All memory is locked. A realtime thread that does not sleep is ended by the kernel, and the process with it. Killed and started again it goes on holding what it still holds; `vrrpd --release` lets go of everything instead.
+//! All memory is locked. A realtime thread that does not sleep is ended by the kernel, and the process with it. Killed and started again it
+//! goes on holding what it still holds; `vrrpd --release` lets go of everything instead.
 
 mod clock;
 mod engine;

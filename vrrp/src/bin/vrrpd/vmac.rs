@@ -5,7 +5,7 @@
 //!   to the macvlan alone: two active boxes would not hear each other on the interface, and a partition would not heal.
 //! - Nothing is sent through it but answers. Advertisements and announcements leave the interface itself with the virtual MAC as their
 //!   source, so that the first comes before the kernel was asked for anything; what is forwarded leaves with the interface's own, since the
-//!   addresses bring no route.
+//!   routes that come with the addresses have a worse metric than the interface's.
 
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::RouteNetlinkMessage;
