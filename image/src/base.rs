@@ -22,15 +22,18 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::apt::Apt;
 use crate::elf;
 use crate::files;
+use crate::kernel::Own;
 use crate::modules::{Index, Wanted, unmet_options};
 use crate::packages;
 use crate::tool::{LIB_DIR, LOADER, Tools, run};
 
 pub(crate) const PACKAGES: &str = include_str!("../base/packages.list");
-const REQUIRED: &str = include_str!("../base/kernel.config");
+pub(crate) const REQUIRED: &str = include_str!("../base/kernel.config");
 const MODULES: &str = include_str!("../base/modules.list");
 /// Raised when the same packages give another base.
-const FORMAT: &str = "2";
+const FORMAT: &str = "3";
+/// File of a base that names the directory of all modules of its kernel; a base of Buildroot has none.
+const ALL_MODULES: &str = "all-modules";
 /// How long the mirror is not asked again.
 const FRESH: Duration = Duration::from_secs(24 * 3600);
 
@@ -82,16 +85,29 @@ impl Base {
     /// # Errors
     /// The package has no module of one of the names.
     pub fn take_modules(&self, names: &[&str], target: &Path) -> Result<()> {
-        let source = self.tools.root().join("usr/lib/modules").join(&self.release);
-        take(&source, &target.join(&self.release), names.iter().copied(), &self.tools)
+        take(&self.all_modules()?, &target.join(&self.release), names.iter().copied(), &self.tools)
+    }
+
+    /// Copies all modules of the kernel to `target/RELEASE`, for a machine that is not ours.
+    ///
+    /// # Errors
+    /// They are no longer there.
+    pub fn take_all_modules(&self, target: &Path) -> Result<()> {
+        files::copy_tree(&self.all_modules()?, &target.join(&self.release), false)
     }
 
     /// Where the modules are as their package has them, packed by xz; `None` when they are not, or the kernel could not unpack them.
     pub(crate) fn packed_modules(&self) -> Option<PathBuf> {
         let config = fs::read_to_string(self.dir.join("config")).ok()?;
         let needs = "CONFIG_MODULE_DECOMPRESS=y\nCONFIG_MODULE_COMPRESS_XZ=y\n";
-        let modules = self.tools.root().join("usr/lib/modules").join(&self.release);
+        let modules = self.all_modules().ok()?;
         (unmet_options(needs, &config).is_empty() && modules.is_dir()).then_some(modules)
+    }
+
+    /// Where all modules of the kernel are, not only those of a slot.
+    fn all_modules(&self) -> Result<PathBuf> {
+        let path = self.dir.join(ALL_MODULES);
+        Ok(PathBuf::from(fs::read_to_string(&path).with_context(|| path.display().to_string())?))
     }
 
     /// Takes the base in `dir` as it is.
@@ -102,15 +118,16 @@ impl Base {
     }
 }
 
-/// Makes the quick base below `out`, or takes the one that is there if no package changed.
+/// Makes the quick base below `out`, or takes the one that is there if no package changed. With `own` its kernel is that one.
 ///
 /// # Errors
 /// The mirror does not answer and there is no base, a package or a kernel option is missing.
-pub fn quick(out: &Path, refresh: bool, say: &dyn Fn(&str)) -> Result<Base> {
+pub fn quick(out: &Path, refresh: bool, own: Option<&Own>, say: &dyn Fn(&str)) -> Result<Base> {
     let dir = out.join("base");
     let unpacked = out.join("debian");
     let tools = Tools::new(unpacked.clone());
-    let recipe = packages::sha256([FORMAT, PACKAGES, REQUIRED, MODULES].join("\0").as_bytes());
+    let built = own.map_or(Ok("debian".to_owned()), Own::id)?;
+    let recipe = packages::sha256([FORMAT, PACKAGES, REQUIRED, MODULES, &built].join("\0").as_bytes());
     let existing = Base::open(dir.clone(), tools.clone()).ok();
     let existing = existing.filter(|base| base.id.starts_with(&recipe) && tools.are_there());
     if let Some(base) = &existing
@@ -148,7 +165,7 @@ pub fn quick(out: &Path, refresh: bool, say: &dyn Fn(&str)) -> Result<Base> {
     files::fresh_dir(&dir)?;
     packages::unpack(&apt, &packages, &unpacked, say)?;
     say("base: kernel and modules");
-    let release = kernel(&unpacked, &dir, &tools)?;
+    let release = kernel(&unpacked, own, &dir, &tools)?;
     say("base: root");
     root(&wanted, &unpacked, &dir, &tools)?;
     for platform in ["i386-pc", "x86_64-efi"] {
@@ -168,17 +185,23 @@ fn is_fresh(stamp: &Path) -> bool {
 }
 
 /// Kernel, options, and of the modules those that a director needs. Returns the release.
-fn kernel(unpacked: &Path, dir: &Path, tools: &Tools) -> Result<String> {
-    let all = unpacked.join("usr/lib/modules");
+fn kernel(unpacked: &Path, own: Option<&Own>, dir: &Path, tools: &Tools) -> Result<String> {
+    let all = own.map_or_else(|| unpacked.join("usr/lib/modules"), Own::modules).canonicalize().context("modules")?;
     let release = only_entry(&all)?;
-    let boot = unpacked.join("boot");
-    let config = fs::read_to_string(boot.join(format!("config-{release}"))).context("the kernel's options")?;
-    take_kernel(&release, &boot.join(format!("vmlinuz-{release}")), &config, dir)?;
-
-    // The package leaves this to the machine it is installed on.
-    run(tools.command_as("usr/bin/kmod", "depmod").arg("-b").arg(unpacked.join("usr")).arg(&release))?;
-    let wanted = Wanted::load()?;
-    take(&all.join(&release), &dir.join("modules").join(&release), wanted.all(), tools)?;
+    let (vmlinuz, config) = match own {
+        Some(own) => (own.dir.join("bzImage"), own.dir.join(".config")),
+        None => {
+            // The package leaves this to the machine it is installed on.
+            run(tools.command_as("usr/bin/kmod", "depmod").arg("-b").arg(unpacked.join("usr")).arg(&release))?;
+            let boot = unpacked.join("boot");
+            (boot.join(format!("vmlinuz-{release}")), boot.join(format!("config-{release}")))
+        }
+    };
+    let config = fs::read_to_string(&config).with_context(|| format!("{}: the kernel's options", config.display()))?;
+    take_kernel(&release, &vmlinuz, &config, dir)?;
+    let all = all.join(&release);
+    files::write(&dir.join(ALL_MODULES), all.display().to_string(), 0o644)?;
+    take(&all, &dir.join("modules").join(&release), Wanted::load()?.all(), tools)?;
     Ok(release)
 }
 

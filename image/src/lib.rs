@@ -5,6 +5,7 @@
 //! | step | module | leaves below `Params::out` |
 //! |---|---|---|
 //! | Debian packages by name, verified by apt | [`apt`], [`packages`] | `apt/`, `debian/` |
+//! | by choice a kernel of our own, built once | [`kernel`] | |
 //! | or a finished Buildroot build | [`buildroot`] | |
 //! | the base: what a kernel, a root and a loader are, wherever they come from | [`base`], [`modules`] | `base/` |
 //! | who signs, and the update file | [`update`] | `keys/`, `yoke-x86_64.update` |
@@ -27,6 +28,7 @@ mod elf;
 mod files;
 pub mod grub;
 pub mod keep;
+pub mod kernel;
 pub mod modules;
 pub mod packages;
 pub mod slot;
@@ -61,6 +63,8 @@ pub enum Source {
     Debian {
         /// Ask the mirror for newer packages even if the base is less than a day old.
         refresh: bool,
+        /// A kernel of our own instead of Debian's.
+        kernel: Option<kernel::Own>,
     },
     /// A finished Buildroot build.
     Buildroot(buildroot::Output),
@@ -133,7 +137,7 @@ pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
     let _lock = lock(&out, say)?;
 
     let base = match &params.base {
-        Source::Debian { refresh } => base::quick(&out, *refresh, say)?,
+        Source::Debian { refresh, kernel } => base::quick(&out, *refresh, kernel.as_ref(), say)?,
         Source::Buildroot(output) => buildroot::base(&out, output, say)?,
     };
     let key = update::Key::load(&out, say)?;

@@ -1,4 +1,5 @@
 //! `yoke-image PROGRAMS [--refresh] [--run]`: makes `target/yoke/yoke-x86_64.img` of the static programs in the directory `PROGRAMS`.
+//! `yoke-image --kernel`: builds a kernel of our own into `target/kernel`. With YOKE_KERNEL=target/kernel/kernel a disk has it instead of Debian's.
 //! `yoke-image --buildroot`: makes `yoke-x86_64.img` in Buildroot's directory of images, of what it has built; for its post-image script.
 //!
 //! With `--run` it also brings `target/yoke/run.img` up to date, the disk that is booted here and keeps what was saved on it.
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
-use yoke_image::{Params, Programs, Source, build, buildroot, keep};
+use yoke_image::{Params, Programs, Source, build, buildroot, keep, kernel};
 
 fn main() -> Result<()> {
     let (options, places): (Vec<String>, Vec<String>) =
@@ -19,9 +20,14 @@ fn main() -> Result<()> {
     if options == ["--buildroot"] && places.is_empty() {
         return of_buildroot();
     }
+    if options == ["--kernel"] && places.is_empty() {
+        let own = kernel::build(Path::new("target/kernel"), &|line| println!("{line}"))?;
+        println!("{0}; for a disk with it: YOKE_KERNEL={0} cargo xtask image", own.dir.display());
+        return Ok(());
+    }
     let known = ["--refresh", "--run"];
     let ([programs], true) = (places.as_slice(), options.iter().all(|option| known.contains(&option.as_str()))) else {
-        bail!("use: yoke-image PROGRAMS [--refresh] [--run], or yoke-image --buildroot");
+        bail!("use: yoke-image PROGRAMS [--refresh] [--run], or yoke-image --buildroot or --kernel");
     };
     let has = |option: &str| options.iter().any(|given| given == option);
     let programs = PathBuf::from(programs);
@@ -37,7 +43,10 @@ fn main() -> Result<()> {
             install: programs.join("install"),
         },
         version: version(Path::new(".")),
-        base: Source::Debian { refresh: has("--refresh") },
+        base: Source::Debian {
+            refresh: has("--refresh"),
+            kernel: std::env::var_os("YOKE_KERNEL").map(|dir| kernel::Own { dir: dir.into() }),
+        },
         compress: true,
     };
     let report = build(&params, &|line| println!("{line}"))?;

@@ -81,6 +81,15 @@ impl Package {
         format!("{}_{version}", self.name)
     }
 
+    /// The downloaded file.
+    ///
+    /// # Errors
+    /// It is not there, or not the one that the index means.
+    pub(crate) fn file(&self, archives: &Path) -> Result<PathBuf> {
+        let lacking = || format!("package {}: the downloaded file is not the one of the index", self.name);
+        self.find(archives).with_context(lacking)
+    }
+
     /// The downloaded file, if it is there and is the one that the index means.
     fn find(&self, archives: &Path) -> Option<PathBuf> {
         ["amd64", "all"].iter().find_map(|architecture| {
@@ -207,10 +216,7 @@ pub fn unpack(apt: &Apt, packages: &[Package], target: &Path, say: &dyn Fn(&str)
     let archives = apt.archives();
     crate::files::fresh_dir(target)?;
     for package in packages {
-        let Some(file) = package.find(&archives) else {
-            bail!("package {}: the downloaded file is not the one of the index", package.name);
-        };
-        crate::apt::unpack(&file, target)?;
+        crate::apt::unpack(&package.file(&archives)?, target)?;
     }
     ensure!(Tools::new(target.to_owned()).are_there(), "the packages have no dynamic loader, libc6 was not among them");
     Ok(())

@@ -33,7 +33,11 @@ pub(crate) const LAB: &[&str] = &[
 ];
 
 /// What the bench needs besides: rivals.
-pub(crate) const BENCH: &[&str] = &["haproxy", "libnginx-mod-stream"];
+pub(crate) const BENCH: &[&str] = &["haproxy", "libnginx-mod-stream", "mmdebstrap"];
+
+/// What `cargo xtask kernel` needs.
+pub(crate) const KERNEL: &[&str] =
+    &["bc", "bison", "flex", "gcc", "kmod", "libelf-dev", "libssl-dev", "make", "xz-utils", "zstd"];
 
 /// Ports of this machine that reach the box when it runs without root: SSH, and a VIP's web ports.
 const FORWARDS: &[(u16, &str)] = &[(2222, "10.0.2.15:22"), (8080, "10.0.2.100:80"), (8443, "10.0.2.100:443")];

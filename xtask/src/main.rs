@@ -18,6 +18,8 @@ const HELP: &str = "cargo xtask COMMAND
   test [--all]           every test there is; --all adds the long ones
   check                  format, lints, documentation, dependencies and unit tests only
   image                  the disk image: target/yoke/yoke-x86_64.img, and beside it the signed .update
+  kernel                 a kernel with the release's options, once (half an hour and more): target/kernel/kernel;
+                         YOKE_KERNEL=target/kernel/kernel before any command above or below takes it for Debian's
   lab [--vm] [FILTER]    tests on real networks: namespaces, or QEMU with the real image
   bench [FILTER]         figures, side by side with what one would use instead
   docs                   write docs/cli.md from the grammar
@@ -51,6 +53,10 @@ fn main() -> Result<ExitCode> {
                 image(&[])?;
                 cargo(&["run", "--release", "--package", "yoke-lab", "--", "bench"], options)?;
             }
+        }
+        ["kernel"] => {
+            host::need(host::KERNEL)?;
+            cargo(&["run", "--quiet", "--package", "yoke-image", "--", "--kernel"], &[])?;
         }
         ["docs"] => program(
             Command::new("cargo").args(["test", "--quiet", "--package", "yoke-config", "reference"]).env("UPDATE", "1"),
