@@ -6,6 +6,7 @@
 
 mod boot;
 mod data;
+mod debian;
 mod grammar;
 mod health;
 mod ipvs;
