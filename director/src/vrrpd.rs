@@ -20,7 +20,7 @@ use crate::notes::Source;
 use crate::reconcile;
 use crate::roles::{self, Roles};
 
-/// vrrpd answers within milliseconds; after a change it waits up to 3 s for the kernel.
+/// vrrpd answers within milliseconds; after a change when the kernel has made it, or after 4 s.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// Between two tries to reach it. It is started again at once when it dies.
 const RETRY: Duration = Duration::from_millis(250);

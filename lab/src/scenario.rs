@@ -34,6 +34,7 @@ use crate::{traffic, wait};
 pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Namespaces, name: "instruments", run: instruments::run },
     Scenario { rung: Rung::Namespaces, name: "vrrp", run: vrrp::run },
+    Scenario { rung: Rung::Namespaces, name: "vrrp_held", run: vrrp::held::run },
     Scenario { rung: Rung::Vm, name: "first_boot", run: first_boot::run },
     Scenario { rung: Rung::Vm, name: "seed", run: seed::run },
     Scenario { rung: Rung::Vm, name: "matrix", run: matrix::run },

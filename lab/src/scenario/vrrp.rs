@@ -2,6 +2,7 @@
 //! one holds the addresses. The virtual MAC needs macvlan in this machine's kernel.
 
 mod giving_up;
+pub(super) mod held;
 mod keepalived;
 mod kinds;
 mod vmac;

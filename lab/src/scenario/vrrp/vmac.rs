@@ -117,6 +117,18 @@ fn moves(dir: &Path) -> Result<()> {
     let name = virtual_interfaces(&pair, Side::A)?.first().context("an interface")?.0.clone();
     pair.ip(Side::A, &["link", "del", &name])?;
     serves(&pair, Side::A).context("after its interface was removed")?;
+    // And what it switches is switched back: up while active, and only then.
+    for (side, word) in [(Side::A, "down"), (Side::B, "up")] {
+        for (name, _) in virtual_interfaces(&pair, side)? {
+            pair.ip(side, &["link", "set", &name, word])?;
+        }
+        wait::until("its interfaces to be as they were", LIMIT, || {
+            let there = virtual_interfaces(&pair, side)?;
+            ensure!(there.iter().all(|(_, up)| *up == (side == Side::A)), "side {side:?}: {there:?}");
+            Ok(())
+        })?;
+        serves(&pair, Side::A).with_context(|| format!("after those of side {side:?} were taken {word}"))?;
+    }
 
     pair.signal(Side::A, Signal::SIGTERM)?;
     serves(&pair, Side::B)?;

@@ -1,5 +1,6 @@
-//! The realtime thread: packets in, timers, packets out. It does not log, and waits for nothing but the next event: what may take time
-//! is the worker's, what an operator reads is the main thread's.
+//! The realtime thread: packets in, timers, packets out. It does not log, and waits for nothing but the next event: what moves is the
+//! worker's, what else needs the kernel's lock on network changes is the opener's, what an operator reads is the main thread's. Whoever has to
+//! hear that something was done hears it from the thread that did it.
 //!
 //! The library's contract is kept here: every packet that waits is handed in before a timer is looked at.
 
@@ -8,9 +9,11 @@ mod configure;
 mod hold;
 mod io;
 mod report;
+mod request;
+mod resync;
 mod units;
 
-use std::net::IpAddr;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
@@ -19,21 +22,22 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::timer::{Expiration, TimerSetTimeFlags};
 use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
-use tokio::sync::{mpsc, oneshot};
-use vrrp::router::Transition;
-use vrrp::status::Status;
+use tokio::sync::oneshot;
 use vrrp::{Discard, Instant};
-use yoke_config::value::Name;
 
 use crate::engine::burst::Burst;
+pub(crate) use crate::engine::request::{Event, Events, Handle, Request};
+
 use crate::engine::io::Io;
+use crate::engine::resync::Resync;
 use crate::engine::units::Units;
 use crate::group::World;
 use crate::links::{Changed, Links};
 use crate::netlink::{Monitor, Netlink};
+use crate::opener::{Ask, Asks, Got, Key};
 use crate::port::PACKET_BYTES;
 use crate::wanted::Wanted;
-use crate::worker::Jobs;
+use crate::worker::{Job, Jobs};
 use crate::{clock, sys};
 
 /// In the middle: above everything that is not about time, below the kernel's own threads at 99.
@@ -41,56 +45,12 @@ const PRIORITY: i32 = 50;
 /// Packets taken from one port before timers have their turn all the same: a flood must not stop the advertisements.
 const PACKETS_TURN: usize = 1024;
 
-/// What the engine tells the main thread.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// A group changed its state; and what it tracks and is down, when that is a reason.
-    Transition(Name, Transition, Vec<String>),
-    /// A packet for no group, or not believed; at a limited rate.
-    Discarded { interface: String, source: IpAddr, why: Discard },
-    /// Something does not work: a sentence.
-    Problem(String),
-}
-
-/// Where events go. Sending never waits.
-pub(crate) type Events = mpsc::UnboundedSender<Event>;
-
-/// What the main thread asks.
-pub(crate) enum Request {
-    Configure(Wanted, oneshot::Sender<Vec<String>>),
-    Status(oneshot::Sender<Status>),
-    HandOver(String, oneshot::Sender<Result<(), String>>),
-    HandBack(String, oneshot::Sender<Result<(), String>>),
-    Reset(String, oneshot::Sender<Result<(), String>>),
-    World(World),
-    /// Says that the thread is alive; it looks whether groups hold what they should. Once a second.
-    Ping(oneshot::Sender<()>),
-    /// Resign from everything, drop all addresses, end.
-    Stop(oneshot::Sender<()>),
-}
-
-/// The main thread's end.
-#[derive(Clone)]
-pub(crate) struct Handle {
-    requests: Sender<Request>,
-    wake: Arc<EventFd>,
-}
-
-impl Handle {
-    /// Asks. When the engine is gone, so is whoever would answer.
-    pub(crate) fn send(&self, request: Request) {
-        if self.requests.send(request).is_ok() {
-            // It fails when 2^64 wake-ups are pending.
-            let _ = self.wake.write(1);
-        }
-    }
-}
-
 /// Marks of descriptors in the epoll set.
 const TIMER: u64 = 0;
 const WAKE: u64 = 1;
 const MONITOR: u64 = 2;
 const PORT: u64 = 3;
+const GOT: u64 = 4;
 
 /// The engine.
 pub(crate) struct Engine {
@@ -103,7 +63,10 @@ pub(crate) struct Engine {
     monitor: Monitor,
     burst: Burst,
     links: Links,
+    resync: Resync,
     units: Units,
+    /// Configurations that wait for their sockets, and who waits for them.
+    waiting: VecDeque<(Wanted, oneshot::Sender<Vec<String>>)>,
     io: Io,
     world: World,
     buffer: Box<[u8; PACKET_BYTES]>,
@@ -115,6 +78,7 @@ impl Engine {
     pub(crate) fn new(
         requests: (Sender<Request>, Receiver<Request>),
         jobs: Jobs,
+        asks: Asks,
         events: Events,
     ) -> std::io::Result<(Self, Handle)> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -125,6 +89,7 @@ impl Engine {
         epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
         epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         epoll.add(&monitor.socket, EpollEvent::new(EpollFlags::EPOLLIN, MONITOR))?;
+        epoll.add(&*asks.ready, EpollEvent::new(EpollFlags::EPOLLIN, GOT))?;
         let handle = Handle { requests: requests.0, wake: wake.clone() };
         let mut engine = Self {
             epoll,
@@ -135,12 +100,17 @@ impl Engine {
             monitor,
             burst: Burst::default(),
             links: Links::default(),
+            resync: Resync::default(),
             units: Units::default(),
-            io: Io::new(jobs, events),
+            waiting: VecDeque::new(),
+            io: Io::new(jobs, asks, events),
             world: World { director: true, servers: std::collections::BTreeMap::new() },
             buffer: Box::new([0; PACKET_BYTES]),
         };
-        engine.observe()?;
+        // Nothing runs yet that could be late.
+        for message in Netlink::open()?.everything()? {
+            engine.links.handle(&message);
+        }
         Ok((engine, handle))
     }
 
@@ -174,21 +144,33 @@ impl Engine {
             if is_ready(MONITOR) {
                 self.monitor();
             }
+            if is_ready(GOT) {
+                let _ = self.io.asks.ready.read();
+                while let Some(got) = self.io.asks.try_next() {
+                    self.got(got);
+                }
+                self.refresh();
+                self.configure();
+            }
             if is_ready(WAKE) && !self.requests() {
                 return;
             }
         }
     }
 
-    /// Lets go of what an earlier life of this process left behind; does not run.
+    /// Lets go of what an earlier life of this process left behind; does not run. Waits for its sockets.
     pub(crate) fn release(&mut self, wanted: Wanted) {
+        let ports = self.units.ports_with(&wanted, &self.links);
+        self.io.open(&ports, &self.links, &self.epoll);
+        while self.io.is_opening(&ports) {
+            let Some(got) = self.io.asks.next() else { break };
+            self.got(got);
+        }
         let now = clock::now();
-        self.io.open(&self.units.ports_with(&wanted, &self.links), &self.links, &self.epoll);
         for problem in self.units.configure(wanted, now, &mut self.io, &self.links, &self.world) {
             self.io.problem(problem);
         }
         self.units.stop(now, &mut self.io, &self.links);
-        self.io.flush();
     }
 
     /// Sets the timer, unless it goes off early enough anyway: a backup's deadline moves with each advertisement, and to wake once too
@@ -210,8 +192,11 @@ impl Engine {
         for key in self.io.keys() {
             for _ in 0..PACKETS_TURN {
                 let Some(port) = self.io.ports.get_mut(&key) else { break };
-                let Some(packet) = port.receive(&mut self.buffer) else { break };
-                self.units.handle_packet(key, &packet, &mut self.io, &self.links);
+                match port.receive(&mut self.buffer) {
+                    Some(Ok(packet)) => self.units.handle_packet(key, &packet, &mut self.io, &self.links),
+                    Some(Err(source)) => self.io.discard(key, source, Discard::Truncated, clock::now(), &self.links),
+                    None => break,
+                }
                 any = true;
             }
         }
@@ -222,40 +207,72 @@ impl Engine {
     fn monitor(&mut self) {
         let Some(messages) = self.monitor.receive() else {
             // Messages were lost: look at everything anew.
-            if let Err(error) = self.observe() {
-                self.io.problem(format!("interfaces: {error}"));
+            if self.resync.lost() {
+                self.io.asks.put(Ask::Dump);
             }
             return;
         };
-        let mut link = false;
+        let mut stale = false;
         for message in messages {
-            match self.links.handle(&message) {
-                Some(Changed::Link(_)) => link = true,
+            self.resync.note(&message);
+            stale |= match self.links.handle(&message) {
+                Some(Changed::Link(_)) => true,
                 Some(Changed::Address(_, address)) => {
-                    self.units.handle_address(address, clock::now(), &mut self.io, &self.links, &self.world);
+                    self.units.handle_address(address, clock::now(), &mut self.io, &self.links)
                 }
-                None => {}
+                None => false,
+            };
+        }
+        if stale {
+            self.refresh();
+            self.configure();
+        }
+    }
+
+    /// Takes in what the opener has done.
+    fn got(&mut self, got: Got) {
+        match got {
+            Got::Opened(key, port) => self.io.opened(key, port, &self.links, &self.epoll),
+            Got::Dumped(Ok(dump)) => match self.resync.dumped(&dump) {
+                Some(links) => self.links = links,
+                None => self.io.asks.put(Ask::Dump),
+            },
+            Got::Dumped(Err(error)) => {
+                self.resync.failed();
+                self.io.problem(format!("interfaces: {error}"));
             }
         }
-        if link {
-            self.refresh();
-        }
     }
 
-    fn observe(&mut self) -> std::io::Result<()> {
-        self.links = Links::default();
-        for message in Netlink::open()?.everything()? {
-            self.links.handle(&message);
-        }
-        self.refresh();
-        Ok(())
-    }
-
-    /// After interfaces have changed.
+    /// After interfaces or sockets have changed.
     fn refresh(&mut self) {
         self.units.refresh(clock::now(), &mut self.io, &self.links, &self.world);
-        let wanted = self.units.ports();
+        let wanted = self.ports();
         self.io.open(&wanted, &self.links, &self.epoll);
+    }
+
+    /// Sockets that are needed, now and by the next configuration.
+    fn ports(&self) -> BTreeSet<Key> {
+        match self.waiting.front() {
+            Some((wanted, _)) => self.units.ports_with(wanted, &self.links),
+            None => self.units.ports(),
+        }
+    }
+
+    /// Takes in the configurations whose sockets are there, or cannot be had: a group that begins or goes on without one would be deaf.
+    fn configure(&mut self) {
+        loop {
+            let ports = self.ports();
+            self.io.open(&ports, &self.links, &self.epoll);
+            if self.io.is_opening(&ports) {
+                return;
+            }
+            let Some((wanted, reply)) = self.waiting.pop_front() else { return };
+            let problems = self.units.configure(wanted, clock::now(), &mut self.io, &self.links, &self.world);
+            self.refresh();
+            // Whoever asked may have gone away: then nobody hears the answer.
+            self.io.job(Job::Then(Box::new(move || drop(reply.send(problems)))));
+        }
     }
 
     /// Does what the main thread asks; `false` at the end.
@@ -266,12 +283,8 @@ impl Engine {
             // Whoever asked may have gone away: then nobody hears the answer.
             match request {
                 Request::Configure(wanted, reply) => {
-                    // The ports first, or the first advertisement would find none.
-                    self.io.open(&self.units.ports_with(&wanted, &self.links), &self.links, &self.epoll);
-                    let problems = self.units.configure(wanted, now, &mut self.io, &self.links, &self.world);
-                    self.refresh();
-                    self.io.flush();
-                    let _ = reply.send(problems);
+                    self.waiting.push_back((wanted, reply));
+                    self.configure();
                 }
                 Request::Status(reply) => drop(reply.send(self.units.status(now, &self.io, &self.links))),
                 Request::HandOver(name, reply) => {
@@ -289,12 +302,17 @@ impl Engine {
                 }
                 Request::Ping(reply) => {
                     self.units.check(now, &mut self.io, &self.links);
+                    self.io.retry(&self.links);
+                    if self.resync.retry() {
+                        self.io.asks.put(Ask::Dump);
+                    }
                     let _ = reply.send(());
                 }
                 Request::Stop(reply) => {
                     self.units.stop(now, &mut self.io, &self.links);
-                    self.io.flush();
-                    let _ = reply.send(());
+                    self.io.job(Job::Then(Box::new(move || {
+                        let _ = reply.send(());
+                    })));
                     return false;
                 }
             }

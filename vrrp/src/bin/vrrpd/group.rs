@@ -10,12 +10,13 @@ use yoke_config::value::IpNet;
 
 use crate::clock;
 use crate::links::Links;
+use crate::opener::Key;
 use crate::port::Port;
 use crate::vmac::Vmac;
 use crate::wanted::{self, Tracked, WantedGroup};
 
 /// Sockets, by interface and family.
-pub(crate) type Ports = BTreeMap<(u32, Family), Port>;
+pub(crate) type Ports = BTreeMap<Key, Port>;
 
 /// One group.
 pub(crate) struct Group {
@@ -43,7 +44,7 @@ pub(crate) struct Group {
 /// What a router is told of the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// Whether its interface has a link.
+    /// Whether its interface has a link, and a socket.
     pub(crate) up: bool,
     /// What it may send from.
     pub(crate) source: Option<IpAddr>,
@@ -157,7 +158,14 @@ impl Group {
 
     /// Looks at its interface, its source and what it tracks; what the router has to be told, if it is new. `moves` says which addresses
     /// are virtual.
-    pub(crate) fn look(&mut self, links: &Links, world: &World, moves: impl Fn(IpAddr) -> bool) -> Option<Facts> {
+    /// Without a socket it could neither hear nor say anything, which is as good as no link.
+    pub(crate) fn look(
+        &mut self,
+        links: &Links,
+        world: &World,
+        ports: &Ports,
+        moves: impl Fn(IpAddr) -> bool,
+    ) -> Option<Facts> {
         self.ifindex = links.index(self.wanted.interface.as_str()).unwrap_or(0);
         let before = self.vmac.take();
         self.vmac = (self.wanted.vmac && self.ifindex != 0).then(|| {
@@ -169,7 +177,8 @@ impl Group {
         if before != self.vmac && before.as_ref().map(|(_, index)| *index) != Some(0) {
             self.vmac_asked = false;
         }
-        let up = links.get(self.ifindex).is_some_and(|link| link.up);
+        let is_open = ports.contains_key(&(self.ifindex, self.family()));
+        let up = is_open && links.get(self.ifindex).is_some_and(|link| link.up);
         let source = links.source(self.ifindex, self.family(), self.wanted.source, moves);
         let facts = Facts { up, source, tracking: self.track(links, world) };
         if self.told == Some(facts) {

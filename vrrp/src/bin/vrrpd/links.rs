@@ -23,6 +23,8 @@ pub(crate) struct Link {
     pub(crate) name: String,
     /// Up, and with a carrier.
     pub(crate) up: bool,
+    /// Somebody took it up, whatever its carrier is.
+    pub(crate) enabled: bool,
     pub(crate) mac: Option<Mac>,
     /// In the kernel's order: what was there first comes first.
     pub(crate) addresses: Vec<Address>,
@@ -82,6 +84,7 @@ impl Links {
         let old = self.0.get(&index);
         let mut link = Link {
             up: flags.contains(LinkFlags::Up) && flags.contains(LinkFlags::LowerUp),
+            enabled: flags.contains(LinkFlags::Up),
             addresses: old.map(|old| old.addresses.clone()).unwrap_or_default(),
             ..Link::default()
         };
@@ -143,7 +146,17 @@ impl Links {
     pub(crate) fn set(&mut self, index: u32, name: &str, addresses: &[&str]) {
         let address = |text: &&str| Address { net: text.parse().unwrap(), ours: true, secondary: false, usable: true };
         let addresses = addresses.iter().map(address).collect();
-        self.0.insert(index, Link { name: name.to_owned(), up: true, mac: Some([2, 0, 0, 0, 0, 1]), addresses });
+        self.0.insert(
+            index,
+            Link { name: name.to_owned(), up: true, enabled: true, mac: Some([2, 0, 0, 0, 0, 1]), addresses },
+        );
+    }
+
+    /// For tests: takes it up or down.
+    #[cfg(test)]
+    pub(crate) fn enable(&mut self, index: u32, enabled: bool) {
+        let link = self.0.get_mut(&index).unwrap();
+        (link.up, link.enabled) = (enabled, enabled);
     }
 
     /// The address to send advertisements from: `asked` for if it is there; else the primary IPv4 address, or the link-local IPv6

@@ -2,10 +2,14 @@
 //!
 //! ```text
 //! main thread (tokio)         engine (SCHED_FIFO 50)                worker (SCHED_FIFO 40)
-//! socket, signals, log  --->  sockets, timers, state machines  ---> addresses, gratuitous ARP, unsolicited NA
-//!                      <---   transitions, problems            <--- problems
+//! socket, signals, log  --->  timers, state machines, packets  ---> addresses, gratuitous ARP, unsolicited NA
+//!                      <---   transitions, problems            <--- problems, answers to who waits for a change
+//!                                                                  opener (SCHED_FIFO 40)
+//!                                                             ---> sockets opened and closed, dumps
+//!                                                             <--- sockets, dumps
 //! ```
-//! Only the engine is on the path of an advertisement, and it waits for nothing: it neither logs nor asks the kernel to change anything.
+//! Only the engine is on the path of an advertisement, and it waits for nothing: it neither logs nor asks the kernel to change anything,
+//! nor does it wait for who does.
 //! All memory is locked. A realtime thread that does not sleep is ended by the kernel, and the process with it. Killed and started again it
 //! goes on holding what it still holds; `vrrpd --release` lets go of everything instead.
 
@@ -14,6 +18,7 @@ mod engine;
 mod group;
 mod links;
 mod netlink;
+mod opener;
 mod port;
 mod serve;
 mod sys;
@@ -33,6 +38,7 @@ use tokio::sync::mpsc;
 use yoke_config::model::Config;
 
 use engine::{Engine, Event, Handle};
+use opener::{Opener, asks};
 use wanted::Wanted;
 use worker::{Waiting, Worker, jobs};
 
@@ -113,44 +119,53 @@ pub(crate) fn read_config(path: &Path) -> anyhow::Result<Wanted> {
 struct Threads {
     handle: Handle,
     engine: JoinHandle<()>,
-    worker: JoinHandle<()>,
+    /// The worker, the opener.
+    helpers: [JoinHandle<()>; 2],
 }
 
 impl Threads {
     fn start() -> anyhow::Result<(Self, mpsc::UnboundedReceiver<Event>)> {
         let (events, told) = mpsc::unbounded_channel();
-        let (jobs, waiting) = jobs();
-        let (engine, handle) = Engine::new(channel(), jobs, events.clone()).context("sockets")?;
-        let worker = work(waiting, events, true)?;
-        let run = move || engine.run(true);
-        let engine = std::thread::Builder::new().name("engine".to_owned()).stack_size(STACK_BYTES).spawn(run)?;
-        Ok((Self { handle, engine, worker }, told))
+        let ((jobs, waiting), (asks, opener)) = (jobs(), asks().context("sockets")?);
+        let (engine, handle) = Engine::new(channel(), jobs, asks, events.clone()).context("sockets")?;
+        let helpers = help(waiting, opener, events, true)?;
+        let engine = thread("engine", move || engine.run(true))?;
+        Ok((Self { handle, engine, helpers }, told))
     }
 
-    /// After the engine was told to stop. The worker ends when nobody can give it a job any more.
+    /// After the engine was told to stop. The others end when nobody can give them anything to do any more.
     fn end(self) {
         drop(self.handle);
         let _ = self.engine.join();
-        let _ = self.worker.join();
+        for helper in self.helpers {
+            let _ = helper.join();
+        }
     }
 }
 
-fn work(jobs: Waiting, events: engine::Events, realtime: bool) -> anyhow::Result<JoinHandle<()>> {
+/// Starts the two that the engine gives to do what may take time.
+fn help(jobs: Waiting, opener: Opener, events: engine::Events, realtime: bool) -> anyhow::Result<[JoinHandle<()>; 2]> {
     let worker = Worker::new(jobs, events).context("sockets")?;
-    let run = move || worker.run(realtime);
-    Ok(std::thread::Builder::new().name("worker".to_owned()).stack_size(STACK_BYTES).spawn(run)?)
+    Ok([thread("worker", move || worker.run(realtime))?, thread("opener", move || opener.run(realtime))?])
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(run)
 }
 
 /// Lets go of every group that an earlier life of this daemon left behind: resigns, removes the addresses. For init, when vrrpd does not
 /// stay alive; the other box can take over then.
 fn release(options: &Options) -> anyhow::Result<()> {
     let (events, mut told) = mpsc::unbounded_channel();
-    let (jobs, waiting) = jobs();
-    let (mut engine, _handle) = Engine::new(channel(), jobs, events.clone()).context("sockets")?;
-    let worker = work(waiting, events, false)?;
-    engine.release(read_config(&options.config)?);
+    let wanted = read_config(&options.config)?;
+    let ((jobs, waiting), (asks, opener)) = (jobs(), asks().context("sockets")?);
+    let (mut engine, _handle) = Engine::new(channel(), jobs, asks, events.clone()).context("sockets")?;
+    let helpers = help(waiting, opener, events, false)?;
+    engine.release(wanted);
     drop(engine);
-    let _ = worker.join();
+    for helper in helpers {
+        let _ = helper.join();
+    }
     while let Ok(event) = told.try_recv() {
         serve::tell(&event);
     }

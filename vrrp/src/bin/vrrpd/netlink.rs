@@ -1,6 +1,6 @@
 //! Route netlink without a runtime: dumps, batches of requests with their acknowledgements, and the kernel's own messages about links
-//! and addresses. The kernel answers before a send returns, so nothing here waits for long; whoever may not wait at all (the engine)
-//! only reads the monitor, and leaves requests to the worker.
+//! and addresses. The kernel answers before a send returns, but may be kept from that for seconds by whoever holds its lock; whoever may not
+//! wait (the engine) only reads the monitor, and leaves requests and dumps to the other threads.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,8 +18,8 @@ use socket2::SockRef;
 const GROUPS: [u32; 3] = [1, 5, 9];
 /// Room for the messages of a thousand addresses while we are busy; the kernel doubles it.
 const MONITOR_BYTES: i32 = 2 << 20;
-/// Messages in one go; what else there is follows after the timers.
-const READS_MAX: usize = 65_536;
+/// Datagrams in one go, about a millisecond's; what else there is follows after the packets and timers.
+const READS_MAX: usize = 64;
 /// Only a starved machine makes an answer late.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
@@ -92,6 +92,8 @@ impl Netlink {
 /// Listens.
 pub(crate) struct Monitor {
     pub(crate) socket: Socket,
+    /// Messages were lost, and the queue was not empty since.
+    lost: bool,
 }
 
 impl Monitor {
@@ -104,33 +106,33 @@ impl Monitor {
             socket.add_membership(group)?;
         }
         socket.set_non_blocking(true)?;
-        Ok(Self { socket })
+        Ok(Self { socket, lost: false })
     }
 
-    /// What the kernel has said since; `None` when messages were lost and a dump is needed. The queue is empty then: what is in it is older
-    /// than the dump, and the kernel says nothing more before somebody has read it all.
+    /// What the kernel has said since, or a part of it; `None` when messages were lost and a dump is needed. The queue is empty then: what
+    /// was in it is older than the dump, and the kernel says nothing more before somebody has read it all.
     pub(crate) fn receive(&mut self) -> Option<VecDeque<RouteNetlinkMessage>> {
-        let mut found = Some(VecDeque::new());
+        let mut found = VecDeque::new();
         for _ in 0..READS_MAX {
             match self.socket.recv_from_full() {
                 // Other processes may write to us; only the kernel has port 0.
                 Ok((_, from)) if from.port_number() != 0 => {}
-                Ok((bytes, _)) => match (parse(&bytes), &mut found) {
-                    (Ok(messages), Some(found)) => {
-                        found.extend(messages.into_iter().filter_map(|message| match message.payload {
-                            NetlinkPayload::InnerMessage(inner) => Some(inner),
-                            _ => None,
-                        }));
-                    }
-                    (Err(_), _) => found = None,
-                    (Ok(_), None) => {}
+                Ok(_) if self.lost => {}
+                Ok((bytes, _)) => match parse(&bytes) {
+                    Ok(messages) => found.extend(messages.into_iter().filter_map(|message| match message.payload {
+                        NetlinkPayload::InnerMessage(inner) => Some(inner),
+                        _ => None,
+                    })),
+                    Err(_) => self.lost = true,
                 },
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return if std::mem::take(&mut self.lost) { None } else { Some(found) };
+                }
                 // ENOBUFS, said once.
-                Err(_) => found = None,
+                Err(_) => self.lost = true,
             }
         }
-        found
+        Some(found)
     }
 }
 

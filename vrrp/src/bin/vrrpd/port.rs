@@ -2,7 +2,7 @@
 //! means is the library's.
 //!
 //! The socket is bound to its interface, has joined the group on it, does not hear itself, and sends with TTL 255 (RFC 9568 §5.1).
-//! Nothing here waits.
+//! To open and to close one takes the kernel's lock on network changes, which may be held by others for long. Nothing else waits.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
@@ -62,6 +62,10 @@ impl Port {
         let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(i32::from(PROTOCOL))))?;
         socket.set_nonblocking(true)?;
         socket.bind_device(Some(name.as_bytes()))?;
+        // Between the question and now another interface may have got the name.
+        if nix::net::if_::if_nametoindex(name) != Ok(ifindex) {
+            return Err(nix::errno::Errno::ENODEV.into());
+        }
         socket.set_recv_buffer_size(RECEIVE_BYTES)?;
         socket.set_priority(SOCKET_PRIORITY)?;
         match family {
@@ -87,7 +91,12 @@ impl Port {
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         let frames = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(0)))?;
         frames.set_priority(SOCKET_PRIORITY)?;
-        Ok(Self {
+        Ok(Self::over(socket, frames, ifindex, family))
+    }
+
+    /// On sockets that are set up.
+    fn over(socket: Socket, frames: Socket, ifindex: u32, family: Family) -> Self {
+        Self {
             socket,
             ifindex,
             family,
@@ -97,11 +106,23 @@ impl Port {
             control: nix::cmsg_space!(nix::sys::time::TimeSpec, libc::in6_pktinfo, libc::c_int),
             counters: Counters::default(),
             told: None,
-        })
+        }
     }
 
-    /// Takes the next packet out of the queue; `None` when it is empty. A packet without an intelligible IP header is passed over.
-    pub(crate) fn receive<'b>(&mut self, buffer: &'b mut [u8; PACKET_BYTES]) -> Option<Packet<'b>> {
+    /// For tests: packets are the datagrams that come to this address.
+    #[cfg(test)]
+    pub(crate) fn on_loopback(ifindex: u32) -> (Self, std::net::SocketAddr) {
+        let bound = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port is free");
+        let address = bound.local_addr().expect("it is bound");
+        let frames = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
+        (Self::over(bound.into(), frames, ifindex, Family::V4), address)
+    }
+
+    /// Takes the next packet out of the queue; `None` when it is empty.
+    ///
+    /// # Errors
+    /// Who sent it, when its IP header is unintelligible or the kernel says too little of it.
+    pub(crate) fn receive<'b>(&mut self, buffer: &'b mut [u8; PACKET_BYTES]) -> Option<Result<Packet<'b>, IpAddr>> {
         let (length, source, destination, hop_limit, age) = loop {
             let mut parts = [IoSliceMut::new(buffer.as_mut_slice())];
             let flags = MsgFlags::MSG_DONTWAIT;
@@ -135,10 +156,9 @@ impl Port {
                     _ => {}
                 }
             }
-            let length = message.bytes;
-            if let Some(source) = source {
-                break (length, source, destination, hop_limit, age);
-            }
+            // Every packet has one.
+            let source = source.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            break (message.bytes, source, destination, hop_limit, age);
         };
         let bytes = &buffer[..length];
         // The age is a difference of calendar times, and a jump of the clock falsifies it; but no packet is older than the last
@@ -148,14 +168,13 @@ impl Port {
         let at = at.max(self.drained).min(now);
         match (self.family, source, destination, hop_limit) {
             (Family::V4, ..) => {
-                let (payload, carrier) = ipv4(bytes)?;
-                Some(Packet { payload, carrier, at })
+                Some(ipv4(bytes).map(|(payload, carrier)| Packet { payload, carrier, at }).ok_or(source))
             }
             (Family::V6, IpAddr::V6(source), Some(IpAddr::V6(destination)), Some(hop_limit)) => {
                 let endpoints = Endpoints::V6 { source, destination };
-                Some(Packet { payload: bytes, carrier: Carrier { endpoints, hop_limit }, at })
+                Some(Ok(Packet { payload: bytes, carrier: Carrier { endpoints, hop_limit }, at }))
             }
-            (Family::V6, ..) => None,
+            (Family::V6, ..) => Some(Err(source)),
         }
     }
 
@@ -232,5 +251,24 @@ mod tests {
             assert!(ipv4(&packet[..cut]).is_none());
         }
         assert!(ipv4(&[&[0x4f][..], &packet[1..]].concat()).is_none(), "the header is longer than the packet");
+    }
+
+    /// What comes behind a packet with a bad header is not left for another turn, which nothing may bring about.
+    #[test]
+    fn a_bad_header_is_told_and_the_next_packet_follows() {
+        let (mut port, address) = Port::on_loopback(1);
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let good =
+            [[0x45, 0xc0, 0, 24].as_slice(), &[0; 4], &[255, 112, 0, 0, 10, 0, 0, 1, 224, 0, 0, 18], &[1; 4]].concat();
+        for bytes in [&good[..7], &good, &good[..19], &good] {
+            sender.send_to(bytes, address).unwrap();
+        }
+        let mut buffer = Box::new([0; PACKET_BYTES]);
+        let mut seen = Vec::new();
+        while let Some(packet) = port.receive(&mut buffer) {
+            seen.push(packet.map(|packet| packet.payload.len()));
+        }
+        let stranger = Err(IpAddr::from([127, 0, 0, 1]));
+        assert_eq!(seen, [stranger, Ok(4), stranger, Ok(4)]);
     }
 }

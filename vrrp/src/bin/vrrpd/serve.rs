@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use nix::sys::signal::{SigSet, Signal};
 use sd_notify::NotifyState;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,8 +21,9 @@ use crate::{clock, read_config};
 
 /// How often director's silence is looked at, and init's watchdog fed.
 const TICK: Duration = Duration::from_secs(1);
-/// Longest wait for the engine. It answers within a millisecond, unless it hangs.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// Longest wait for the engine, which answers within a millisecond unless it hangs; and for the kernel after a change, which may be held up by
+/// others. Less than the 5 s for which director waits.
+const ANSWER_LIMIT: Duration = Duration::from_secs(4);
 /// Silence of director after which it counts as dead or deaf.
 const HEARTBEAT_LIMIT: Duration = Duration::from_secs(HEARTBEAT_LIMIT_S);
 
@@ -54,12 +55,12 @@ pub(crate) async fn run(
         changes: watch::channel(0).0,
         heartbeats,
     });
-    match shared.reload().await {
-        Ok(problems) => problems.iter().for_each(|problem| log::warn!("{problem}")),
-        // Nothing is taken over by a configuration that nobody understands; a better one comes by a reload.
-        Err(error) => log::error!("{error:#}"),
-    }
-    notify(&[NotifyState::Ready]);
+    // Beside what follows: the log, and init's watchdog, do not wait for the kernel.
+    let begins = shared.clone();
+    tokio::spawn(async move {
+        begins.reload_and_tell().await;
+        notify(&[NotifyState::Ready]);
+    });
     let mut director = Director { heard: clock::now(), alive: true, servers: BTreeMap::new() };
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -94,10 +95,8 @@ pub(crate) async fn run(
                     }
                     return Ok(());
                 }
-                match shared.reload().await {
-                    Ok(problems) => problems.iter().for_each(|problem| log::warn!("{problem}")),
-                    Err(error) => log::error!("{error:#}"),
-                }
+                let shared = shared.clone();
+                tokio::spawn(async move { shared.reload_and_tell().await });
             }
         }
     }
@@ -179,8 +178,22 @@ impl Shared {
 
     async fn reload(&self) -> anyhow::Result<Vec<String>> {
         let wanted = read_config(&self.config)?;
-        let problems = self.ask(|reply| engine::Request::Configure(wanted, reply)).await;
-        problems.context("vrrpd does not answer")
+        match self.ask(|reply| engine::Request::Configure(wanted, reply)).await {
+            Some(problems) => Ok(problems),
+            None if self.ask(engine::Request::Ping).await.is_some() => {
+                bail!("the kernel has not made every change within {} s; they go on", ANSWER_LIMIT.as_secs())
+            }
+            None => bail!("vrrpd does not answer"),
+        }
+    }
+
+    /// The same, for whoever has no connection to be answered on.
+    async fn reload_and_tell(&self) {
+        match self.reload().await {
+            Ok(problems) => problems.iter().for_each(|problem| log::warn!("{problem}")),
+            // Nothing is taken over by a configuration that nobody understands; a better one comes by a reload.
+            Err(error) => log::error!("{error:#}"),
+        }
     }
 
     /// Answers one request; `None` for the one without an answer.

@@ -45,8 +45,8 @@ pub(crate) enum Job {
     Switch(u32, bool),
     /// Tell the neighbours where these addresses are.
     Announce(Vec<(u32, Mac, IpAddr)>),
-    /// Say when everything before is done.
-    Flush(Sender<()>),
+    /// Everything before is done: do this, which does not wait.
+    Then(Box<dyn FnOnce() + Send>),
 }
 
 /// Where jobs are put. Jobs are counted, so that who waits for their effect knows whether they were done.
@@ -142,7 +142,7 @@ impl Worker {
                     self.link(if up { "take up" } else { "take down" }, &vmac::switch(index, up), tolerated);
                 }
                 Job::Announce(addresses) => self.announce(&addresses),
-                Job::Flush(done) => drop(done.send(())),
+                Job::Then(act) => act(),
             }
             self.jobs.done();
         }

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use vrrp::router::Role;
-use vrrp::{Family, Instant, Router, SyncGroup};
+use vrrp::{Instant, Router, SyncGroup};
 use yoke_config::value::Name;
 
 use super::io::Io;
 use super::units::{Id, Unit, Units, perform, take};
 use crate::group::{Group, World};
 use crate::links::Links;
+use crate::opener::Key;
 use crate::vmac;
 use crate::wanted::{Wanted, WantedGroup, WantedUnit};
 use crate::worker::Job;
@@ -54,11 +55,11 @@ impl Units {
                 drain(&mut router, &mut group, io, links);
             }
         }
+        self.own_addresses();
         for unit in fresh {
             let own: Parts = unit.groups.iter().filter_map(|w| parts.remove_entry(&w.name)).collect();
             problems.extend(self.start(unit, own, now, io, links, world));
         }
-        self.own_addresses();
         self.remove_strays(links, io);
         problems
     }
@@ -155,9 +156,11 @@ impl Units {
             return problems;
         }
         // A router begins with every fault there is; together with others it must not be seen like that.
-        let virtual_: BTreeSet<IpAddr> = self.virtual_addresses(&groups);
+        let own: BTreeSet<IpAddr> =
+            groups.iter().flat_map(|group| group.wanted.addresses.iter().map(|address| address.net.addr)).collect();
+        let moves = |at: IpAddr| own.contains(&at) || self.owners.contains_key(&at) || self.absent.contains(&at);
         for (router, group) in routers.iter_mut().zip(&mut groups) {
-            if let Some(facts) = group.look(links, world, |address| virtual_.contains(&address)) {
+            if let Some(facts) = group.look(links, world, &io.ports, moves) {
                 router.handle_source(facts.source, now);
                 drain(router, group, io, links);
                 router.handle_tracking(facts.tracking, now);
@@ -170,8 +173,8 @@ impl Units {
         self.next += 1;
         self.units.insert(id, Unit::new(wanted.sync_group, SyncGroup::new(routers, now), groups));
         self.settle(id, io, links);
-        self.own_addresses();
-        self.refresh(now, io, links, world);
+        self.own(id);
+        self.refresh_unit(id, now, io, links, world);
         if let Some(unit) = self.units.get_mut(&id) {
             let resume = all_new && unit.groups.iter().all(|group| group.is_held(links));
             unit.sync.start(resume, now);
@@ -180,18 +183,15 @@ impl Units {
         problems
     }
 
-    /// Every address that moves, those of `more` included.
-    fn virtual_addresses(&self, more: &[Group]) -> BTreeSet<IpAddr> {
-        let of_more = more.iter().flat_map(|group| group.wanted.addresses.iter().map(|address| address.net.addr));
-        self.owners.keys().chain(&self.absent).copied().chain(of_more).collect()
-    }
-
     fn own_addresses(&mut self) {
         self.owners.clear();
-        for (id, unit) in &self.units {
-            for (member, group) in unit.groups.iter().enumerate() {
-                self.owners.extend(group.wanted.addresses.iter().map(|address| (address.net.addr, (*id, member))));
-            }
+        let ids: Vec<Id> = self.units.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.own(id));
+    }
+
+    fn own(&mut self, id: Id) {
+        for (member, group) in self.units.get(&id).into_iter().flat_map(|unit| unit.groups.iter().enumerate()) {
+            self.owners.extend(group.wanted.addresses.iter().map(|address| (address.net.addr, (id, member))));
         }
     }
 
@@ -218,7 +218,7 @@ impl Units {
     }
 
     /// Sockets that will be needed.
-    pub(crate) fn ports_with(&self, wanted: &Wanted, links: &Links) -> BTreeSet<(u32, Family)> {
+    pub(crate) fn ports_with(&self, wanted: &Wanted, links: &Links) -> BTreeSet<Key> {
         let mut ports = self.ports();
         for group in wanted.units.iter().flat_map(|unit| &unit.groups) {
             let family = group.identity.protocol.family();

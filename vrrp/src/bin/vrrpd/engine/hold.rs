@@ -1,11 +1,11 @@
-//! Whether groups hold what they should: an active one all of its addresses, any other none. Events put most of it right at once
+//! Whether groups hold what they should: an active one all of its addresses and its virtual interface up, any other none and down. Events put most of it right at once
 //! ([`Units::handle_address`]); this looks at the state itself, once a second, so that no lost event and no refused request lasts.
 
 use vrrp::Instant;
 use vrrp::router::Role;
 
 use super::io::Io;
-use super::units::{Units, add};
+use super::units::{Units, add, switch};
 use crate::links::Links;
 use crate::worker::Job;
 
@@ -66,21 +66,24 @@ impl Units {
             own.flat_map(|addr| links.places(addr)).collect()
         };
         let missing = group.vmac.as_ref().filter(|(_, index)| *index == 0).map(|(vmac, _)| vmac.clone());
-        let first = match (wrong.first(), &missing) {
-            (Some((_, first)), _) => format!("its address {first}"),
-            (None, Some(vmac)) => format!("its interface {}", vmac.name),
-            (None, None) => {
+        // Up while the group is active and only then: who is not must take in nothing that is sent to the virtual MAC.
+        let switched = group.vmac.as_ref().filter(|(_, index)| links.get(*index).is_some_and(|l| l.enabled != active));
+        let (state, with) = if active { ("active", "without") } else { ("not active", "with") };
+        let what = match (wrong.as_slice(), &missing, switched) {
+            ([(_, first)], ..) => format!("{with} its address {first}"),
+            ([(_, first), more @ ..], ..) => format!("{with} its address {first} and {} more", more.len()),
+            ([], Some(vmac), _) => format!("without its interface {}", vmac.name),
+            ([], None, Some((vmac, _))) => {
+                format!("with its interface {} {}", vmac.name, if active { "down" } else { "up" })
+            }
+            ([], None, None) => {
                 group.wrong = 0;
                 return;
             }
         };
         group.wrong = group.wrong.saturating_add(1);
         if group.wrong == LOOKS {
-            let name = &group.wanted.name;
-            let (state, what) = if active { ("active", "without") } else { ("not active", "with") };
-            let more = if wrong.len() > 1 { format!(" and {} more", wrong.len() - 1) } else { String::new() };
-            let what = if wrong.is_empty() { "without" } else { what };
-            io.problem(format!("vrrp group {name}: {state} {what} {first}{more}: put right"));
+            io.problem(format!("vrrp group {}: {state} {what}: put right", group.wanted.name));
         }
         if group.wrong % EVERY != LOOKS {
             return;
@@ -92,7 +95,10 @@ impl Units {
             unit.sync.announce(member, now);
             self.settle(id, io, links);
         } else {
-            io.job(Job::Remove(wrong));
+            if !wrong.is_empty() {
+                io.job(Job::Remove(wrong));
+            }
+            switch(group, false, io);
         }
     }
 }
@@ -123,13 +129,21 @@ mod tests {
     impl Rig {
         /// One group on an interface with a link, started.
         fn new() -> Self {
+            Self::with("")
+        }
+
+        /// The same with another line in the group.
+        fn with(line: &str) -> Self {
             let (jobs, waiting): (Jobs, Waiting) = jobs();
             let (events, told) = mpsc::unbounded_channel();
-            let mut io = Io::new(jobs, events);
+            let mut io = Io::new(jobs, crate::opener::asks().unwrap().0, events);
+            io.ports.insert((3, vrrp::Family::V4), crate::port::Port::on_loopback(3).0);
             let mut links = Links::default();
             links.set(3, "eth0", &["10.0.0.2/24"]);
+            links.set(7, "vrrp4-51-3", &[]);
+            links.enable(7, false);
             let text = "vrrp group a\n vrid 51 interface eth0\n address 10.0.0.100/24\n address 10.0.0.101/24\n";
-            let config = Config::try_from(&yoke_config::tree::load(text).0).unwrap();
+            let config = Config::try_from(&yoke_config::tree::load(&format!("{text}{line}")).0).unwrap();
             let (mut units, now) = (Units::default(), Instant::from_nanos(1_000_000_000));
             let world = World { director: true, servers: BTreeMap::new() };
             assert!(units.configure(Wanted::from(&config), now, &mut io, &links, &world).is_empty());
@@ -148,7 +162,7 @@ mod tests {
                     Job::Make(vmac) => seen.push(format!("make {}", vmac.name)),
                     Job::Switch(index, up) => seen.push(format!("switch {index} {up}")),
                     Job::Unmake(names) => seen.extend(names.iter().map(|name| format!("unmake {name}"))),
-                    Job::Announce(_) | Job::Flush(_) => {}
+                    Job::Announce(_) | Job::Then(_) => {}
                 }
                 self.waiting.done();
             }
@@ -204,6 +218,46 @@ mod tests {
         assert_eq!(it.look(), ["remove 10.0.0.100/24", "remove 10.0.0.101/24"]);
         let said = it.problems();
         assert_eq!(said, ["vrrp group a: not active with its address 10.0.0.100/24 and 1 more: put right"]);
+    }
+
+    /// Somebody at a shell: addresses of IPv4 stay where they are, so that only the interface shows it.
+    #[test]
+    fn a_virtual_interface_is_up_while_the_group_is_active_and_only_then() {
+        let mut it = Rig::with(" use-vmac\n");
+        it.now = it.now + Duration::from_millis(400);
+        it.units.handle_timeouts(it.now, &mut it.io, &it.links);
+        let both = ["10.0.0.100/24", "10.0.0.101/24"];
+        assert_eq!(it.work(), ["switch 7 true".to_owned(), format!("add {}", both[0]), format!("add {}", both[1])]);
+        it.links.set(7, "vrrp4-51-3", &both);
+        it.links.enable(7, false);
+        assert!(it.look().is_empty(), "it may be on its way");
+        assert_eq!(it.look(), ["switch 7 true"]);
+        it.links.enable(7, true);
+        assert!(it.look().is_empty());
+        it.units.hand_over("a", it.now, &mut it.io, &it.links).unwrap();
+        assert_eq!(it.work().last().unwrap(), "switch 7 false");
+        it.links.set(7, "vrrp4-51-3", &[]);
+        assert!(it.look().is_empty());
+        assert_eq!(it.look(), ["switch 7 false"]);
+        let said = ["active with its interface vrrp4-51-3 down", "not active with its interface vrrp4-51-3 up"];
+        assert_eq!(it.problems(), said.map(|what| format!("vrrp group a: {what}: put right")));
+    }
+
+    /// A backup that is deaf would become active beside one that is well.
+    #[test]
+    fn a_group_without_a_socket_takes_no_part() {
+        let mut it = Rig::new();
+        let world = World { director: true, servers: BTreeMap::new() };
+        let ports = std::mem::take(&mut it.io.ports);
+        it.units.refresh(it.now, &mut it.io, &it.links, &world);
+        it.work();
+        it.now = it.now + Duration::from_secs(5);
+        it.units.handle_timeouts(it.now, &mut it.io, &it.links);
+        assert!(it.work().is_empty());
+        it.io.ports = ports;
+        it.units.refresh(it.now, &mut it.io, &it.links, &world);
+        it.work();
+        it.become_active();
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::hold::Progress;
 use super::io::Io;
 use crate::group::{Group, Strange, World};
 use crate::links::Links;
+use crate::opener::Key;
 use crate::port::Packet;
 use crate::worker::Job;
 
@@ -95,7 +96,7 @@ pub(super) fn add(group: &Group, places: Vec<(u32, IpNet)>, io: &Io) {
     io.job(Job::Add(places));
 }
 
-fn switch(group: &Group, up: bool, io: &Io) {
+pub(super) fn switch(group: &Group, up: bool, io: &Io) {
     if let Some((_, index)) = group.vmac.as_ref().filter(|(_, index)| *index != 0) {
         io.job(Job::Switch(*index, up));
     }
@@ -143,7 +144,7 @@ impl Units {
     }
 
     /// A packet: the receive checks of RFC 9568 §7.1, each failure counted.
-    pub(crate) fn handle_packet(&mut self, key: (u32, Family), packet: &Packet<'_>, io: &mut Io, links: &Links) {
+    pub(crate) fn handle_packet(&mut self, key: Key, packet: &Packet<'_>, io: &mut Io, links: &Links) {
         let endpoints = &packet.carrier.endpoints;
         let (source, at) = (endpoints.source(), packet.at);
         let message = match receive::screen(packet.payload, &packet.carrier) {
@@ -178,10 +179,14 @@ impl Units {
         self.index.clear();
         let ids: Vec<Id> = self.units.keys().copied().collect();
         for id in ids {
-            let count = self.units.get(&id).map_or(0, |unit| unit.groups.len());
-            for member in 0..count {
-                self.refresh_group(id, member, now, io, links, world);
-            }
+            self.refresh_unit(id, now, io, links, world);
+        }
+    }
+
+    pub(super) fn refresh_unit(&mut self, id: Id, now: Instant, io: &mut Io, links: &Links, world: &World) {
+        let count = self.units.get(&id).map_or(0, |unit| unit.groups.len());
+        for member in 0..count {
+            self.refresh_group(id, member, now, io, links, world);
         }
     }
 
@@ -190,7 +195,8 @@ impl Units {
         let Some(unit) = self.units.get_mut(&id) else { return };
         let group = &mut unit.groups[member];
         let before = group.vmac.as_ref().map_or(0, |(_, index)| *index);
-        let facts = group.look(links, world, |address| owners.contains_key(&address) || absent.contains(&address));
+        let facts =
+            group.look(links, world, &io.ports, |address| owners.contains_key(&address) || absent.contains(&address));
         let appeared = match &group.vmac {
             Some((vmac, 0)) if !group.vmac_asked => {
                 io.job(Job::Make(vmac.clone()));
@@ -215,15 +221,17 @@ impl Units {
         self.settle(id, io, links);
     }
 
-    /// An address came or went. One of a group is put right when somebody else did it: a backup holds none, an active one all.
-    pub(crate) fn handle_address(&mut self, address: IpAddr, now: Instant, io: &mut Io, links: &Links, world: &World) {
+    /// An address came or went. One of a group is put right when somebody else did it: a backup holds none, an active one all. Whether
+    /// the groups have to be [told](Self::refresh), since it is none of theirs.
+    #[must_use]
+    pub(crate) fn handle_address(&mut self, address: IpAddr, now: Instant, io: &mut Io, links: &Links) -> bool {
         let Some(&(id, member)) = self.owners.get(&address) else {
             if self.absent.contains(&address) {
                 io.job(Job::Remove(links.places(address)));
             }
-            return self.refresh(now, io, links, world);
+            return true;
         };
-        let Some(unit) = self.units.get_mut(&id) else { return };
+        let Some(unit) = self.units.get_mut(&id) else { return false };
         let (group, router) = (&unit.groups[member], &unit.sync.members()[member]);
         let places: Vec<_> = group.places(links).into_iter().filter(|(_, net)| net.addr == address).collect();
         let there = links.places(address);
@@ -237,6 +245,7 @@ impl Units {
         } else if !there.is_empty() {
             io.job(Job::Remove(there));
         }
+        false
     }
 
     /// The unit of a group.
@@ -297,7 +306,7 @@ impl Units {
     }
 
     /// Sockets that are needed.
-    pub(crate) fn ports(&self) -> BTreeSet<(u32, Family)> {
+    pub(crate) fn ports(&self) -> BTreeSet<Key> {
         let groups = self.units.values().flat_map(|unit| &unit.groups);
         groups.filter(|group| group.ifindex != 0).map(|group| (group.ifindex, group.family())).collect()
     }
