@@ -2,13 +2,14 @@
 //! whole in one transaction; nothing outside it is touched.
 //!
 //! [`Rules`] is what a configuration asks of it, as data; [`mod@render`] makes the script, [`mod@program`] hands it to nft, [`mod@generation`] tells when
-//! somebody else has used nft. IPVS has its hook after ours, so no rule here may drop or change a packet of a virtual server.
+//! somebody else has used nft. Rules for the box itself come after IPVS, rules for connections see first packets only: what is balanced passes none,
+//! but for `firewall-mark`.
 //!
 //! # Mode fullnat
 //! IPVS translates the destination (its masquerading), netfilter the source: with `net.ipv4.vs.conntrack` IPVS leaves a connection its entry of
 //! connection tracking, in which the client still talks to the virtual address. IPVS itself marks nothing, so the first packet of a connection
 //! gets a connection mark where it comes in, found by virtual address, protocol and port in one lookup; where it goes out, that mark says which
-//! source address it gets. The rules are as many for one virtual server as for a thousand. Adding a real server or changing a weight is not
+//! source address it gets. Both chains are nat chains, which see no other packet. The rules are as many for one virtual server as for a thousand. Adding a real server or changing a weight is not
 //! seen here at all, unless real servers of one virtual server differ in whether they are fullnat.
 //!
 //! # Hosts inside

@@ -57,9 +57,10 @@ pub(crate) fn balancer(ipvs: &IpvsSettings, conntrack: bool, probes: bool, memor
         set("pmtu_disc", 1),
         // A server whose connection is not known here, because this box has just taken over, learns it; its address does not get out. But
         // the kernel takes the answer to a probe for such a packet (ip_vs_core.c, ip_vs_out), and the server would seem dead while it is in.
-        set("nat_icmp_send", on(!probes)),
-        // A packet that has its virtual address back is routed by it: with several uplinks by that of the virtual address.
-        set("snat_reroute", 1),
+        // And at an address of a pool nothing is answered.
+        set("nat_icmp_send", on(!probes && !conntrack)),
+        // A packet that has its virtual address back has its route: this box has no route that depends on where a packet comes from.
+        set("snat_reroute", 0),
         // A virtual server without a real server refuses; it does not send its clients past it.
         set("cache_bypass", 0),
     ]

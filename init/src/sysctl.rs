@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// Settings of the machine as a whole.
-const GLOBAL: [(&str, &str, &str); 19] = [
+const GLOBAL: [(&str, &str, &str); 20] = [
     ("kernel/panic", "10", "a dead kernel restarts, after the reason could be read"),
     ("kernel/panic_on_oops", "1", "a kernel that has lost a thread forwards wrongly; the other box is healthy"),
     ("kernel/printk", "1 4 1 7", "the console belongs to the operator, the log ring has the messages"),
@@ -17,6 +17,11 @@ const GLOBAL: [(&str, &str, &str); 19] = [
     // Resets the other IPv4 settings of a fresh kernel, so it comes before them.
     ("net/ipv4/ip_forward", "1", "it is a router for the real servers of mode nat"),
     ("net/ipv6/conf/all/forwarding", "1", "the same for IPv6"),
+    (
+        "net/ipv4/ip_early_demux",
+        "0",
+        "what comes in is hardly ever for a socket here, IPv6 too; so none is looked for first",
+    ),
     ("net/ipv4/tcp_syncookies", "1", "its own services survive a SYN flood"),
     ("net/ipv4/ping_group_range", "0 2147483647", "ping without privilege, for every operator"),
     ("net/core/rmem_max", "8388608", "connection sync receives bursts of a whole table"),

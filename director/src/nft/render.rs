@@ -18,8 +18,7 @@ const BY_SERVER: u32 = 0x1_0000;
 pub(crate) fn render(rules: &Rules) -> String {
     // To delete a table that does not exist is an error, to declare one that does is none.
     let mut script = format!("table {TABLE}\ndelete table {TABLE}\n");
-    let parts =
-        [pools(rules), ssh(rules), sync(rules), input(rules), quiet(rules), incoming(rules), outgoing(rules)].concat();
+    let parts = [pools(rules), ssh(rules), sync(rules), input(rules), incoming(rules), outgoing(rules)].concat();
     if !parts.is_empty() {
         let _ = write!(script, "table {TABLE} {{\n{parts}}}\n");
     }
@@ -90,22 +89,8 @@ fn sync(rules: &Rules) -> String {
     format!(" chain sync {{\n{peer}  fib saddr type local accept\n  drop\n }}\n")
 }
 
-/// After IPVS, whose hooks have 98 and 99 (`NF_IP_PRI_NAT_SRC` - 2 and - 1): what it has taken does not come here.
-fn quiet(rules: &Rules) -> String {
-    let mut text = String::new();
-    for (ipv4, word) in [(true, "ip"), (false, "ip6")] {
-        let addresses = rules.quiet.iter().filter(|address| address.is_ipv4() == ipv4).map(ToString::to_string);
-        let addresses: Vec<String> = addresses.collect();
-        if !addresses.is_empty() {
-            let _ = writeln!(text, "  {word} daddr {{ {} }} tcp flags & syn == 0 drop", addresses.join(", "));
-        }
-    }
-    if text.is_empty() {
-        return text;
-    }
-    format!(" chain unknown {{\n  type filter hook input priority 110; policy accept;\n{text} }}\n")
-}
-
+/// What is for the box itself. After IPVS, whose hooks have 98 and 99 (`NF_IP_PRI_NAT_SRC` - 2 and - 1): what it has taken does not come here, so
+/// that no rule costs a balanced packet anything.
 fn input(rules: &Rules) -> String {
     let mut text = String::new();
     if let Some(Sync { multicast, port, .. }) = &rules.sync {
@@ -122,23 +107,31 @@ fn input(rules: &Rules) -> String {
             let _ = writeln!(text, "  {} daddr {address} tcp dport {port} jump ssh", family(*address));
         }
     }
+    for (ipv4, word) in [(true, "ip"), (false, "ip6")] {
+        let addresses = rules.quiet.iter().filter(|address| address.is_ipv4() == ipv4).map(ToString::to_string);
+        let addresses: Vec<String> = addresses.collect();
+        if !addresses.is_empty() {
+            let _ = writeln!(text, "  {word} daddr {{ {} }} tcp flags & syn == 0 drop", addresses.join(", "));
+        }
+    }
     if text.is_empty() && rules.ssh_clients.is_empty() {
         return text;
     }
-    format!(" chain input {{\n  type filter hook input priority filter; policy accept;\n{text} }}\n")
+    format!(" chain input {{\n  type filter hook input priority 110; policy accept;\n{text} }}\n")
 }
 
-/// Marks of packets, which IPVS reads a moment later, and then those of connections.
+/// Marks of packets, which IPVS reads a moment later, and those of connections. A nat chain sees the first packet of a connection only, so that
+/// all others come through without a rule.
 fn incoming(rules: &Rules) -> String {
-    let (packets, maps) = marks(rules);
-    let connections = connections(rules);
-    if packets.is_empty() && connections.is_empty() {
-        return String::new();
+    let (packets, mut text) = marks(rules);
+    if !packets.is_empty() {
+        let _ = write!(
+            text,
+            " chain incoming {{\n  type filter hook prerouting priority mangle; policy accept;\n{packets} }}\n"
+        );
     }
-    let tag = if connections.is_empty() { "" } else { "  ct state new jump connection\n" };
-    format!(
-        "{maps}{connections} chain incoming {{\n  type filter hook prerouting priority mangle; policy accept;\n{packets}{tag} }}\n"
-    )
+    text.push_str(&connections(rules));
+    text
 }
 
 /// `firewall-mark`. Of two lines for one packet the narrower one counts, so wide ones come first; single ports of single addresses, which may be
@@ -221,7 +214,7 @@ fn connections(rules: &Rules) -> String {
             let _ = writeln!(chain, "  meta nfproto ipv{suffix} ct mark set meta mark map @marked{suffix}");
         }
     }
-    format!("{maps} chain connection {{\n{chain} }}\n")
+    format!("{maps} chain connection {{\n  type nat hook prerouting priority dstnat; policy accept;\n{chain} }}\n")
 }
 
 /// Where the source is translated. A nat chain sees the first packet of a connection only. The port stays what it was where it is free, so that
