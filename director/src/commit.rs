@@ -287,8 +287,11 @@ fn program(director: &Director, config: &Config, before: &Config) -> Result<(), 
     let state = &mut *guard;
     // From here on verdicts are applied to it.
     let from = std::mem::replace(&mut state.balanced, Rc::new(config.clone()));
-    state.health.adopt(&from, config);
+    let adopted = state.health.adopt(&from, config);
     state.health.pools = state.health.judge(config, clock::monotonic());
+    if adopted {
+        state.health.save(&director.paths);
+    }
     let desired = reconcile::desired(config, &state.health.pools);
     let wanted = Wanted { desired: &desired, timeouts: reconcile::timeouts(config) };
     let had = Wanted { desired: &state.desired, timeouts: reconcile::timeouts(before) };

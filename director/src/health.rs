@@ -21,6 +21,7 @@ use yoke_health::{News, Prober, State as Verdicts, Target, Time, Verdict, Wanted
 
 use crate::clock;
 use crate::director::{Director, State};
+use crate::files::Paths;
 use crate::kernel::{self, Wanted as WantedOfKernel};
 use crate::notes::Source;
 use crate::reconcile::{self, Pools};
@@ -84,8 +85,8 @@ impl Health {
     }
 
     /// Servers that are balanced to and get a check they did not have, or another one: they stay until it fails. A check that is added is to
-    /// find the dead, not to break the connections of those that live.
-    pub(crate) fn adopt(&mut self, from: &Config, to: &Config) {
+    /// find the dead, not to break the connections of those that live. Whether there are any: then it is to be written, before it takes effect.
+    pub(crate) fn adopt(&mut self, from: &Config, to: &Config) -> bool {
         let mut adopted = Vec::new();
         for (name, server) in &to.virtual_servers {
             let Some(old) = from.virtual_servers.get(name).filter(|old| !old.shutdown) else { continue };
@@ -97,8 +98,17 @@ impl Health {
                 }
             }
         }
+        let known = self.verdicts.len();
         for target in adopted {
             self.verdicts.entry(target).or_insert(Verdict { state: Verdicts::Up, since: Time::ZERO, proven: true });
+        }
+        self.verdicts.len() > known
+    }
+
+    /// Writes what is known of the pools in effect, for a director after this one.
+    pub(crate) fn save(&self, paths: &Paths) {
+        if self.prober.is_some() {
+            memo::save(paths, self, &self.pools);
         }
     }
 
@@ -142,6 +152,7 @@ pub(crate) fn retarget(director: &Director) {
     let hostname = config.hostname().to_owned();
     state.health.probed = targets.keys().cloned().collect();
     prober.probe(Wanted { targets, known: state.health.verdicts.clone(), hostname });
+    state.health.save(&director.paths);
     state.notes.set(Source::Unjudged, unjudged(config));
 }
 

@@ -209,3 +209,26 @@ fn a_check_that_is_added_takes_nobody_out_who_lives() {
     until("the dead one is out", || destinations(&box_) == [(live.port(), 5)]);
     assert_eq!(box_.kernel.inside().changes, changes + 1, "the other one stayed");
 }
+
+#[test]
+fn a_director_that_is_killed_after_a_check_was_added_takes_no_live_server_out() {
+    let mut box_ = probing();
+    let mut admin = box_.admin();
+    let live = Server::start();
+    let text = virtual_server("", &[live.port()]);
+    admin.must_apply(&text.replace(" health-check m\n", " health-check none\n"));
+    // Something of the kernel changes with it: what is adopted is written before.
+    box_.kernel.inside().watched = Some(box_.paths.health());
+    admin.must_apply("virtual-server www\n scheduler wrr\n health-check m\n");
+    let port = format!("\"port\":{}", live.port());
+    assert!(box_.kernel.inside().seen.iter().all(|memo| memo.contains(&port)), "{:?}", box_.kernel.inside().seen);
+    // A good attempt at a server that counts as up is no news.
+    until("it was asked", || checks(&mut admin).iter().any(|row| row.good > 0));
+    let changes = box_.kernel.inside().changes;
+    box_.kill();
+    box_.start();
+    let mut admin = box_.admin();
+    until("it was asked again", || checks(&mut admin).iter().any(|row| row.good > 0));
+    assert_eq!(box_.kernel.inside().changes, changes, "nothing was to be done");
+    assert_eq!(destinations(&box_), [(live.port(), 5)]);
+}
