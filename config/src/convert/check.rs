@@ -1,12 +1,13 @@
 //! Rules between objects: addresses, names, parents.
 
+mod health;
 mod pool;
 mod reach;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use crate::model::{Config, ConnectionSync, ETHERNET_MTU, HealthCheck, Interface, Privilege, Transport, Virtual};
+use crate::model::{Config, ConnectionSync, ETHERNET_MTU, Interface, Privilege, Transport, Virtual};
 use crate::tree::Tree;
 use crate::value::{IfName, IpNet, Name, Value};
 
@@ -23,7 +24,7 @@ pub(super) fn check(config: &Config, tree: &Tree, out: &mut Findings) {
     pool::inside(config, out);
     services(config, out);
     vips(config, out);
-    monitored_ports(config, out);
+    health::check(config, out);
     reach::check(config, out);
     vrrp::check(config, out);
     connection_sync(config, out);
@@ -189,6 +190,10 @@ fn marks(config: &Config, out: &mut Findings) {
             out.problem(format!("firewall-mark {}: {what} has mark {other} already, remove one", mark.mark));
         }
     }
+    let marks: BTreeSet<u32> = config.firewall_marks.iter().map(|line| line.mark).collect();
+    for mark in marks.iter().filter(|mark| Config::PROBE_MARKS.contains(mark)) {
+        out.problem(format!("firewall-mark {mark}: {}", health::reserved()));
+    }
 }
 
 /// Two virtual servers for one packet, and marks nobody sets.
@@ -202,8 +207,7 @@ fn services(config: &Config, out: &mut Findings) {
         if let Virtual::Fwmark { mark, .. } = server.virtual_
             && Config::PROBE_MARKS.contains(&mark)
         {
-            let (first, last) = (Config::PROBE_MARKS.start(), Config::PROBE_MARKS.end());
-            out.problem(format!("{object}: marks {first}-{last} are those of health checks, use another"));
+            out.problem(format!("{object}: {}", health::reserved()));
         }
         if let Virtual::Fwmark { mark, ipv6 } = server.virtual_
             && !config.firewall_marks.iter().any(|m| m.mark == mark && m.prefix.addr.is_ipv6() == ipv6)
@@ -301,26 +305,6 @@ fn connection_sync(config: &Config, out: &mut Findings) {
         if peer.is_ipv4() != sync.multicast.is_ipv4() {
             out.problem(format!("{object}: peer {peer} and group {} are of two families, use one", sync.multicast));
         }
-    }
-}
-
-/// A monitor has to know the port that it tries.
-fn monitored_ports(config: &Config, out: &mut Findings) {
-    let mut portless = BTreeSet::new();
-    for (name, server) in &config.virtual_servers {
-        for (&key, real) in server.real_servers.iter().filter(|((_, port), _)| *port == 0) {
-            if let Some(HealthCheck::Monitor(monitor)) = server.health_check_of(key, real)
-                && config.monitor(monitor).is_some_and(|found| found.port.is_none() && found.check.has_port())
-            {
-                portless.insert((name, monitor));
-            }
-        }
-    }
-    for (name, monitor) in portless {
-        out.warning(format!(
-            "virtual-server {name}: health-monitor {monitor} has no port to try, real servers of port any count as \
-             healthy, use: port PORT"
-        ));
     }
 }
 
