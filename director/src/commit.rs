@@ -300,12 +300,14 @@ fn program(director: &Director, config: &Config, before: &Config) -> Result<(), 
         state.desired = desired;
         return Ok(());
     }
-    // What the kernel refused before, and has not changed since, is no reason to refuse this change.
+    // What the kernel refused before, and has not changed since, is no reason to refuse this change; nor is a service that only checks need.
     let tolerated = |key: &ipvs::ServiceKey| {
-        state.refused.contains_key(key) && wanted.desired.table.services.get(key) == had.desired.table.services.get(key)
+        let unchanged = || wanted.desired.table.services.get(key) == had.desired.table.services.get(key);
+        wanted.desired.checks.contains_key(key) || state.refused.contains_key(key) && unchanged()
     };
     let outcome = kernel::converge(state.kernel.as_mut(), &wanted, &tolerated)?;
     state.refused = outcome.refused;
+    state.programmed = true;
     state.notes.set(Source::Kernel, state.refused.values().cloned().collect());
     state.notes.set(Source::Reconcile, desired.warnings.clone());
     state.desired = desired;
@@ -385,9 +387,7 @@ fn restore(director: &Director, config: &Config) -> Result<(), String> {
     state.health.pools = state.health.judge(config, clock::monotonic());
     state.desired = reconcile::desired(config, &state.health.pools);
     state.notes.set(Source::Reconcile, state.desired.warnings.clone());
-    let wanted = Wanted { desired: &state.desired, timeouts: reconcile::timeouts(config) };
-    let outcome = kernel::converge(state.kernel.as_mut(), &wanted, &|_| true)?;
-    state.refused = outcome.refused;
+    state.converge(reconcile::timeouts(config))?;
     state.notes.set(Source::Kernel, state.refused.values().cloned().collect());
     Ok(())
 }

@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 use std::cell::{Ref, RefCell, RefMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use ipvs::ServiceKey;
+use ipvs::{ServiceKey, Timeouts};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use vrrp::status::Status;
@@ -22,7 +22,7 @@ use crate::files::Paths;
 use crate::health::Health;
 use crate::initd::Init;
 use crate::install::Job;
-use crate::kernel::Kernel;
+use crate::kernel::{self, Kernel, Outcome, Wanted};
 use crate::limiter::Limiter;
 use crate::nft::Rules;
 use crate::notes::Notes;
@@ -96,6 +96,8 @@ pub(crate) struct State {
     pub(crate) reset_daemon: bool,
     /// What vrrpd said last; `None` while it is not followed.
     pub(crate) vrrp: Option<Status>,
+    /// Whether IPVS holds what is desired, but for what it refused.
+    pub(crate) programmed: bool,
     /// Whether init has read `services.json` as it is.
     pub(crate) services_read: bool,
     pub(crate) rivals: Rivals,
@@ -106,6 +108,24 @@ impl State {
     /// What of the running configuration is in force.
     pub(crate) fn in_force(&self) -> Cow<'_, Config> {
         roles::in_force(&self.running.config, &self.roles)
+    }
+
+    /// Brings IPVS to what is desired, by as few steps as there are; what it refuses is left as it is, and known. Returns the steps.
+    ///
+    /// # Errors
+    /// A sentence, when it does not answer.
+    pub(crate) fn converge(&mut self, timeouts: Timeouts) -> Result<usize, String> {
+        let wanted = Wanted { desired: &self.desired, timeouts };
+        let done = kernel::converge(self.kernel.as_mut(), &wanted, &|_| true);
+        self.programmed = done.is_ok();
+        let Outcome { changes, refused } = done?;
+        self.refused = refused;
+        Ok(changes)
+    }
+
+    /// What of the desired services is not there; `None`: all of it. Checks in path cannot go through those.
+    pub(crate) fn unserved(&self) -> Option<BTreeSet<ServiceKey>> {
+        self.programmed.then(|| self.refused.keys().copied().collect())
     }
 
     /// What nft is asked for.
@@ -175,6 +195,7 @@ impl Director {
             syncs: true,
             reset_daemon: false,
             vrrp: None,
+            programmed: false,
             services_read: false,
             rivals: Rivals::default(),
             cleared: Cleared::default(),

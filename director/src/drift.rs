@@ -7,9 +7,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::director::Director;
-use crate::kernel::{self, Wanted};
 use crate::notes::Source;
-use crate::{clock, commit, nft, reconcile, reset, settle, sync};
+use crate::{clock, commit, health, nft, reconcile, reset, settle, sync};
 
 /// How long after the last foreign change `show warnings` speaks of it.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
@@ -95,14 +94,13 @@ fn settings(director: &Director, now: Instant) {
 fn table(director: &Director, now: Instant) {
     let mut guard = director.state_mut();
     let state = &mut *guard;
-    let wanted = Wanted { desired: &state.desired, timeouts: reconcile::timeouts(&state.running.config) };
-    let sentences = match kernel::converge(state.kernel.as_mut(), &wanted, &|_| true) {
-        Ok(outcome) => {
+    let unserved = state.unserved();
+    let sentences = match state.converge(reconcile::timeouts(&state.running.config)) {
+        Ok(changes) => {
             // What the kernel did not take before and takes now (a module came) is our own change.
             let ours = !state.notes.of(Source::Kernel).is_empty();
-            state.refused = outcome.refused;
-            if outcome.changes > 0 && !ours && state.drift.seen(outcome.changes, now) {
-                log::warn!("{IPVS}, put right: {}", outcome.changes);
+            if changes > 0 && !ours && state.drift.seen(changes, now) {
+                log::warn!("{IPVS}, put right: {changes}");
             }
             state.refused.values().cloned().collect()
         }
@@ -111,6 +109,10 @@ fn table(director: &Director, now: Instant) {
         Err(why) => vec![why],
     };
     state.notes.set(Source::Kernel, sentences);
+    if state.unserved() != unserved {
+        drop(guard);
+        health::retarget(director);
+    }
 }
 
 /// Our nft table: put in place when that has failed, and again when somebody has used nft.

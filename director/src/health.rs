@@ -17,12 +17,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use yoke_config::model::{Config, VirtualServer};
 use yoke_config::value::Name;
 use yoke_health::pool::{self, Key};
-use yoke_health::{News, Prober, State as Verdicts, Target, Time, Verdict, Wanted, target_of, targets};
+use yoke_health::{
+    News, Path, Prober, SourcePorts, State as Verdicts, Target, Time, Verdict, Wanted, target_of, targets,
+};
 
 use crate::clock;
 use crate::director::{Director, State};
 use crate::files::Paths;
-use crate::kernel::{self, Wanted as WantedOfKernel};
 use crate::notes::Source;
 use crate::reconcile::{self, Pools};
 
@@ -45,6 +46,10 @@ pub(crate) struct Health {
     pub(crate) pools: Pools,
     /// What the prober was told last.
     probed: BTreeSet<Target>,
+    /// From where each is asked in path.
+    ports: SourcePorts,
+    /// Why targets that have a way of clients are asked at their own address.
+    asides: BTreeMap<Target, String>,
     /// Whether each had quorum when a director was here before this one.
     had_quorum: BTreeMap<Name, bool>,
 }
@@ -139,14 +144,20 @@ pub(crate) fn begin(director: &Rc<Director>) {
     tokio::task::spawn_local(follow(director.clone(), received));
 }
 
-/// Tells the prober what a new configuration wants of it. After the configuration has taken effect.
+/// Tells the prober what a new configuration wants of it, or what has become of the services that checks in path need. After it has taken effect.
 pub(crate) fn retarget(director: &Director) {
     let mut guard = director.state_mut();
     let state = &mut *guard;
     let Some(prober) = &state.health.prober else { return };
     // Of what is not in force too: when its turn comes, it is known who is well.
     let config = &state.running.config;
-    let targets = targets(config);
+    let (table, refused, programmed) = (&state.desired.table, &state.refused, state.programmed);
+    let is_served = |path: &Path, mark: u32| {
+        let key = reconcile::key_of_path(path, mark);
+        key.is_some_and(|key| programmed && table.services.contains_key(&key) && !refused.contains_key(&key))
+    };
+    let targets = targets(config, &mut state.health.ports, is_served);
+    state.health.asides.retain(|target, _| targets.contains_key(target));
     state.health.verdicts.retain(|target, _| targets.contains_key(target));
     state.health.reasons.retain(|target, _| targets.contains_key(target));
     let hostname = config.hostname().to_owned();
@@ -199,6 +210,9 @@ fn apply(director: &Director, news: &[News], now: Time) {
     let news: Vec<&News> = news.iter().filter(|news| state.health.probed.contains(&news.target)).collect();
     for news in &news {
         state.health.verdicts.insert(news.target.clone(), news.verdict);
+        if news.change.is_none() {
+            continue;
+        }
         if news.verdict.state == Verdicts::Up {
             state.health.reasons.remove(&news.target);
         } else {
@@ -210,16 +224,22 @@ fn apply(director: &Director, news: &[News], now: Time) {
     if !news.is_empty() {
         memo::save(&director.paths, &state.health, &pools);
     }
+    let unserved = state.unserved();
     program(state, &config, &pools);
     let quorum = |pools: &Pools| pools.values().map(|pool| pool.quorum).collect::<Vec<_>>();
     if quorum(&pools) != quorum(&state.health.pools) {
         // vrrpd may track it.
         director.configured.notify_one();
     }
-    for line in story::lines(&config, &news, &state.health.pools, &pools) {
+    let ways = story::of_ways(&news, &mut state.health.asides);
+    for line in story::lines(&config, &news, &state.health.pools, &pools).into_iter().chain(ways) {
         line.log();
     }
     state.health.pools = pools;
+    if state.unserved() != unserved {
+        drop(guard);
+        retarget(director);
+    }
 }
 
 /// Brings IPVS from the pools in effect to `pools`, in place.
@@ -232,12 +252,8 @@ fn program(state: &mut State, config: &Config, pools: &Pools) {
     if changed.is_ok() {
         return;
     }
-    let wanted = WantedOfKernel { desired: &state.desired, timeouts: reconcile::timeouts(config) };
-    let sentences = match kernel::converge(state.kernel.as_mut(), &wanted, &|_| true) {
-        Ok(outcome) => {
-            state.refused = outcome.refused;
-            state.refused.values().cloned().collect()
-        }
+    let sentences = match state.converge(reconcile::timeouts(config)) {
+        Ok(_) => state.refused.values().cloned().collect(),
         // The slow look at the table tries again.
         Err(why) => vec![why],
     };

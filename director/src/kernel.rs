@@ -135,8 +135,10 @@ fn timeouts_sentence(wanted: Timeouts, error: &Error) -> String {
 
 /// A refusal in the operator's words.
 fn sentence(desired: &Desired, change: &Change, error: &Error) -> String {
-    let name = desired.name(&change.service());
+    let (key, name) = (change.service(), desired.name(&change.service()));
     let what = match change {
+        // Its one destination is the real server that the name has already.
+        _ if desired.checks.contains_key(&key) => name,
         Change::AddDestination { key, .. }
         | Change::EditDestination { key, .. }
         | Change::RemoveDestination { key, .. } => {
@@ -144,10 +146,12 @@ fn sentence(desired: &Desired, change: &Change, error: &Error) -> String {
         }
         Change::AddService { .. } | Change::EditService { .. } | Change::RemoveService { .. } => name,
     };
-    match error.refusal() {
-        Some(refusal) => format!("{what}: {}", reason::reason(change, refusal)),
-        None => format!("{what}: {error}"),
-    }
+    let why = match error.refusal() {
+        Some(refusal) => reason::reason(change, refusal),
+        None => error.to_string(),
+    };
+    let instead = if desired.checks.contains_key(&key) { ", its own address is asked" } else { "" };
+    format!("{what}: {why}{instead}")
 }
 
 /// Multicast group and port of sync where the daemon has none of its own (ip_vs.h).
@@ -313,6 +317,30 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_refused_service_of_a_check_is_named_by_its_real_server() {
+        let config = config("virtual-server www\n virtual 192.0.2.10 tcp 80\n mode dr\n real-server 10.0.0.1 80\n");
+        let pools = Pools::from([(
+            "www".parse().unwrap(),
+            yoke_health::pool::judge(
+                config.virtual_servers.values().next().unwrap(),
+                &|_| None,
+                None,
+                std::time::Duration::ZERO,
+            ),
+        )]);
+        let desired = desired(&config, &pools);
+        let (&key, entry) = desired.table.services.iter().find(|(key, _)| desired.checks.contains_key(key)).unwrap();
+        let (&of, &destination) = entry.destinations.first_key_value().unwrap();
+        let add = Change::AddDestination { service: key, key: of, destination };
+        let said = sentence(&desired, &add, &refused(add.request(), ENOMEM));
+        let why = "the kernel is out of memory, its own address is asked";
+        assert_eq!(said, format!("health-check of real-server 10.0.0.1 by mode dr: {why}"));
+        let gone = Change::RemoveService { key, entry: entry.clone() };
+        let said = sentence(&Desired::default(), &gone, &refused(gone.request(), EPERM));
+        assert!(said.starts_with("health-check of a real server that is no more: "), "{said}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use yoke_config::model::{
     Checksum, Config, Mode, RealServer, SorryServer, SourceNat, Transport, Tunnel, Virtual, VirtualServer,
 };
 use yoke_config::value::Name;
+use yoke_health::Path;
 use yoke_health::pool::{Place, Pool};
 
 use crate::nft;
@@ -29,6 +30,8 @@ pub(crate) struct Desired {
     pub(crate) table: Table,
     /// Whose service it is, to name it in a message.
     pub(crate) names: BTreeMap<ServiceKey, Name>,
+    /// Services that only health checks in path need: a real server and its mode each.
+    pub(crate) checks: BTreeMap<ServiceKey, String>,
     /// What was asked for and is not in the table: one sentence each.
     pub(crate) warnings: Vec<String>,
 }
@@ -36,7 +39,14 @@ pub(crate) struct Desired {
 impl Desired {
     /// The virtual server of a service, or the service itself when it is nobody's.
     pub(crate) fn name(&self, key: &ServiceKey) -> String {
-        self.names.get(key).map_or_else(|| format!("service {key}"), |name| format!("virtual-server {name}"))
+        let of_checks = || self.checks.get(key).map(|of| format!("health-check of {of}"));
+        let nobodys = || match key {
+            ServiceKey::Mark { mark, .. } if Config::PROBE_MARKS.contains(&mark.get()) => {
+                "health-check of a real server that is no more".to_owned()
+            }
+            _ => format!("service {key}"),
+        };
+        self.names.get(key).map(|name| format!("virtual-server {name}")).or_else(of_checks).unwrap_or_else(nobodys)
     }
 }
 
@@ -92,25 +102,32 @@ pub(crate) fn desired(config: &Config, pools: &Pools) -> Desired {
         desired.names.insert(key, name.clone());
     }
     if !pools.is_empty() {
-        probed(config, &mut desired.table);
+        probed(config, &mut desired);
     }
     desired
 }
 
 /// What health checks in path go through: a service a real server, which only packets of this box with its mark reach. Beside the virtual server's,
 /// because a server is asked before it is in the pool.
-fn probed(config: &Config, table: &mut Table) {
+fn probed(config: &Config, desired: &mut Desired) {
     let Ok(scheduler) = "rr".parse() else { return };
     for (path, mark) in yoke_health::marks(config) {
-        let Some(mark) = NonZeroU32::new(mark) else { continue };
-        let key = ServiceKey::Mark { mark, family: if path.address.is_ipv6() { Family::V6 } else { Family::V4 } };
+        let Some(key) = key_of_path(&path, mark) else { continue };
+        let mode = if path.tunnel.is_none() { Mode::Dr } else { Mode::Tun };
+        desired.checks.insert(key, format!("real-server {} by mode {}", path.address, mode.word()));
         let forward = path.tunnel.map_or(Forward::DirectRoute, |found| Forward::Tunnel(tunnel(found)));
         let destination = Destination { forward, weight: 1, thresholds: Thresholds::default() };
         // A datagram leaves no connection behind: each probe has a port of its own, and the entry would stay for minutes.
-        let entry = table.service(key, Service { one_packet: true, ..Service::new(scheduler) });
+        let entry = desired.table.service(key, Service { one_packet: true, ..Service::new(scheduler) });
         // Port 0: the one that the packet has.
         entry.destinations.insert(DestinationKey { address: path.address, port: 0 }, destination);
     }
+}
+
+/// The identity of the service through which checks take a path; `None` for mark 0, which no path has.
+pub(crate) fn key_of_path(path: &Path, mark: u32) -> Option<ServiceKey> {
+    let family = if path.address.is_ipv6() { Family::V6 } else { Family::V4 };
+    NonZeroU32::new(mark).map(|mark| ServiceKey::Mark { mark, family })
 }
 
 /// The identity of a virtual server's service; `None` for mark 0, which the grammar does not take.

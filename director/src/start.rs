@@ -14,7 +14,6 @@ use yoke_control::Peer;
 
 use crate::director::Director;
 use crate::files::{self, Medium};
-use crate::kernel::{self, Wanted};
 use crate::notes::Source;
 use crate::{boot, clock, commit, daemon, health, install, nft, reconcile, restart, settle, sysctl, vrrpd};
 
@@ -111,12 +110,10 @@ fn program(director: &Director) {
     let state = &mut *guard;
     state.balanced = Rc::new(state.in_force().into_owned());
     state.health.pools = state.health.judge(&state.balanced, clock::monotonic());
-    let desired = reconcile::desired(&state.balanced, &state.health.pools);
-    let wanted = Wanted { desired: &desired, timeouts: reconcile::timeouts(&state.running.config) };
-    let sentences = match kernel::converge(state.kernel.as_mut(), &wanted, &|_| true) {
-        Ok(outcome) => {
-            log::info!("ipvs: {} services, {} changes", desired.table.services.len(), outcome.changes);
-            state.refused = outcome.refused;
+    state.desired = reconcile::desired(&state.balanced, &state.health.pools);
+    let sentences = match state.converge(reconcile::timeouts(&state.running.config)) {
+        Ok(changes) => {
+            log::info!("ipvs: {} services, {changes} changes", state.desired.table.services.len());
             state.refused.values().cloned().collect()
         }
         Err(why) => vec![why],
@@ -125,8 +122,7 @@ fn program(director: &Director) {
         log::error!("{sentence}");
     }
     state.notes.set(Source::Kernel, sentences);
-    state.notes.set(Source::Reconcile, desired.warnings.clone());
-    state.desired = desired;
+    state.notes.set(Source::Reconcile, state.desired.warnings.clone());
     drop(guard);
     health::retarget(director);
 }

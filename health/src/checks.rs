@@ -70,6 +70,19 @@ pub struct Report {
     pub failed: u64,
     /// Its last changes, the oldest first.
     pub history: Vec<Past>,
+    /// Why the last attempt did not go the way of clients, though its target has one.
+    pub aside: Option<String>,
+}
+
+/// What an outcome has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noted {
+    /// Of which target.
+    pub target: Target,
+    /// The verdict.
+    pub change: Option<Change>,
+    /// Why it is not asked the way of clients, now that this is another than before; the inner `None`: it is.
+    pub aside: Option<Option<String>>,
 }
 
 /// One target.
@@ -86,6 +99,7 @@ struct Entry {
     good: u64,
     failed: u64,
     history: VecDeque<Past>,
+    aside: Option<String>,
 }
 
 /// All targets.
@@ -132,6 +146,7 @@ impl Checks {
                     good: 0,
                     failed: 0,
                     history: VecDeque::new(),
+                    aside: None,
                 },
             };
             self.due.insert((first, target.clone()));
@@ -171,8 +186,9 @@ impl Checks {
         Some(Job { number: entry.number, target, probe: entry.probe.clone() })
     }
 
-    /// A probe has ended. One of a target that is gone, or that is probed otherwise by now, says nothing.
-    pub fn handle_outcome(&mut self, number: u64, outcome: Outcome, now: Time) -> Option<(Target, Change)> {
+    /// A probe has ended, `aside` being why it did not go the way of clients. One of a target that is gone, or that is probed otherwise by now,
+    /// says nothing.
+    pub fn handle_outcome(&mut self, number: u64, outcome: Outcome, aside: Option<String>, now: Time) -> Option<Noted> {
         let target = self.under_way.remove(&number)?;
         let entry = self.entries.get_mut(&target)?;
         let change = entry.machine.handle_outcome(outcome.is_ok(), now, &entry.timing);
@@ -193,7 +209,11 @@ impl Checks {
             entry.history.push_back(Past { at: now, state: change.to, reason });
         }
         entry.last = Some((now, outcome));
-        change.map(|change| (target, change))
+        let turned = entry.aside != aside;
+        if turned {
+            entry.aside.clone_from(&aside);
+        }
+        (change.is_some() || turned).then(|| Noted { target, change, aside: turned.then_some(aside) })
     }
 
     /// The verdict on one target; unknown where there is none.
@@ -218,6 +238,7 @@ impl Checks {
             good: entry.good,
             failed: entry.failed,
             history: entry.history.iter().cloned().collect(),
+            aside: entry.aside.clone(),
         };
         self.entries.iter().map(report).collect()
     }

@@ -11,14 +11,16 @@ pub mod pool;
 pub mod probe;
 mod prober;
 pub mod programs;
+mod source;
 mod target;
 
 use std::time::Duration;
 
-pub use checks::{Checks, Job, Past, Report, Verdict};
+pub use checks::{Checks, Job, Noted, Past, Report, Verdict};
 pub use machine::{Change, Machine, Outcome, State, Timing};
-pub use path::Path;
+pub use path::{Passage, Path, Way, tunnel_text};
 pub use prober::{News, Prober, Wanted};
+pub use source::{SOURCE_PORTS, SourcePorts};
 pub use target::{Probe, Target, marks, target_of, targets};
 
 /// A point on the monotonic clock (CLOCK_MONOTONIC): time since boot. It survives a restart of the process, not of the machine.

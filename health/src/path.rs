@@ -21,13 +21,52 @@ pub struct Path {
     pub tunnel: Option<Tunnel>,
 }
 
+/// How a check gets to a real server: the virtual address that it asks, and what IPVS makes of it. Another mode is another way, and what was
+/// found on the one says nothing of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Way {
+    /// The virtual address.
+    pub virtual_: IpAddr,
+    /// `None`: mode dr.
+    pub tunnel: Option<Tunnel>,
+}
+
+impl Way {
+    /// `dr`, `tun`.
+    #[must_use]
+    pub fn mode(self) -> Mode {
+        if self.tunnel.is_some() { Mode::Tun } else { Mode::Dr }
+    }
+}
+
+/// What a probe needs to go there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passage {
+    /// The packet mark of the path.
+    pub mark: u32,
+    /// From which it asks; `None`, that of datagrams: any.
+    pub port: Option<u16>,
+    /// The TTL or hop limit it begins with; `None`: the usual one. IPVS takes one off, so what begins with [`NEIGHBOUR_HOPS`] reaches a neighbour
+    /// and is forwarded by none: one that lacks the virtual address would send it on, to this box itself or to whoever has the address, and look
+    /// healthy.
+    pub hops: Option<u8>,
+}
+
+/// See [`Passage::hops`].
+pub(crate) const NEIGHBOUR_HOPS: u8 = 2;
+
+/// How far a path goes. A tunnel's outer header gets the TTL of what is in it, so only where the server is a neighbour that can be small.
+pub(crate) fn hops(config: &Config, path: &Path) -> Option<u8> {
+    (path.tunnel.is_none() || config.is_neighbour(path.address)).then_some(NEIGHBOUR_HOPS)
+}
+
 /// The mark of each path. It depends on its path alone, unless two fall on the same, so that a change of the configuration leaves the other
 /// paths as they are, and two boxes agree.
 pub(crate) fn marks(paths: BTreeSet<Path>) -> BTreeMap<Path, u32> {
     let (first, count) = (Config::PROBE_MARKS.start(), Config::PROBE_MARKS.end() - Config::PROBE_MARKS.start() + 1);
     let mut taken = BTreeSet::new();
     let mark = |path: Path| {
-        let wish = fold(&path) % count;
+        let wish = fold(&text(&path)) % count;
         let free = (0..count).map(|step| first + (wish + step) % count).find(|mark| taken.insert(*mark));
         free.map(|mark| (path, mark))
     };
@@ -41,7 +80,7 @@ pub(crate) fn of(
     (address, real): (IpAddr, &RealServer),
     monitor: &Monitor,
     port: u16,
-) -> Option<(IpAddr, Path)> {
+) -> Option<(Way, Path)> {
     let Virtual::Address(virtual_, transport, of_clients) = server.virtual_ else { return None };
     let tunnel = match real.mode {
         Mode::Dr => None,
@@ -54,18 +93,27 @@ pub(crate) fn of(
         Check::Icmp | Check::External { .. } => return None,
     };
     let clients_do = transport == asked && (of_clients == 0 || of_clients == port);
-    (clients_do && virtual_.is_ipv6() == address.is_ipv6()).then_some((virtual_, Path { address, tunnel }))
+    (clients_do && virtual_.is_ipv6() == address.is_ipv6())
+        .then_some((Way { virtual_, tunnel }, Path { address, tunnel }))
 }
 
-/// FNV-1a (32 bits) of what a path is: the same on every box and in every version.
-fn fold(Path { address, tunnel }: &Path) -> u32 {
-    let tunnel = match tunnel {
+/// A tunnel in words, for a file or a fold: `gue 6080 0`; `dr` without one.
+#[must_use]
+pub fn tunnel_text(tunnel: Option<Tunnel>) -> String {
+    match tunnel {
         None => "dr".to_owned(),
         Some(Tunnel::Ipip) => "ipip".to_owned(),
-        Some(Tunnel::Gue(port, checksum)) => format!("gue {port} {}", *checksum as u8),
-        Some(Tunnel::Gre(checksum)) => format!("gre {}", *checksum as u8),
-    };
-    let text = format!("{} {address} {tunnel}", address.is_ipv6());
+        Some(Tunnel::Gue(port, checksum)) => format!("gue {port} {}", checksum as u8),
+        Some(Tunnel::Gre(checksum)) => format!("gre {}", checksum as u8),
+    }
+}
+
+fn text(Path { address, tunnel }: &Path) -> String {
+    format!("{} {address} {}", address.is_ipv6(), tunnel_text(*tunnel))
+}
+
+/// FNV-1a (32 bits): the same on every box and in every version.
+pub(crate) fn fold(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
@@ -105,7 +153,7 @@ mod tests {
             let (&(address, port), real) = server.real_servers.first_key_value().unwrap();
             let monitor = config.monitors.values().next().unwrap();
             let port = monitor.port.unwrap_or(port);
-            of(server, (address, real), monitor, port).map(|(via, _)| via.to_string())
+            of(server, (address, real), monitor, port).map(|(way, _)| way.virtual_.to_string())
         };
         let there = Some("192.0.2.10".to_owned());
         assert_eq!(via("192.0.2.10 tcp 80", "type http"), there);

@@ -8,27 +8,43 @@ mod dns;
 mod external;
 mod http;
 mod icmp;
+mod in_path;
 mod smtp;
 mod tcp;
 mod tls;
 mod udp;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use yoke_config::model::{Check, Monitor};
 
-use crate::{Outcome, Probe, Target};
+use crate::{Outcome, Passage, Probe, Target};
 
 /// Of an answer, what is read at most: a head, and as much of a body as an expression is looked for in.
 const ANSWER_MAX: usize = 64 * 1024;
 
-/// What an attempt is at, in words: what a timeout says was waited for.
-type Stage = Cell<&'static str>;
+/// What an attempt is at, in words, and what is to be said of it besides its outcome.
+#[derive(Debug)]
+struct Stage {
+    /// What a timeout says was waited for.
+    at: Cell<&'static str>,
+    aside: RefCell<Option<String>>,
+}
+
+impl Stage {
+    fn set(&self, at: &'static str) {
+        self.at.set(at);
+    }
+
+    /// The way of clients was not taken.
+    fn aside(&self, why: String) {
+        self.aside.replace(Some(why));
+    }
+}
 
 /// How an attempt fails: a sentence without a subject, `connect: refused`.
 type Tried = Result<(), String>;
@@ -44,34 +60,11 @@ struct Server {
     timeout: Duration,
 }
 
-/// A virtual address, and the mark with which IPVS delivers what is sent to it to that one server.
+/// The way of clients: the virtual address, and what has IPVS deliver it to that one server.
 #[derive(Debug, Clone, Copy)]
 struct Via {
     address: IpAddr,
-    mark: u32,
-}
-
-impl Via {
-    /// A socket whose packets take the way of clients to `server`. It has an address of the box that the server's answers find: not the virtual
-    /// one, which the kernel would take by itself.
-    fn socket(self, server: SocketAddr, type_: Type) -> io::Result<Socket> {
-        let nearest = UdpSocket::bind((any(server), 0))?;
-        nearest.connect(server)?;
-        let own = nearest.local_addr()?.ip();
-        if own == self.address {
-            // The box has no other address there: clients may be served, and nobody can ask in their place.
-            return Err(io::ErrorKind::NetworkUnreachable.into());
-        }
-        let socket = Socket::new(Domain::for_address(server), type_.nonblocking(), None)?;
-        socket.set_mark(self.mark)?;
-        socket.bind(&SocketAddr::new(own, 0).into())?;
-        Ok(socket)
-    }
-
-    /// Where to.
-    fn to(self, server: SocketAddr) -> SocketAddr {
-        SocketAddr::new(self.address, server.port())
-    }
+    passage: Passage,
 }
 
 /// Any address of that family.
@@ -79,26 +72,43 @@ pub(crate) fn any(server: SocketAddr) -> IpAddr {
     if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() }
 }
 
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why the server's own address was asked, and not the way of clients that the target has.
+    pub aside: Option<String>,
+}
+
 /// Makes one attempt. `hostname` is how this box calls itself, `elapsed` the time since the attempt began.
-pub async fn attempt(target: &Target, probe: &Probe, hostname: &str, elapsed: impl Fn() -> Duration) -> Outcome {
+pub async fn attempt(target: &Target, probe: &Probe, hostname: &str, elapsed: impl Fn() -> Duration) -> Attempt {
     let monitor = &*probe.monitor;
     let timeout = Duration::from_secs(u64::from(monitor.timeout_s));
-    let stage = Stage::new("reply");
-    let via = target.via.zip(probe.mark).map(|(address, mark)| Via { address, mark });
+    let stage = Stage { at: Cell::new("reply"), aside: RefCell::default() };
+    let via = match (target.via, probe.passage) {
+        (Some(way), Some(passage)) => Some(Via { address: way.virtual_, passage }),
+        (Some(_), None) => {
+            stage.aside("ipvs has no service for this check".to_owned());
+            None
+        }
+        (None, _) => None,
+    };
     let server = Server { address: SocketAddr::new(target.address, target.port), via, timeout };
-    match tokio::time::timeout(timeout, ask(server, monitor, hostname, &stage)).await {
+    let outcome = match tokio::time::timeout(timeout, ask(server, monitor, hostname, &stage)).await {
         Ok(Ok(())) => Ok(elapsed()),
         Ok(Err(why)) => Err(why),
-        Err(_) => Err(format!("no {} in {}.0 s", stage.get(), monitor.timeout_s)),
-    }
+        Err(_) => Err(format!("no {} in {}.0 s", stage.at.get(), monitor.timeout_s)),
+    };
+    Attempt { outcome, aside: stage.aside.into_inner() }
 }
 
 async fn ask(server: Server, monitor: &Monitor, hostname: &str, stage: &Stage) -> Tried {
     match &monitor.check {
         Check::Tcp => tcp::connect(server, stage).await.map(drop),
         Check::Http(http) => http::ask(server, http, stage).await,
-        Check::Udp { payload, regex } => udp::ask(server, payload, regex.as_deref()).await,
-        Check::Dns { name } => dns::ask(server, name.as_deref()).await,
+        Check::Udp { payload, regex } => udp::ask(server, payload, regex.as_deref(), stage).await,
+        Check::Dns { name } => dns::ask(server, name.as_deref(), stage).await,
         Check::Smtp { host } => smtp::ask(server, host.as_deref().unwrap_or(hostname), stage).await,
         Check::Icmp => icmp::ask(server.address.ip()).await,
         Check::External { program } => external::ask(server.address, program).await,

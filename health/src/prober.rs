@@ -12,20 +12,23 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
+use crate::probe::Attempt;
 use crate::target::Probe;
-use crate::{Change, Checks, Outcome, Report, Target, Time, Verdict, probe};
+use crate::{Change, Checks, Noted, Report, Target, Time, Verdict, probe};
 
-/// A changed verdict.
+/// A changed verdict, or a changed way to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct News {
     /// Whose.
     pub target: Target,
-    /// From what to what.
-    pub change: Change,
+    /// From what to what; `None`: it is what it was.
+    pub change: Option<Change>,
     /// What is known now.
     pub verdict: Verdict,
-    /// Why it is not up; empty when it is.
+    /// Why the attempt failed; empty when it did not.
     pub reason: String,
+    /// Where that has changed: why the server's own address is asked and not the way of clients; the inner `None`: that way is taken.
+    pub aside: Option<Option<String>>,
 }
 
 /// What is to be probed.
@@ -80,15 +83,15 @@ impl Prober {
 async fn run(mut orders: UnboundedReceiver<Order>, news: UnboundedSender<News>, now: fn() -> Time) {
     let mut checks = Checks::default();
     let mut hostname = Arc::<str>::from("");
-    let (ended, mut outcomes) = unbounded_channel::<(u64, Outcome)>();
+    let (ended, mut outcomes) = unbounded_channel::<(u64, Attempt)>();
     loop {
         while let Some(job) = checks.poll_job(now()) {
             let (ended, hostname) = (ended.clone(), hostname.clone());
             tokio::task::spawn_local(async move {
                 let began = now();
                 let elapsed = || now().saturating_sub(began);
-                let outcome = probe::attempt(&job.target, &job.probe, &hostname, elapsed).await;
-                let _ = ended.send((job.number, outcome));
+                let attempt = probe::attempt(&job.target, &job.probe, &hostname, elapsed).await;
+                let _ = ended.send((job.number, attempt));
             });
         }
         let idle = checks.poll_timeout().map_or(Duration::MAX, |at| at.saturating_sub(now()));
@@ -101,11 +104,11 @@ async fn run(mut orders: UnboundedReceiver<Order>, news: UnboundedSender<News>, 
                 Some(Order::Report(answer)) => drop(answer.send(checks.reports())),
                 None => return,
             },
-            Some((number, outcome)) = outcomes.recv() => {
+            Some((number, Attempt { outcome, aside })) = outcomes.recv() => {
                 let reason = outcome.as_ref().err().cloned().unwrap_or_default();
-                if let Some((target, change)) = checks.handle_outcome(number, outcome, now()) {
+                if let Some(Noted { target, change, aside }) = checks.handle_outcome(number, outcome, aside, now()) {
                     let verdict = checks.verdict(&target);
-                    let _ = news.send(News { target, change, verdict, reason });
+                    let _ = news.send(News { target, change, verdict, reason, aside });
                 }
             }
             () = tokio::time::sleep(idle) => {}

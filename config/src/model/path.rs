@@ -50,6 +50,15 @@ impl Config {
         })
     }
 
+    /// Whether no router is on the way to `address`: it is in a prefix of an interface, and in no longer one of a route.
+    #[must_use]
+    pub fn is_neighbour(&self, address: IpAddr) -> bool {
+        let up = self.interfaces.values().filter(|interface| !interface.shutdown);
+        let near = up.flat_map(|interface| &interface.addresses).filter(|net| net.contains(address));
+        let far = self.routes.iter().map(|route| &route.prefix).filter(|net| net.contains(address));
+        near.map(|net| net.prefix_len).max().is_some_and(|near| far.map(|net| net.prefix_len).max() <= Some(near))
+    }
+
     /// The interface with the longest prefix that `address` is in: where its neighbours are.
     #[must_use]
     pub fn interface_of(&self, address: IpAddr) -> Option<&IfName> {

@@ -7,7 +7,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use yoke_health::{State, Target, Verdict};
+use yoke_config::model::{Checksum, Tunnel};
+use yoke_health::{State, Target, Verdict, Way, tunnel_text};
 
 use super::Health;
 use crate::files::{self, Medium, Paths};
@@ -29,6 +30,12 @@ struct Known {
     /// The virtual address that is asked.
     #[serde(default)]
     via: Option<IpAddr>,
+    /// By which tunnel, as [`tunnel_text`] says it.
+    #[serde(default)]
+    way: String,
+    /// From which port.
+    #[serde(default)]
+    from: Option<u16>,
     up: bool,
     /// Milliseconds since boot.
     since_ms: u64,
@@ -42,7 +49,9 @@ pub(super) fn save(paths: &Paths, health: &Health, pools: &Pools) {
         address: target.address,
         port: target.port,
         monitor: target.monitor.to_string(),
-        via: target.via,
+        via: target.via.map(|way| way.virtual_),
+        way: target.via.map(|way| tunnel_text(way.tunnel)).unwrap_or_default(),
+        from: health.ports.of(target),
         up: verdict.state == State::Up,
         since_ms: u64::try_from(verdict.since.as_millis()).unwrap_or(u64::MAX),
         proven: verdict.proven,
@@ -57,13 +66,32 @@ pub(super) fn save(paths: &Paths, health: &Health, pools: &Pools) {
     }
 }
 
+/// The reverse of [`tunnel_text`].
+fn tunnel(text: &str) -> Option<Tunnel> {
+    let checksum = |number: &str| {
+        let all = [Checksum::None, Checksum::Full, Checksum::Remote];
+        all.into_iter().find(|checksum| number.parse() == Ok(*checksum as u8))
+    };
+    match text.split(' ').collect::<Vec<_>>().as_slice() {
+        ["ipip"] => Some(Tunnel::Ipip),
+        ["gue", port, number] => Some(Tunnel::Gue(port.parse().ok()?, checksum(number)?)),
+        ["gre", number] => Some(Tunnel::Gre(checksum(number)?)),
+        _ => None,
+    }
+}
+
 /// Reads it into `health`.
 pub(super) fn load(paths: &Paths, health: &mut Health) {
     let bytes = std::fs::read(paths.health()).unwrap_or_default();
     let memo: Memo = serde_json::from_slice(&bytes).unwrap_or_default();
     for known in memo.targets {
         let Ok(monitor) = known.monitor.parse() else { continue };
-        let target = Target { address: known.address, port: known.port, monitor, via: known.via };
+        let tunnel = if known.way == "dr" { Some(None) } else { tunnel(&known.way).map(Some) };
+        let via = known.via.zip(tunnel).map(|(virtual_, tunnel)| Way { virtual_, tunnel });
+        let target = Target { address: known.address, port: known.port, monitor, via };
+        if let Some(port) = known.from {
+            health.ports.keep(target.clone(), port);
+        }
         let state = if known.up { State::Up } else { State::Down };
         let since = Duration::from_millis(known.since_ms);
         health.verdicts.insert(target.clone(), Verdict { state, since, proven: known.proven });
@@ -72,4 +100,19 @@ pub(super) fn load(paths: &Paths, health: &mut Health) {
         }
     }
     health.had_quorum = memo.quorum.iter().filter_map(|name| Some((name.parse().ok()?, true))).collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tunnel_is_read_as_it_was_written() {
+        let checksums = [Checksum::None, Checksum::Full, Checksum::Remote];
+        let all = checksums.into_iter().flat_map(|checksum| [Tunnel::Gue(6080, checksum), Tunnel::Gre(checksum)]);
+        for one in all.chain([Tunnel::Ipip]) {
+            assert_eq!(tunnel(&tunnel_text(Some(one))), Some(one));
+        }
+        assert_eq!((tunnel("gre 3"), tunnel("gue 1"), tunnel("")), (None, None, None));
+    }
 }

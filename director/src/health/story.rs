@@ -3,6 +3,7 @@
 //! Pure. A change of a target is one line however many virtual servers it concerns; what follows for a pool as a whole is a line of the pool.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use yoke_config::model::{Config, VirtualServer};
 use yoke_config::value::Name;
@@ -30,6 +31,33 @@ impl Line {
     }
 }
 
+/// The lines for news of the way that checks take: one for each virtual address that they cannot ask any more, or can again, and not one for each
+/// of its real servers. `asides` is why those are asked at their own address that are.
+pub(super) fn of_ways(news: &[&News], asides: &mut BTreeMap<Target, String>) -> Vec<Line> {
+    let asked = |asides: &BTreeMap<Target, String>| -> BTreeMap<IpAddr, String> {
+        asides.iter().filter_map(|(target, why)| Some((target.via?.virtual_, why.clone()))).collect()
+    };
+    let before = asked(asides);
+    for news in news {
+        match &news.aside {
+            Some(Some(why)) => drop(asides.insert(news.target.clone(), why.clone())),
+            Some(None) => drop(asides.remove(&news.target)),
+            None => {}
+        }
+    }
+    let after = asked(asides);
+    let gone = after.iter().filter(|(virtual_, _)| !before.contains_key(virtual_)).map(|(virtual_, why)| Line {
+        bad: false,
+        text: format!("health-check: real servers are asked at their own addresses and not through {virtual_}: {why}"),
+    });
+    let back = before.keys().filter(|virtual_| !after.contains_key(virtual_));
+    let back = back.map(|virtual_| Line {
+        bad: false,
+        text: format!("health-check: real servers are asked through {virtual_} again"),
+    });
+    gone.chain(back).collect()
+}
+
 /// The lines for `news`, which turned the pools `before` into `after`.
 pub(super) fn lines(config: &Config, news: &[&News], before: &Pools, after: &Pools) -> Vec<Line> {
     let mut concerned: BTreeMap<Target, Vec<(&Name, Key)>> =
@@ -44,7 +72,7 @@ pub(super) fn lines(config: &Config, news: &[&News], before: &Pools, after: &Poo
             }
         }
     }
-    let of_target = news.iter().map(|news| Line {
+    let of_target = news.iter().filter(|news| news.change.is_some()).map(|news| Line {
         bad: news.verdict.state == State::Down,
         text: of_target(news, concerned.get(&news.target).map_or(&[], Vec::as_slice), before, after),
     });
@@ -61,7 +89,7 @@ fn of_target(news: &News, concerned: &[(&Name, Key)], before: &Pools, after: &Po
         State::Unknown => "not known".to_owned(),
         State::Down => format!("down: {}", news.reason),
     };
-    let through = via.map_or(String::new(), |via| format!(" through {via}"));
+    let through = via.map_or(String::new(), |way| format!(" through {}", way.virtual_));
     let mut text = format!("health-monitor {monitor}: {address}{port}{through} is {is}");
     for (name, key) in concerned.iter().take(NAMED_MAX) {
         let place = |pools: &Pools| pools.get(*name).and_then(|pool| pool.places.get(key)).copied();
@@ -100,5 +128,37 @@ fn of_pool(name: &Name, server: &VirtualServer, before: &Pool, after: &Pool) -> 
         (true, false, None) => line(true, "quorum is lost"),
         (false, true, _) => line(false, "quorum is there"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use yoke_health::{Verdict, Way};
+
+    use super::*;
+
+    #[test]
+    fn that_a_virtual_address_is_not_asked_is_said_once() {
+        let news = |server: u8, aside: Option<&str>| News {
+            target: Target {
+                address: [10, 0, 0, server].into(),
+                port: 80,
+                monitor: "m".parse().unwrap(),
+                via: Some(Way { virtual_: [192, 0, 2, 10].into(), tunnel: None }),
+            },
+            change: None,
+            verdict: Verdict::UNKNOWN,
+            reason: String::new(),
+            aside: Some(aside.map(str::to_owned)),
+        };
+        let mut asides = BTreeMap::new();
+        let mut said = |server: u8, aside: Option<&str>| {
+            of_ways(&[&news(server, aside)], &mut asides).into_iter().map(|line| line.text).collect::<Vec<_>>()
+        };
+        let line = "health-check: real servers are asked at their own addresses and not through 192.0.2.10: no route";
+        assert_eq!(said(1, Some("no route")), [line]);
+        assert_eq!(said(2, Some("no route")), [""; 0]);
+        assert_eq!(said(1, None), [""; 0], "the other one is not yet");
+        assert_eq!(said(2, None), ["health-check: real servers are asked through 192.0.2.10 again"]);
     }
 }

@@ -1,8 +1,9 @@
 //! `show connections`: the kernel's connection table, filtered while it is read.
 //!
 //! The table can hold millions: [`super::walk`] reads it gently, and only rows that were asked for are kept, up to a bound. What was left out is
-//! counted.
+//! counted. Connections of health checks are nobody's: they are neither shown nor counted, nor waited for or ended by who uses this filter.
 
+use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::net::IpAddr;
 use std::path::Path;
@@ -13,6 +14,7 @@ use ipvs::connections::{self, Connection, parse_line};
 use yoke_config::model::{Config, FirewallMark, Transport, Virtual};
 use yoke_config::value::{IpNet, Name};
 use yoke_director::status::{ConnectionFilter, ConnectionRow, Connections};
+use yoke_health::SOURCE_PORTS;
 
 use super::walk;
 use crate::director::Director;
@@ -82,6 +84,8 @@ pub(crate) struct Filter {
     virtual_server: Option<Target>,
     templates: bool,
     open: bool,
+    /// Addresses from which the boxes of this configuration ask real servers.
+    askers: BTreeSet<IpAddr>,
 }
 
 /// States of a connection that both sides have closed, or one has reset (ip_vs_proto_tcp.c, ip_vs_proto_sctp.c).
@@ -113,7 +117,8 @@ impl Filter {
             service: None,
         };
         let virtual_server = server.map(|(name, server)| target(config, name, server.virtual_));
-        Ok(Self { of_connection, virtual_server, templates: asked.templates, open: asked.open })
+        let askers = askers(config);
+        Ok(Self { of_connection, virtual_server, templates: asked.templates, open: asked.open, askers })
     }
 
     pub(crate) fn takes(&self, connection: &Connection<'_>) -> bool {
@@ -130,10 +135,23 @@ impl Filter {
         self.templates && closed && self.is_among(connection)
     }
 
+    /// Whether this is a health check's: it is no client's, and ends by itself.
+    fn is_check(&self, connection: &Connection<'_>) -> bool {
+        SOURCE_PORTS.contains(&connection.client.port()) && self.askers.contains(&connection.client.ip())
+    }
+
     fn is_among(&self, connection: &Connection<'_>) -> bool {
         self.of_connection.takes(connection)
+            && !self.is_check(connection)
             && self.virtual_server.as_ref().is_none_or(|target| target.takes(connection))
     }
+}
+
+/// Those of this box, and those of its peer that are known: connection sync brings what it asks.
+fn askers(config: &Config) -> BTreeSet<IpAddr> {
+    let fixed = config.interfaces.values().flat_map(|interface| &interface.addresses).map(|net| net.addr);
+    let moving = config.vrrp_groups.values().flat_map(|group| &group.addresses).map(|address| address.net.addr);
+    fixed.chain(moving).chain(config.sync_peers()).collect()
 }
 
 fn protocol(word: &str) -> Result<Protocol, String> {

@@ -93,6 +93,12 @@ pub struct HealthCheckRow {
     pub address: IpAddr,
     /// That is tried; 0 when the monitor knows no ports.
     pub port: u16,
+    /// The virtual address that is asked, the way of clients; absent where there is none but the server's own address.
+    pub via: Option<IpAddr>,
+    /// By which mode, `dr` or `tun`; empty without `via`.
+    pub via_mode: String,
+    /// Why the last attempt asked the server's own address all the same; empty when it did not, or has to.
+    pub aside: String,
     /// Name of the monitor.
     pub monitor: String,
     /// tcp, http, https, udp, dns, smtp, icmp or external.

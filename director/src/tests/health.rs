@@ -232,3 +232,43 @@ fn a_director_that_is_killed_after_a_check_was_added_takes_no_live_server_out() 
     assert_eq!(box_.kernel.inside().changes, changes, "nothing was to be done");
     assert_eq!(destinations(&box_), [(live.port(), 5)]);
 }
+
+/// A real server of mode dr and one virtual address that this machine has not: nobody is asked there.
+fn by_dr(port: u16) -> String {
+    format!(
+        "{MONITOR}virtual-server www\n virtual 192.0.2.10 tcp {port}\n mode dr\n health-check m\n real-server 127.0.0.1 {port}\n"
+    )
+}
+
+#[test]
+fn a_kernel_without_the_service_of_a_check_has_the_server_itself_asked_and_that_is_said() {
+    let box_ = probing();
+    box_.kernel.inside().unknown_schedulers.insert("rr".to_owned());
+    let mut admin = box_.admin();
+    let live = Server::start();
+    let said = admin.must_apply(&by_dr(live.port()));
+    let words = "health-check of real-server 127.0.0.1 by mode dr: the kernel has no scheduler rr, use another, its own address is asked";
+    assert!(said.iter().any(|warning| warning == words), "{said:?}");
+    until("it is in", || destinations(&box_) == [(live.port(), 1)]);
+    let row = checks(&mut admin).remove(0);
+    assert_eq!((row.state.as_str(), row.aside.as_str()), ("up", "ipvs has no service for this check"));
+    assert_eq!((row.via, row.via_mode.as_str()), (Some([192, 0, 2, 10].into()), "dr"));
+}
+
+#[test]
+fn another_mode_is_another_check() {
+    let box_ = probing();
+    box_.kernel.inside().unknown_schedulers.insert("rr".to_owned());
+    let mut admin = box_.admin();
+    let live = Server::start();
+    admin.must_apply(&by_dr(live.port()));
+    until("it is in", || destinations(&box_).len() == 1);
+    let before = checks(&mut admin).remove(0);
+    admin.must_apply("virtual-server www\n mode tun\n");
+    assert_eq!(destinations(&box_), [(live.port(), 1)], "it stays until the new check fails");
+    until("it is asked anew", || {
+        let row = checks(&mut admin).remove(0);
+        row.via_mode == "tun" && row.good == 1 && row.history.is_empty()
+    });
+    assert_eq!((before.via_mode.as_str(), before.history.len()), ("dr", 1));
+}

@@ -121,6 +121,25 @@ nonsense
 }
 
 #[test]
+fn connections_of_health_checks_are_nobodys() {
+    let box_ = Box_::fresh();
+    let mut admin = admin(&box_);
+    admin.must_apply("interface eth7\n ip address 10.0.0.9/24\n");
+    // From a port of checks, and from another; from a client with such a port.
+    let lines = "\
+Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData
+TCP 0A000009 2801 C000020A 0050 0A000001 1F90 CLOSE             9
+TCP 0A000009 8001 C000020A 0050 0A000001 1F90 ESTABLISHED     899
+TCP C6336401 2801 C000020A 0050 0A000001 1F90 ESTABLISHED     899
+";
+    fs::create_dir_all(box_.paths.proc.join("net")).unwrap();
+    fs::write(box_.paths.proc.join("net/ip_vs_conn"), lines).unwrap();
+    let Data::Connections(found) = admin.show(Show::Connections(ConnectionFilter::default())) else { panic!() };
+    let clients: Vec<&str> = found.rows.iter().map(|row| row.client.as_str()).collect();
+    assert_eq!((found.count, clients), (2, vec!["10.0.0.9:32769", "198.51.100.1:10241"]));
+}
+
+#[test]
 fn what_has_ended_is_not_open() {
     let box_ = Box_::fresh();
     let mut admin = admin(&box_);

@@ -11,7 +11,7 @@ use super::*;
 const S: Duration = Duration::from_secs(1);
 
 fn targets(count: u32, monitor: &Monitor) -> BTreeMap<Target, Probe> {
-    let probe = Probe { monitor: Arc::new(monitor.clone()), mark: None };
+    let probe = Probe { monitor: Arc::new(monitor.clone()), passage: None };
     let target = |n: u32| Target {
         address: IpAddr::from((0x0a00_0000 + n).to_be_bytes()),
         port: 80,
@@ -39,7 +39,7 @@ fn run(
         while flying.front().is_some_and(|(at, _)| *at <= now) {
             let (_, job) = flying.pop_front().expect("there is one");
             let outcome = if good(&job.target) { Ok(took) } else { Err("connect: refused".to_owned()) };
-            checks.handle_outcome(job.number, outcome, now);
+            checks.handle_outcome(job.number, outcome, None, now);
         }
         while let Some(job) = checks.poll_job(now) {
             began.push((now, job.target.clone()));
@@ -114,7 +114,7 @@ fn a_change_of_the_monitor_keeps_the_verdict_and_probes_soon() {
     checks.handle_targets(&other, &BTreeMap::new(), 7 * S);
     assert_eq!(checks.reports()[0].verdict.state, State::Up, "an edit takes no server out");
     assert_eq!(
-        checks.handle_outcome(job.number, Err("late".into()), 8 * S),
+        checks.handle_outcome(job.number, Err("late".into()), None, 8 * S),
         None,
         "what was asked before says nothing"
     );
@@ -137,4 +137,21 @@ fn what_an_earlier_process_knew_is_where_this_one_begins() {
     run(&mut checks, 9 * S, 10 * S, STAGGER, |_| true);
     assert_eq!(checks.verdicts()[&keys[0]], up, "no change is no news");
     assert_eq!(checks.verdicts()[&keys[1]].state, State::Up);
+}
+
+#[test]
+fn that_a_probe_went_aside_is_noted_once() {
+    let mut checks = Checks::default();
+    checks.handle_targets(&targets(1, &Monitor::default()), &BTreeMap::new(), S);
+    let mut attempt = |at: u32, aside: Option<&str>| {
+        let now = at * 10 * S;
+        let job = checks.poll_job(now).expect("due");
+        let noted = checks.handle_outcome(job.number, Ok(STAGGER), aside.map(str::to_owned), now);
+        noted.and_then(|noted| noted.aside)
+    };
+    assert_eq!(attempt(1, None), None);
+    assert_eq!(attempt(2, Some("no route")), Some(Some("no route".to_owned())));
+    assert_eq!(attempt(3, Some("no route")), None);
+    assert_eq!(attempt(4, None), Some(None));
+    assert_eq!(checks.reports()[0].aside, None);
 }

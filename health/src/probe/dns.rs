@@ -1,11 +1,15 @@
 //! A query: any answer to it without an error is good.
 
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, TYPE};
+use tokio::net::UdpSocket;
 
-use super::{Server, Tried, udp, words};
+use super::{Server, Stage, Tried, udp, words};
 
-pub(super) async fn ask(server: Server, name: Option<&str>) -> Tried {
-    let socket = udp::socket(server).await?;
+pub(super) async fn ask(server: Server, name: Option<&str>, stage: &Stage) -> Tried {
+    udp::converse(server, false, stage, |socket| one(socket, name)).await
+}
+
+async fn one(socket: UdpSocket, name: Option<&str>) -> Tried {
     // The socket hears that server only, and is new for each attempt: a forger has to guess its port.
     let id = socket.local_addr().map_or(1, |own| own.port());
     let query = query(id, name)?;

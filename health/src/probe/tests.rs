@@ -31,9 +31,11 @@ fn target(server: SocketAddr) -> Target {
 
 fn attempt_at(server: SocketAddr, check: Check) -> Outcome {
     let monitor = Monitor { check, timeout_s: 1, ..Monitor::default() };
-    let probe = Probe { monitor: monitor.into(), mark: None };
+    let probe = Probe { monitor: monitor.into(), passage: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(attempt(&target(server), &probe, "lb1", || Duration::ZERO))
+    let attempt = runtime.block_on(attempt(&target(server), &probe, "lb1", || Duration::ZERO));
+    assert_eq!(attempt.aside, None);
+    attempt.outcome
 }
 
 fn http(status: &[(u16, u16)], regex: Option<&str>) -> Check {
@@ -267,7 +269,7 @@ fn no_descriptor_is_left_behind() {
     let round = |times: u32| {
         for _ in 0..times {
             for (server, check) in &bad {
-                let probe = Probe { monitor: monitor(check).into(), mark: None };
+                let probe = Probe { monitor: monitor(check).into(), passage: None };
                 let _ = runtime.block_on(attempt(&target(*server), &probe, "lb1", || Duration::ZERO));
             }
         }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use yoke_config::model::Config;
-use yoke_health::{Prober, Report, Wanted, targets};
+use yoke_health::{Prober, Report, SourcePorts, Wanted, targets};
 
 use self::servers::{Arrivals, Bad};
 use crate::figure::{Figure, Goal};
@@ -153,7 +153,8 @@ fn probe(prober: &Prober, text: &str) -> Result<()> {
     let (tree, rejected) = yoke_config::tree::load(text);
     ensure!(rejected.is_empty(), "{:?}", rejected[0]);
     let config = Config::try_from(&tree).map_err(|problems| anyhow::anyhow!("{}", problems[0]))?;
-    prober.probe(Wanted { targets: targets(&config), hostname: "lab".to_owned(), ..Wanted::default() });
+    let targets = targets(&config, &mut SourcePorts::default(), |_, _| true);
+    prober.probe(Wanted { targets, hostname: "lab".to_owned(), ..Wanted::default() });
     Ok(())
 }
 

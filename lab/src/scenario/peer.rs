@@ -138,6 +138,35 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
             Ok(())
         })
     })?;
+    scene.check("a_machine_that_forwards_what_it_does_not_take_is_found_too", |world| {
+        // It would send a probe on to whoever has the address: the box, which has another server for it.
+        let forward = |world: &mut World, on: u8, change: &str| -> Result<()> {
+            let peer = world.peer()?;
+            peer.run("near1", &format!("sysctl -w net.ipv4.ip_forward={on} net.ipv6.conf.all.forwarding={on}"))?;
+            peer.run("near1", &format!("ip addr {change} {}/32 dev lo", DIRECT[0].vip))?;
+            peer.run("near1", &format!("ip addr {change} {}/128 dev lo", DIRECT[1].vip)).map(drop)
+        };
+        forward(world, 1, "del")?;
+        let found = wait::until("their checks to fail", CHECK_LIMIT, || {
+            let shown = world.console()?.json("show health-check")?.to_string();
+            for (server, cell) in [("10.0.20.21", &DIRECT[0]), ("2001:db8:20::21", &DIRECT[1])] {
+                let said = format!("though {server} answers: is {} on its lo", cell.vip);
+                ensure!(shown.contains(&said), "no \"{said}\": {shown}");
+            }
+            Ok(())
+        });
+        forward(world, 0, "add")?;
+        found?;
+        wait::until("their checks to be good", CHECK_LIMIT, || {
+            let shown = world.console()?.ok("show health-check | include down")?.text();
+            ensure!(shown.is_empty(), "{shown}");
+            Ok(())
+        })?;
+        // What its own probes leave in the kernel's table is no client's.
+        let shown = world.console()?.json("show connections")?.to_string();
+        ensure!(!shown.contains("\"10.0.20.2:") && !shown.contains("[2001:db8:20::2]:"), "{shown}");
+        Ok(())
+    });
     for cell in DIRECT.iter().chain(&TUNNELS) {
         scene.check(&format!("{}_serves", cell.name), |world| serves(world, cell));
     }

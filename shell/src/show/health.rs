@@ -36,6 +36,7 @@ fn table(rows: &[HealthCheckRow], out: &mut Out<'_>) -> Result<(), Fail> {
         long("Monitor", 7, 8),
         long("Address", 10, 15),
         right("Port", 5),
+        left("Way", 3),
         left("State", 7),
         right("Since", 6),
         right("Latency", 9),
@@ -49,6 +50,7 @@ fn table(rows: &[HealthCheckRow], out: &mut Out<'_>) -> Result<(), Fail> {
                 row.monitor.clone(),
                 row.address.to_string(),
                 if row.port == 0 { "-".to_owned() } else { port(row.port) },
+                way(row),
                 row.state.clone(),
                 span(row.since_s),
                 latency(row),
@@ -67,8 +69,14 @@ fn story(row: &HealthCheckRow, out: &mut Out<'_>) -> Result<(), Fail> {
         (Some(ago), "") => format!("{} ago, good, {}", span(ago), latency(row)),
         (Some(ago), why) => format!("{} ago, failed, {why}", span(ago)),
     };
+    let asked = match (row.via, row.aside.as_str()) {
+        (None, _) => "its own address".to_owned(),
+        (Some(via), "") => format!("{via}, as clients by mode {}", row.via_mode),
+        (Some(via), why) => format!("its own address and not {via}, {why}"),
+    };
     let lines = pairs(&[
         ("Server", at),
+        ("Asked", asked),
         ("Monitor", format!("{}, type {}", row.monitor, row.type_)),
         ("State", format!("{} for {}", row.state, span(row.since_s))),
         ("Last check", last),
@@ -81,6 +89,15 @@ fn story(row: &HealthCheckRow, out: &mut Out<'_>) -> Result<(), Fail> {
         out.text(&format!("  {:>6} ago  {}{why}", span(change.ago_s), change.state))?;
     }
     Ok(())
+}
+
+/// The mode by which the virtual address was asked; in brackets when the server's own was, though there is one.
+fn way(row: &HealthCheckRow) -> String {
+    match (row.via_mode.as_str(), row.aside.is_empty()) {
+        ("", _) => "-".to_owned(),
+        (mode, true) => mode.to_owned(),
+        (mode, false) => format!("({mode})"),
+    }
 }
 
 /// Of the last good attempt; a dash when the last one failed.

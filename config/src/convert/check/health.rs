@@ -34,7 +34,8 @@ pub(super) fn check(config: &Config, out: &mut Findings) {
 
 /// Whether silence is good: then a machine that drops what it is sent, for want of the virtual address, is good too.
 fn hears_nothing(virtual_: Virtual, monitor: &Monitor) -> bool {
-    matches!(virtual_, Virtual::Address(_, Transport::Udp, _)) && matches!(monitor.check, Check::Udp { regex: None, .. })
+    matches!(virtual_, Virtual::Address(_, Transport::Udp, _))
+        && matches!(monitor.check, Check::Udp { regex: None, .. })
 }
 
 fn unseen(name: &Name, monitor: &Name) -> String {

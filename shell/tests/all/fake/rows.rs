@@ -177,6 +177,9 @@ fn health_checks() -> Vec<HealthCheckRow> {
     let well = HealthCheckRow {
         address: "10.0.20.11".parse().unwrap(),
         port: 8080,
+        via: None,
+        via_mode: String::new(),
+        aside: String::new(),
         monitor: "web".to_owned(),
         type_: "http".to_owned(),
         state: "up".to_owned(),
@@ -204,7 +207,10 @@ fn health_checks() -> Vec<HealthCheckRow> {
         ],
         ..well.clone()
     };
-    vec![well, ill]
+    let via = Some("203.0.113.10".parse().unwrap());
+    let by_dr = HealthCheckRow { via, via_mode: "dr".to_owned(), ..well.clone() };
+    let aside = HealthCheckRow { aside: "no way to 203.0.113.10: network unreachable".to_owned(), ..by_dr.clone() };
+    vec![well, ill, by_dr, aside]
 }
 
 fn virtual_servers(config: &Config) -> Vec<VirtualServerRow> {
