@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::{now, pause};
 use crate::modprobe::{Error, Loader};
-use crate::{devices, nics, say, sys};
+use crate::{devices, nics, say, sys, watchdog};
 
 /// How long `init devices` looks for buses that find their devices late; USB hubs need 2-3 s.
 const LATE: Duration = Duration::from_secs(6);
@@ -46,6 +46,7 @@ pub fn devices_main() -> u8 {
             pause(LOOK);
         }
     }
+    problems.extend(watchdog::load_last_resort(&mut loader));
     report(&problems)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Other rooms need [`request`] only. The rest is public for the binary and its tests:
 //! - start: [`stage1`], [`mounts`], [`sysctl`], [`block`], [`devices`], [`modules`] and [`modprobe`], [`cmdline`];
-//! - PID 1: [`pid1`] is the loop; [`supervisor`], [`tasks`] and [`trial`] decide; [`notify`], [`log`], [`kmsg`], [`consoles`],
+//! - PID 1: [`pid1`] is the loop; [`supervisor`], [`tasks`] and [`trial`] decide; [`watchdog`] is fed; [`notify`], [`log`], [`kmsg`], [`consoles`],
 //!   [`capability`] are its senses; [`sys`] holds every `unsafe` line;
 //! - one-shots: [`flash`], [`drivers`] with [`nics`], [`setup`];
 //! - the log elsewhere: [`syslog`], a service;
@@ -37,3 +37,4 @@ pub mod sysctl;
 pub mod syslog;
 pub mod tasks;
 pub mod trial;
+pub mod watchdog;

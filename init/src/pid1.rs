@@ -34,6 +34,7 @@ use crate::supervisor::{self, Exit, Service, Signal, Step, Supervisor};
 use crate::sys::Identity;
 use crate::tasks::{self, Task, Tasks};
 use crate::trial::Trial;
+use crate::watchdog::Watchdogs;
 use crate::{capability, consoles, kmsg, mounts, notify, say, sysctl};
 
 /// This program, for the one-shots.
@@ -73,6 +74,8 @@ struct Init {
     kernel_consoles: String,
     /// Of a firmware that was started once.
     trial: Option<Trial>,
+    /// `None` when the command line says that they are not ours.
+    watchdogs: Option<Watchdogs>,
     end: Option<How>,
     stopped: bool,
 }
@@ -105,6 +108,8 @@ fn run() -> anyhow::Result<std::convert::Infallible> {
     fs::create_dir_all("/run/yoke").context("/run/yoke")?;
     let notify = notify::Socket::bind(Path::new(notify::SOCKET)).context(notify::SOCKET)?;
     let cmdline = Cmdline::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
+    let (watchdogs, problem) = Watchdogs::new(&cmdline, now());
+    warnings.extend(problem);
     let mut init = Init {
         supervisor: Supervisor::default(),
         tasks: Tasks::default(),
@@ -119,12 +124,15 @@ fn run() -> anyhow::Result<std::convert::Infallible> {
         interfaces: 0,
         kernel_consoles: fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default(),
         trial: cmdline.value("yoke.trial").map(Trial::new),
+        watchdogs,
         end: None,
         stopped: false,
     };
     for warning in init.warnings.clone() {
         init.note(&warning);
     }
+    // The one that stage 1 has armed runs already.
+    init.arm_watchdogs();
     init.start_fixed(&cmdline);
     let kernel_log = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg").ok();
     loop {
@@ -164,7 +172,13 @@ impl Init {
 
     /// Waits for the next event and handles everything that has happened.
     fn turn(&mut self, signals: &SignalFd, notify: &notify::Socket, kernel_log: Option<&File>) -> anyhow::Result<()> {
-        let deadlines = [self.supervisor.poll_timeout(), self.tasks.poll_timeout(), self.devices_at, self.trial_ends()];
+        let deadlines = [
+            self.supervisor.poll_timeout(),
+            self.tasks.poll_timeout(),
+            self.devices_at,
+            self.trial_ends(),
+            self.hungry_at(),
+        ];
         let deadline = deadlines.into_iter().flatten().min();
         let mut fds = vec![
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
@@ -221,6 +235,10 @@ impl Init {
         self.tasks.handle_timeout(now());
         if self.devices_at.is_some_and(|at| at <= now()) {
             self.load_devices();
+        }
+        self.feed_watchdogs();
+        if let Some(trial) = &mut self.trial {
+            trial.handle_failures(self.supervisor.failures("director"));
         }
         if let Some(why) = self.trial.as_ref().and_then(|trial| trial.verdict(now())) {
             self.trial = None;
@@ -294,6 +312,29 @@ impl Init {
         self.tasks.handle_spawned(task, outcome, now());
     }
 
+    fn hungry_at(&self) -> Option<Duration> {
+        self.watchdogs.as_ref().and_then(Watchdogs::poll_timeout)
+    }
+
+    fn feed_watchdogs(&mut self) {
+        if self.hungry_at().is_some_and(|at| at <= now()) {
+            let works = self.supervisor.is_running("director");
+            if let Some(problem) = self.watchdogs.as_mut().and_then(|watchdogs| watchdogs.feed(works, now())) {
+                self.note(&problem);
+                say::consoles(&format!("yoke: {problem}"));
+            }
+        }
+    }
+
+    fn arm_watchdogs(&mut self) {
+        for sentence in self.watchdogs.as_mut().map(|watchdogs| watchdogs.arm(now())).unwrap_or_default() {
+            match sentence {
+                Ok(sentence) => self.note(&sentence),
+                Err(problem) => self.warn(vec![problem]),
+            }
+        }
+    }
+
     fn trial_ends(&self) -> Option<Duration> {
         self.trial.as_ref().map(Trial::poll_timeout)
     }
@@ -327,6 +368,12 @@ impl Init {
             Task::Network => self.warn(problems),
             Task::Devices => {
                 self.warn(problems);
+                self.arm_watchdogs();
+                if self.watchdogs.as_ref().is_some_and(|watchdogs| !watchdogs.any()) {
+                    self.warn(vec![
+                        "watchdog: this box has none, and does not restart by itself when it hangs".to_owned(),
+                    ]);
+                }
                 // A card on a late bus (USB) is there now, and wants its addresses.
                 if interfaces() != self.interfaces && self.end.is_none() {
                     self.tasks.handle_request(Task::Setup);

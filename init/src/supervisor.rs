@@ -349,6 +349,18 @@ impl Supervisor {
         self.units.iter().filter_map(Unit::deadline).chain(self.shutdown.flatten()).min()
     }
 
+    /// How often it has failed in a row.
+    #[must_use]
+    pub fn failures(&self, name: &str) -> u32 {
+        self.units.iter().find(|unit| unit.service.spec.name == name).map_or(0, |unit| unit.failures)
+    }
+
+    /// Whether it is there and has said that it is ready.
+    #[must_use]
+    pub fn is_running(&self, name: &str) -> bool {
+        self.units.iter().any(|unit| unit.service.spec.name == name && matches!(unit.state, State::Running { .. }))
+    }
+
     /// The description of a service.
     #[must_use]
     pub fn service(&self, name: &str) -> Option<&Service> {

@@ -331,3 +331,15 @@ pub fn rename_interface(from: &str, to: &str) -> io::Result<()> {
     Errno::result(unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFNAME, &raw const request) })?;
     Ok(())
 }
+/// Sets the time of a watchdog in seconds; the driver may take another, which it tells nobody here.
+///
+/// # Errors
+/// The driver's: it has one time only.
+pub fn set_watchdog(watchdog: impl AsFd, seconds: u32) -> Result<(), Errno> {
+    // _IOWR('W', 6, int), linux/watchdog.h.
+    const WDIOC_SETTIMEOUT: libc::c_ulong = 0xc004_5706;
+    let mut seconds = libc::c_int::try_from(seconds).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the request reads and writes one int, which lives in this frame.
+    Errno::result(unsafe { libc::ioctl(watchdog.as_fd().as_raw_fd(), WDIOC_SETTIMEOUT, &raw mut seconds) })?;
+    Ok(())
+}

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// How long a firmware has to come up, from the start of the kernel.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(300);
+/// So many failures of the director in a row are no accident: with the supervisor's waits between them they take 8 seconds at least.
+const FAILURES_MAX: u32 = 5;
 /// When the loader says nothing sensible.
 const MINUTES: u64 = 30;
 
@@ -16,6 +18,7 @@ const MINUTES: u64 = 30;
 pub struct Trial {
     ends: Duration,
     healthy: bool,
+    failed: bool,
 }
 
 impl Trial {
@@ -23,7 +26,7 @@ impl Trial {
     #[must_use]
     pub fn new(minutes: &str) -> Self {
         let minutes = minutes.parse().ok().filter(|minutes| *minutes > 0).unwrap_or(MINUTES);
-        Self { ends: Duration::from_secs(minutes.saturating_mul(60)), healthy: false }
+        Self { ends: Duration::from_secs(minutes.saturating_mul(60)), healthy: false, failed: false }
     }
 
     /// The director has loaded all of the configuration.
@@ -31,9 +34,17 @@ impl Trial {
         self.healthy = true;
     }
 
+    /// The director has failed so many times in a row. A program that is damaged will not come up, however long it is waited for.
+    pub fn handle_failures(&mut self, failures: u32) {
+        self.failed |= failures >= FAILURES_MAX;
+    }
+
     /// When it is over.
     #[must_use]
     pub fn poll_timeout(&self) -> Duration {
+        if self.failed {
+            return Duration::ZERO;
+        }
         if self.healthy { self.ends } else { self.ends.min(HEALTHY_WITHIN) }
     }
 
@@ -50,7 +61,9 @@ impl Trial {
     /// Why the box has to return, once it has to.
     #[must_use]
     pub fn verdict(&self, now: Duration) -> Option<&'static str> {
-        (now >= self.poll_timeout()).then_some(if self.healthy {
+        (now >= self.poll_timeout()).then_some(if self.failed {
+            "the director of this firmware does not run, the box returns to the other slot"
+        } else if self.healthy {
             "this firmware was not committed in time, the box returns to the other slot"
         } else {
             "this firmware did not come up healthy, the box returns to the other slot"
@@ -79,6 +92,16 @@ mod tests {
         assert_eq!(Trial::new("30").poll_timeout(), minutes(5));
         assert_eq!(Trial::new("2").poll_timeout(), minutes(2));
         assert!(Trial::new("30").verdict(minutes(5)).is_some_and(|why| why.contains("healthy")));
+    }
+
+    #[test]
+    fn it_ends_at_once_when_the_director_keeps_failing() {
+        let mut trial = Trial::new("30");
+        trial.handle_failures(FAILURES_MAX - 1);
+        assert_eq!(trial.verdict(minutes(1)), None);
+        trial.handle_failures(FAILURES_MAX);
+        trial.handle_failures(0);
+        assert!(trial.verdict(minutes(1)).is_some_and(|why| why.contains("does not run")));
     }
 
     #[test]

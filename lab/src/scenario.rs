@@ -21,6 +21,7 @@ mod power_cut;
 mod seed;
 mod ssh;
 mod vrrp;
+mod watchdog;
 
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Vm, name: "firmware", run: firmware::run },
     Scenario { rung: Rung::Vm, name: "install", run: install::run },
     Scenario { rung: Rung::Vm, name: "failover", run: failover::run },
+    Scenario { rung: Rung::Long, name: "watchdog", run: watchdog::run },
     Scenario { rung: Rung::Long, name: "rollback", run: install::returns },
     Scenario { rung: Rung::Long, name: "power_cut", run: power_cut::run },
 ];

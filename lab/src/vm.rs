@@ -65,6 +65,8 @@ pub struct Machine {
     pub second: bool,
     /// Logs every write and flush of the disk to this file (`writelog`).
     pub write_log: Option<PathBuf>,
+    /// Has a hardware watchdog, an i6300ESB, which resets the machine: QEMU ends then.
+    pub watchdog: bool,
     /// More programs for the lab's shell, found there as `/NAME`.
     pub lab_files: Vec<PathBuf>,
     /// The hub's taps of more network cards, `eth2` and so on.
@@ -81,6 +83,7 @@ impl Default for Machine {
             unplugged: Vec::new(),
             second: false,
             write_log: None,
+            watchdog: false,
             lab_files: Vec::new(),
             more_cards: &[],
         }
@@ -120,6 +123,9 @@ impl Machine {
                 "-device",
                 &format!("{model},netdev=net{number},id=nic{number},mac=52:54:00:59:0{seat}:0{number},romfile="),
             ]);
+        }
+        if self.watchdog {
+            qemu.args(["-device", "i6300esb"]);
         }
         match &self.firmware {
             Firmware::Bios => {}
