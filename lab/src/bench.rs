@@ -33,6 +33,7 @@ const FAMILIES: &[Scenario] = &[
     Scenario { rung: Rung::Long, name: "bench_vrrp_kill", run: vrrp::kill },
     Scenario { rung: Rung::Long, name: "bench_vrrp_many", run: vrrp::many },
     Scenario { rung: Rung::Long, name: "bench_vrrp_load", run: vrrp::load },
+    Scenario { rung: Rung::Long, name: "bench_vrrp_connections", run: crate::scenario::crowd::run },
 ];
 
 /// Measures the families whose names contain one of `filters`, all of them when there are none, and prints the table.

@@ -12,10 +12,12 @@
 //! | [`twins`] | two programs on one kernel, inside the first machine |
 //! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`] | typing at it, and reading what it says |
 //! | [`runner`], [`scenario`], [`figure`], [`processor`], [`wait`] | what is checked and measured, and the one way to wait |
+//! | [`crowd`] | thousands of connections |
 //! | [`demo`], [`mod@bench`] | the same network for a person; figures |
 
 pub mod bench;
 pub mod console;
+pub mod crowd;
 pub mod demo;
 pub mod disk;
 pub mod figure;

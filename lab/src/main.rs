@@ -2,14 +2,14 @@
 //! person to play with, `yoke-lab bench [FILTER...]` measures.
 //!
 //! Without `--vm` it uses namespaces on this machine's kernel; with it, the real image in QEMU between real nginx and
-//! curl. Inside the lab's second machine, `yoke-lab peer` is what serves and asks,
+//! curl. `yoke-lab crowd` is either end of thousands of connections. Inside the lab's second machine, `yoke-lab peer` is what serves and asks,
 //! inside the first `yoke-lab twins` compares programs. Needs root and says so; nothing is skipped. `cargo xtask lab` calls it.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use yoke_lab::runner::{self, Report, Rung, Scenario};
-use yoke_lab::{bench, demo, peer, scenario, target, twins, wait};
+use yoke_lab::{bench, crowd, demo, peer, scenario, target, twins, wait};
 
 const USAGE: &str =
     "usage: yoke-lab [--vm [--all]] [--list] [FILTER...] | yoke-lab demo [--uefi] | yoke-lab bench [FILTER...]";
@@ -29,6 +29,7 @@ fn lab() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["peer", words @ ..] => return peer::program::main(words),
+        ["crowd", words @ ..] if matches!(words, ["host"] | ["clients", ..]) => return crowd::main(words),
         ["bad-servers"] => return bench::bad_servers(),
         ["twins", words @ ..] => return twins::main(words),
         _ => {}

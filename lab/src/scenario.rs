@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod balancing;
+pub(crate) mod crowd;
 mod failover;
 mod faults;
 mod firmware;
@@ -55,6 +56,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Vm, name: "failover", run: failover::run },
     Scenario { rung: Rung::Long, name: "watchdog", run: watchdog::run },
     Scenario { rung: Rung::Long, name: "rollback", run: install::returns },
+    Scenario { rung: Rung::Long, name: "crowd", run: crowd::run },
     Scenario { rung: Rung::Long, name: "power_cut", run: power_cut::run },
 ];
 

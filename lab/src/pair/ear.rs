@@ -67,6 +67,16 @@ pub struct Heard {
     pub wrong: Vec<String>,
 }
 
+impl Heard {
+    /// The time of the last thing heard.
+    #[must_use]
+    pub fn end(&self) -> Duration {
+        let adverts = self.adverts.iter().map(|one| one.at);
+        let others = self.announcements.iter().map(|one| one.at).chain(self.answers.iter().map(|one| one.at));
+        adverts.chain(others).max().unwrap_or_default()
+    }
+}
+
 /// Protocol number.
 const ICMP: u8 = 1;
 

@@ -4,6 +4,7 @@ mod pair;
 
 use std::time::Duration;
 
+pub(super) use self::pair::{mirrored, of};
 use anyhow::{Context, Result, ensure};
 
 use super::{PASSWORD, typed, wait_serving};
@@ -169,14 +170,14 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     pair::run(scene)
 }
 
-fn groups(console: &mut Console) -> Result<Vec<serde_json::Value>> {
+pub(super) fn groups(console: &mut Console) -> Result<Vec<serde_json::Value>> {
     let said = console.json("show vrrp")?;
     let rows = said["vrrp"]["groups"].as_array().with_context(|| format!("{said}"))?;
     Ok(rows.clone())
 }
 
 /// Whether both groups are in this state.
-fn all(console: &mut Console, state: &str) -> Result<()> {
+pub(super) fn all(console: &mut Console, state: &str) -> Result<()> {
     let rows = groups(console)?;
     ensure!(rows.len() == 2 && rows.iter().all(|row| row["state"] == state), "{rows:?}");
     Ok(())

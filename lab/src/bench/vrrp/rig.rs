@@ -133,7 +133,8 @@ pub(super) struct Seen {
     pub(super) hit: Duration,
     /// From what was done to the right one's next claim.
     pub(super) first: Option<Duration>,
-    /// From the first to the last claim of the other; zero when it made none.
+    /// For how long two were active: from the first claim of the other to the right one's next, or to the other's own last when that is later;
+    /// zero when it made none.
     pub(super) two: Duration,
     /// From the right one's first claim to its second.
     pub(super) second: Option<Duration>,
@@ -350,10 +351,32 @@ fn judge(heard: &Heard, to: Side, struck: Duration, probe: u16) -> Seen {
         both: claims(to.other()).max().map_or(Duration::ZERO, |last| last - struck),
         hit: Duration::ZERO,
         first: claims(to).next().map(|first| first - struck),
-        two: claims(to.other())
-            .next()
-            .zip(claims(to.other()).next_back())
-            .map_or(Duration::ZERO, |(first, last)| last - first),
+        two: two(&claims(to.other()).collect::<Vec<_>>(), &claims(to).collect::<Vec<_>>(), heard.end()),
         second: claims(to).nth(1).zip(claims(to).next()).map(|(second, first)| second - first),
+    }
+}
+
+/// For how long both were active, by the claims of one who should not have been, and of the right one, until `end`. It has the addresses from its
+/// first claim on, and lets go when it hears the right one: a single claim is not no time.
+fn two(wrong: &[Duration], right: &[Duration], end: Duration) -> Duration {
+    let (Some(first), Some(last)) = (wrong.first(), wrong.last()) else { return Duration::ZERO };
+    let heard = right.iter().find(|at| *at > first).copied().unwrap_or(end);
+    heard.max(*last).saturating_sub(*first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_claim_too_many_lasts_until_it_is_answered() {
+        let ms = |list: &[u64]| list.iter().map(|ms| Duration::from_millis(*ms)).collect::<Vec<_>>();
+        let end = Duration::from_millis(900);
+        let of = |wrong, right| two(&ms(wrong), &ms(right), end).as_millis();
+        assert_eq!(of(&[], &[310, 410]), 0);
+        assert_eq!(of(&[301], &[310, 410]), 9);
+        assert_eq!(of(&[301], &[200, 310]), 9, "what was before does not answer");
+        assert_eq!(of(&[301, 312], &[310, 410]), 11, "its own last word");
+        assert_eq!(of(&[301], &[]), 599, "nobody answered");
     }
 }

@@ -27,16 +27,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         world.console()?.configure(&typed(include_str!("../../../config/pair.cfg")))?;
         world.console()?.ok("write memory")?;
         world.power_on_second()?;
-        let mut config = include_str!("../../../config/pair.cfg").to_owned();
-        for (first, second) in [
-            ("hostname lb1", "hostname lb2"),
-            ("203.0.113.2/24", "203.0.113.3/24"),
-            ("10.0.20.2/24", "10.0.20.3/24"),
-            ("priority 254", "priority 253"),
-            ("peer 10.0.20.3", "peer 10.0.20.2"),
-        ] {
-            config = config.replace(first, second);
-        }
+        let config = mirrored(include_str!("../../../config/pair.cfg"));
         let console = second(world)?;
         console.first_password(PASSWORD)?;
         console.ok("terminal length 0")?;
@@ -158,12 +149,27 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     Ok(())
 }
 
+/// The first box's configuration for the second.
+pub(in crate::scenario) fn mirrored(config: &str) -> String {
+    let mut config = config.to_owned();
+    for (first, second) in [
+        ("hostname lb1", "hostname lb2"),
+        ("203.0.113.2/24", "203.0.113.3/24"),
+        ("10.0.20.2/24", "10.0.20.3/24"),
+        ("priority 254", "priority 253"),
+        ("peer 10.0.20.3", "peer 10.0.20.2"),
+    ] {
+        config = config.replace(first, second);
+    }
+    config
+}
+
 /// Console of the second box.
 fn second(world: &mut World) -> Result<&mut Console> {
     Ok(&mut world.second()?.console)
 }
 
-fn of(world: &mut World, number: u32) -> Result<&mut Console> {
+pub(in crate::scenario) fn of(world: &mut World, number: u32) -> Result<&mut Console> {
     if number == 1 { world.console() } else { second(world) }
 }
 
