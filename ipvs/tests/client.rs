@@ -74,13 +74,20 @@ fn nothing_to_do_is_nothing_sent() {
 }
 
 #[test]
-fn one_weight_of_many_is_one_message() {
-    let mut wanted = table(20, 10);
-    wanted.services.get_mut(&key(7)).unwrap().destinations.get_mut(&server(3)).unwrap().weight = 99;
-    let changes = plan(&table(20, 10), &wanted);
-    let (result, kernel) = with(Fake::with(table(20, 10)), |client| client.apply(&changes));
-    result.unwrap();
-    assert_eq!((kernel.table, kernel.messages), (wanted, 1 + 1));
+fn of_ten_thousand_servers_one_weight_is_one_message_and_no_change_is_none() {
+    let old = table(1000, 10);
+    let mut wanted = old.clone();
+    wanted.services.get_mut(&key(777)).unwrap().destinations.get_mut(&server(3)).unwrap().weight = 99;
+    let mut kernel = Fake::with(old);
+    // Those of a look: the services, and the destinations of each.
+    let look = 1 + 1000;
+    let mut client = Client::with_transport(&mut kernel).unwrap();
+    for _ in 0..2 {
+        let actual = client.observe().unwrap();
+        client.apply(&plan(&actual, &wanted)).unwrap();
+    }
+    drop(client);
+    assert_eq!((kernel.table, kernel.messages), (wanted, 1 + look + 1 + look));
 }
 
 #[test]

@@ -47,6 +47,35 @@ fn what_can_be_edited_is_edited() {
     assert_eq!(admin.running().0, revision, "nothing changed");
 }
 
+/// The kernel counts what it is asked; `ipvs/tests/client.rs` counts the messages that this is.
+#[test]
+fn among_ten_thousand_servers_one_weight_is_one_change_and_none_is_none() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    let server = |n: u32| format!(" real-server 10.0.{}.{} 80\n", n / 250, n % 250 + 1);
+    let servers = |of: u32| (of * 100..of * 100 + 100).map(server).collect::<String>();
+    let all = |n: u32| format!("virtual-server v{n}\n virtual 192.0.2.{n} tcp 80\n health-check none\n{}", servers(n));
+    admin.must_apply(&(0..100).map(|n| all(n + 1)).collect::<String>());
+    let table = box_.kernel.table();
+    assert_eq!(table.services.values().map(|entry| entry.destinations.len()).sum::<usize>(), 10_000);
+    let asked = || {
+        let inside = box_.kernel.inside();
+        (inside.observations, inside.changes)
+    };
+    let before = asked();
+    admin.must_apply(&format!("virtual-server v50\n{} weight 7\n", server(5000)));
+    assert_eq!(asked(), (before.0 + 1, before.1 + 1));
+    // A commit that says what is so already, and one that changes something of which the kernel knows nothing.
+    for same in
+        [format!("virtual-server v50\n{} weight 7\n", server(5000)), "virtual-server v50\n description x\n".into()]
+    {
+        let before = asked();
+        admin.must_apply(&same);
+        let (observations, changes) = asked();
+        assert!(observations <= before.0 + 1 && changes == before.1, "{same}: {before:?}, then {:?}", asked());
+    }
+}
+
 #[test]
 fn a_line_that_means_nothing_names_itself() {
     let box_ = Box_::fresh();

@@ -22,7 +22,7 @@ use crate::vm::{Firmware, Machine};
 use crate::wait;
 
 /// Pairs of each comparison.
-const ROUNDS: usize = 24;
+const ROUNDS: usize = 40;
 /// Requests of one measurement, of what forwards packets and of what ends connections.
 const REQUESTS: (usize, usize) = (320, 96);
 /// Bytes of a download.

@@ -15,10 +15,11 @@ use crate::vm::{Firmware, Machine};
 const LIMIT: Duration = Duration::from_secs(400);
 
 /// A row of the program, what it means, and its goal.
-const ROWS: [(&str, &str, f64); 5] = [
+const ROWS: [(&str, &str, f64); 6] = [
     ("our ipvsadm -R ", "1,000 x 10 by our ipvsadm -R, of Debian's", 0.25),
     ("program ", "1,000 x 10 by our library, of Debian's ipvsadm -R", 0.25),
     ("observe and plan nothing", "1,000 x 10 found right by our library, of ipvsadm -R", 0.1),
+    ("plan and apply one weight", "one weight of 10,000 by our library, of ipvsadm -R", 0.1),
     ("our ipvsadm -Ln --stats", "10,000 read by our ipvsadm --stats, of Debian's", 0.5),
     ("read with counters", "10,000 read by our library, of ipvsadm --stats", 0.5),
 ];

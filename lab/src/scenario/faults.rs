@@ -71,10 +71,23 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         Ok(())
     });
     scene.check("a_foreign_service_is_removed_and_reported", |world| {
+        let told = |world: &mut World| -> Result<u32> {
+            let warnings = world.console()?.ok("show warnings")?.text();
+            let (_, rest) = warnings.split_once("changed the kernel's table (").unwrap_or_default();
+            // Once, or so many times.
+            Ok(rest.split(' ').next().unwrap_or_default().parse().unwrap_or(u32::from(rest.starts_with("once"))))
+        };
+        let before = told(world)?;
         world.shell()?.ok("ipvsadm -A -t 203.0.113.77:99 -s rr")?;
         wait::until("the foreign service to go", RESYNC_LIMIT, || {
             let table = world.shell()?.ok("ipvsadm -Sn")?;
             ensure!(!table.contains("203.0.113.77"), "{table}");
+            Ok(())
+        })?;
+        // It is counted beside those that came before.
+        wait::until("the report", RECOVERY_LIMIT, || {
+            let now = told(world)?;
+            ensure!(now == before + 1, "{now} times, {before} before");
             Ok(())
         })
     });
