@@ -72,6 +72,9 @@ fn main() -> Result<ExitCode> {
 }
 
 fn run(options: &[&str]) -> Result<()> {
+    if let Some(unknown) = options.iter().find(|option| !["--demo", "--uefi"].contains(option)) {
+        bail!("`{unknown}` is no option of run, use: cargo xtask run [--demo] [--uefi]");
+    }
     let demo = options.contains(&"--demo");
     host::need(if demo { host::LAB } else { host::RUN })?;
     let disk = image(&["--run"])?.with_file_name("run.img");
@@ -91,6 +94,10 @@ fn check() -> Result<()> {
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )?;
     deny()?;
+    // Both libraries promise to do without what their programs need.
+    for library in ["ipvs", "yoke-vrrp"] {
+        cargo(&["check", "--quiet", "--no-default-features", "--lib", "--package", library], &[])?;
+    }
     cargo(&["test", "--workspace", "--exclude", "yoke-lab"], &[])
 }
 
@@ -120,6 +127,7 @@ fn lab(options: &[&str]) -> Result<()> {
     } else {
         // Tests of other rooms that need privileges are ignored there and run here.
         cargo(&["test", "--package", "yoke-init", "--", "--ignored", "--test-threads", "1"], &[])?;
+        cargo(&["test", "--quiet", "--package", "yoke-lab", "--lib"], &[])?;
         // The lab runs it from beside itself.
         cargo(&["build", "--quiet", "--package", "yoke-vrrp"], &[])?;
     }
