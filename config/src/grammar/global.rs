@@ -115,8 +115,7 @@ pub static GLOBAL: &[Node] = &[
             "<8-27>",
             Ty::Int(8, 27),
             "log2 of buckets, needs a reload",
-        )
-        .default("12")]),
+        )]),
         kw("conn-reuse-mode", "A client port that is used again").then(&[value(
             "<0-2>",
             Ty::Int(0, 2),
