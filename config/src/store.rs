@@ -1,4 +1,4 @@
-//! The configuration on flash (cli.md 2.5): which file is read at boot, and how a new one takes its place.
+//! The configuration on flash: which file is read at boot, and how a new one takes its place.
 //!
 //! At every instant of a save a valid `startup-config` exists. The directory is a parameter, the clock and the people are
 //! [`Meta`]; nothing here knows `/flash`, parses a line or decides what is worth saving.

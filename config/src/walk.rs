@@ -157,7 +157,7 @@ pub fn has(values: &[Value], word: &str) -> bool {
     values.iter().any(|value| value.is_kw(word))
 }
 
-/// Interprets one line (abbreviations, `no`, `do`, walk-up per cli.md 3.1).
+/// Interprets one line (abbreviations, `no`, `do`, walk-up to an outer mode).
 ///
 /// Indentation means nothing, with one exception that makes pasted text mean what it shows: a line that is indented, but
 /// by fewer spaces than blocks are open, is first tried in the block at that depth.

@@ -1,4 +1,4 @@
-//! Which vrrp groups are active on this box, and what of the configuration is in force because of it (settled 8). Pure.
+//! Which vrrp groups are active on this box, and what of the configuration is in force because of it. Pure.
 //!
 //! A virtual server with an address needs nothing of this: IPVS balances what arrives at an address of the box, and the address is vrrpd's to
 //! move; its service stays in the table of the backup too, where synchronised connections find their real servers. One with a firewall mark

@@ -334,7 +334,7 @@ pub struct Refusal {
     pub problems: Vec<String>,
 }
 
-/// Kinds of refusal and their exit status (cli.md 3.7).
+/// Kinds of refusal and their exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {

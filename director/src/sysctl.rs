@@ -32,7 +32,7 @@ const fn set(key: &'static str, value: u32) -> Setting {
     Setting { key, value }
 }
 
-/// `net.ipv4.vs.*`. `conntrack` only while something needs it: it costs every connection 256 bytes and a lookup. `probes` says whether this box
+/// `net.ipv4.vs.*`. `conntrack` only while something needs it: it costs every connection half of [`CONNECTION_BYTES`] and a lookup. `probes` says whether this box
 /// has connections of its own to real servers.
 pub(crate) fn balancer(ipvs: &IpvsSettings, conntrack: bool, probes: bool, memory_bytes: u64) -> Vec<Setting> {
     let on = u32::from;

@@ -1,4 +1,4 @@
-//! What the director asks of vrrpd, and how it follows it (settled 8). vrrpd reads the configuration itself and goes on without us; what it is
+//! What the director asks of vrrpd, and how it follows it. vrrpd reads the configuration itself and goes on without us; what it is
 //! told is that the file has changed, what the virtual servers are worth, and an operator's word.
 //!
 //! A word on the socket, not a watch on the file: the answer says that the change is in force and its addresses are free, and what could not be
@@ -107,7 +107,7 @@ pub(crate) async fn tell(
     if problems.is_empty() { Ok(groups) } else { Err(problems) }
 }
 
-/// Leaves the addresses to the peer, and waits until it has them (settled 18), at most [`LEAVE_LIMIT`]. Without a peer nothing is lost by going on.
+/// Leaves the addresses to the peer, and waits until it has them, at most [`LEAVE_LIMIT`]. Without a peer nothing is lost by going on.
 pub(crate) async fn leave(director: &Director) {
     if !is_wanted(director) || tell(director, VrrpCommand::HandOver, None).await.is_err() {
         return;

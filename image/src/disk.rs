@@ -1,7 +1,7 @@
 //! The disk: a GPT with the loader for BIOS and UEFI, two slots and the partition of the configuration, in a raw sparse file.
 //!
 //! Partitions are found by their names (`PARTLABEL`), and by nothing else, so the names are the contract with init and with
-//! `install`. Sizes are those of `settled.md` 6 and are for the product's life: an upgrade cannot change them.
+//! `install`. Sizes are for the product's life: an upgrade cannot change them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layout_is_the_settled_one() {
+    fn layout_is_for_the_products_life() {
         let (starts, size) = offsets();
         assert_eq!(LAYOUT.each_ref().map(|partition| partition.name), ["bios", "esp", "slot-a", "slot-b", "config"]);
         assert_eq!(starts.map(|start| start / MIB), [1, 2, 66, 194, 322]);

@@ -1,6 +1,6 @@
 //! Which modules a name, an alias or a device needs, and in which order: the text files of depmod(8) read as kmod reads them.
 //!
-//! Pure. Two rules of kmod matter and are easily missed (image.md 2.1): *every* module whose alias matches is loaded, since
+//! Pure. Two rules of kmod matter and are easily missed: *every* module whose alias matches is loaded, since
 //! the first provider of `crc32c` may refuse this processor, and soft dependencies come along. Loading is in `modprobe`.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -30,7 +30,7 @@ pub const RETRY_MAX: Duration = Duration::from_secs(30);
 pub const HEALTHY: Duration = Duration::from_secs(60);
 /// A console that ended orderly after this long was a logout, not a fault. A shell needs longer to log in and out.
 pub const LOGOUT: Duration = Duration::from_secs(1);
-/// From SIGTERM, or SIGABRT, to SIGKILL. The handing over of a pair needs it (settled: at most 5 s).
+/// From SIGTERM, or SIGABRT, to SIGKILL. The handing over of a pair needs it (at most 5 s).
 pub const TERM_GRACE: Duration = Duration::from_secs(5);
 /// From the start to READY=1. The director loads 10,000 lines in 1 s; an emulated box is 20 times slower.
 pub const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ pub const BEFORE_LIMIT: Duration = Duration::from_secs(180);
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(20);
 /// A service with a `release` is started again at once until it has failed [`RELEASE_FAILURES`] times within this.
 pub const RELEASE_WINDOW: Duration = Duration::from_secs(10);
-/// So many failures within [`RELEASE_WINDOW`] are no accident (settled: the third).
+/// So many failures within [`RELEASE_WINDOW`] are no accident: the third.
 pub const RELEASE_FAILURES: usize = 3;
 /// For letting go: some netlink requests and packets.
 pub const RELEASE_LIMIT: Duration = Duration::from_secs(5);

@@ -1,6 +1,6 @@
 //! The operator at the serial console: logs in, types a line, reads what comes back up to the next prompt.
 //!
-//! Knows prompts and `%` lines (cli.md 1.2 and 3.1), not what any command prints.
+//! Knows prompts and `%` lines, not what any command prints.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ pub const COMMAND_LIMIT: Duration = Duration::from_secs(30);
 /// From power-on to the console's first question, with firmware that may be UEFI.
 pub const BOOT_LIMIT: Duration = Duration::from_secs(240);
 
-/// `lb1#`, `lb1(config-vs*)#`: cli.md 1.2.
+/// `lb1#`, `lb1(config-vs*)#`.
 static PROMPT: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"^[A-Za-z0-9][A-Za-z0-9._-]*(\(config[A-Za-z0-9._*-]*\))?[>#]$").expect("a constant pattern")
 });

@@ -1,6 +1,6 @@
 //! What a VT100 would show of the bytes that came over a serial line: rows of text and a cursor.
 //!
-//! Only what the shell, the loader and firmware send is understood (cli.md 3.6 allows the shell no more than CR, LF,
+//! Only what the shell, the loader and firmware send is understood (the contract allows the shell no more than CR, LF,
 //! BS, `ESC[K`, `ESC[J` and cursor moves). Rows are kept for ever, so that a test can look back; there is no scroll
 //! region, no attribute, no character set.
 

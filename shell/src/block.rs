@@ -1,4 +1,4 @@
-//! The open block: what was typed in it and is not applied yet (cli.md 2.3). Pure.
+//! The open block: what was typed in it and is not applied yet. Pure.
 
 use yoke_config::tree::{Edit, Key};
 

@@ -1,4 +1,4 @@
-//! Configuration mode: lines are collected while a block is open and applied as one when it is left (cli.md 2.3).
+//! Configuration mode: lines are collected while a block is open and applied as one when it is left.
 //!
 //! The director decides whether a batch is good. Here is only what was typed, where, and against which revision.
 

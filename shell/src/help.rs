@@ -1,4 +1,4 @@
-//! `?` and Tab: what may come next, from the walk that executes the line (cli.md 3.2, 3.3).
+//! `?` and Tab: what may come next, from the walk that executes the line.
 
 use std::cell::OnceCell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! How a command ends: its exit status (cli.md 3.7) and its `%` lines. No I/O: the session decides where they go.
+//! How a command ends: its exit status and its `%` lines. No I/O: the session decides where they go.
 
 use yoke_director::status::{Refusal, RefusalKind};
 

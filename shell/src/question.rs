@@ -1,4 +1,4 @@
-//! Questions to whoever sits there. Where nobody does, a question is a refusal (cli.md 3.7).
+//! Questions to whoever sits there. Where nobody does, a question is a refusal.
 
 use crate::outcome::{Fail, Stop};
 use crate::session::Shell;

@@ -16,7 +16,7 @@ use nix::sys::termios::{
 
 use crate::sys;
 
-/// Size to assume when the terminal does not say (cli.md 1.3: `line`).
+/// Size to assume when the terminal does not say (`line console`, `line vty`).
 pub(crate) const DEFAULT_SIZE: (u16, u16) = (24, 80);
 
 /// How the terminal was when the session began, for [`restore`].

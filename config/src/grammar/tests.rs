@@ -1,4 +1,4 @@
-//! Lints of the trie (cli.md 5.4).
+//! Lints of the trie.
 
 use std::collections::{BTreeMap, BTreeSet};
 

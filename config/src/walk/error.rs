@@ -1,4 +1,4 @@
-//! Why a line means nothing, and the text of the contract for it (cli.md 3.1).
+//! Why a line means nothing, and the text of the contract for it.
 
 use crate::grammar::Node;
 

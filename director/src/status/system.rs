@@ -17,7 +17,7 @@ pub struct Version {
     pub slot: String,
     /// Seconds since boot.
     pub uptime_s: u64,
-    /// Why the box came up: kept short, such as `power-on or reset`.
+    /// Of the box: `hostname`, or `yoke`.
     pub hostname: String,
     /// Model name of the processor.
     pub cpu: String,
@@ -33,7 +33,7 @@ pub struct Version {
 
 /// One saved configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the header of the file, cli.md 2.5")]
+#[expect(missing_docs, reason = "the header of the file, config/src/store.rs")]
 pub struct HistoryRow {
     pub number: u32,
     pub saved: String,

@@ -1,4 +1,4 @@
-//! An operator's hands on the real serial line: keys, help, pages, filters, questions (cli.md 3.2 to 3.6).
+//! An operator's hands on the real serial line: keys, help, pages, filters, questions.
 
 use anyhow::{Result, ensure};
 

@@ -108,7 +108,7 @@ impl Film {
 /// Checks a flash as the boot does and returns the number of the save that would be loaded.
 fn newest_whole(flash: &Path) -> Result<usize> {
     disk::check(flash)?;
-    // The order of the boot, cli.md 2.5.
+    // The order of the boot: startup-config, its backup, the newest archive.
     for name in ["startup-config", "startup-config.bak"] {
         let request = format!("cat {name}");
         let text = disk::run(Command::new("debugfs").args(["-R", &request]).arg(flash))?;

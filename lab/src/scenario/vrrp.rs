@@ -25,7 +25,7 @@ const VIP: [u8; 4] = [10, 77, 0, 100];
 const LIMIT: Duration = Duration::from_secs(10);
 /// Runs of what is measured.
 const RUNS: usize = 5;
-/// What a take-over may take beyond what RFC 9568 says (settled: 0.3 ms).
+/// What a take-over may take beyond what RFC 9568 says (0.3 ms).
 const ABOVE_RFC: Duration = Duration::from_micros(300);
 /// Skew_Time of priority 253 at 100 ms (RFC 9568 §6.1), and Active_Down_Interval.
 const SKEW: Duration = Duration::from_nanos(1_171_875);

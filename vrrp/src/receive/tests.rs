@@ -241,7 +241,7 @@ fn differences_are_told_and_not_dropped() {
     assert!(!receive(&mut gate, &slower, group, 255).unwrap().interval_differs);
 }
 
-/// vrrp.md §1.3: either form is accepted over IPv4, and which one it was is remembered.
+/// Either form is accepted over IPv4, and which one it was is remembered.
 #[test]
 fn both_checksum_forms_are_accepted() {
     let mut gate = gate(Version::V3, Auth::None);

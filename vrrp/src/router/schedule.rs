@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(schedule.next(), Some(at(5100)));
     }
 
-    /// vrrp.md §5 item 6: a backlog of foreign advertisements makes one announcement, not one each.
+    /// A backlog of foreign advertisements makes one announcement, not one each.
     #[test]
     fn a_backlog_of_conflicts_is_one_announcement() {
         let mut schedule = Schedule::begin(at(0));

@@ -183,7 +183,7 @@ fn equal_priorities_are_told_apart_by_address() {
     }
 }
 
-/// vrrp.md §5 item 5: a partition heals within one interval, with the right winner, and no client keeps the loser's
+/// A partition heals within one interval, with the right winner, and no client keeps the loser's
 /// hardware address. keepalived left 9 of 20 black-holed.
 #[test]
 fn a_healed_partition_leaves_no_client_behind() {
@@ -244,7 +244,7 @@ fn power_loss_is_noticed_at_active_down_interval() {
     }
 }
 
-/// settled.md 3: without preemption the box that returns stays backup, whatever its priority.
+/// Without preemption the box that returns stays backup, whatever its priority.
 #[test]
 fn the_box_that_returns_stays_backup() {
     for seed in SEEDS {
@@ -260,7 +260,7 @@ fn the_box_that_returns_stays_backup() {
     }
 }
 
-/// settled.md 2: killed at any phase and started again within 85 ms, nobody else moves and the addresses never leave:
+/// Killed at any phase and started again within 85 ms, nobody else moves and the addresses never leave:
 /// 100 ms since the last advertisement, 85, and 112.5 of listening are less than the 301.2 that the other waits.
 #[test]
 fn a_killed_process_resumes_unnoticed() {
@@ -279,7 +279,7 @@ fn a_killed_process_resumes_unnoticed() {
     }
 }
 
-/// settled.md 2: "... unless it hears a higher advert first": it says nothing but goodbye then, whatever the phase.
+/// Unless it hears a higher advertisement first: it says nothing but goodbye then, whatever the phase.
 #[test]
 fn a_killed_process_finds_a_higher_successor() {
     for seed in SEEDS {

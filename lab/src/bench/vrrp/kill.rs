@@ -14,7 +14,7 @@ use crate::pair::{Side, until_wall, wall};
 const INTERVALS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(10)];
 /// Two boxes may hold the address for so long.
 const TWO_LIMIT: Duration = Duration::from_millis(50);
-/// Between two deaths on one box: the third within 10 s has init give everything up (settled).
+/// Between two deaths on one box: the third within 10 s has init give everything up.
 const PAUSE: Duration = Duration::from_millis(5500);
 /// Until a client is served as before, and the announcement that follows a restart is made.
 const LIMIT: Duration = Duration::from_secs(5);

@@ -68,7 +68,7 @@ fn vectors_h1_and_h2_verify() {
     assert_eq!(first_sight(&hex(H2), &v6()), Ok(Ok(())));
 }
 
-/// vrrp.md §7, last line: what each flipped bit of H1 must be taken for. Its IPv4 checksum spares the trailer, so that
+/// What each flipped bit of H1 must be taken for. Its IPv4 checksum spares the trailer, so that
 /// the HMAC has to notice; in H2 the IPv6 checksum notices first.
 #[test]
 fn one_flipped_bit_is_always_noticed() {

@@ -88,7 +88,7 @@ fn it_takes_part_when_the_last_fault_is_gone() {
     assert_eq!(why.to_string(), "tracked object down");
 }
 
-/// settled.md 2: a restarted vrrpd resumes each group it still holds.
+/// A restarted vrrpd resumes each group it still holds.
 #[test]
 fn a_restarted_router_resumes_in_silence_and_advertises_after_listening() {
     let mut router = initialize(config());
@@ -102,7 +102,7 @@ fn a_restarted_router_resumes_in_silence_and_advertises_after_listening() {
     assert_eq!(router.poll_timeout(), Some(epoch() + LISTENING + INTERVAL));
 }
 
-/// settled.md 2: "... unless it hears a higher advert first".
+/// ... unless it hears a higher advertisement first.
 #[test]
 fn a_restarted_router_yields_to_a_higher_one_only() {
     let cases = [(claim(201), LOWER, Role::Backup), (claim(200), HIGHER, Role::Backup)];
@@ -205,7 +205,7 @@ fn the_loser_says_goodbye_with_its_own_priority_and_the_winner_announces() {
     assert_eq!(winner.conflict().unwrap().peer.heard.source, LOWER);
 }
 
-/// vrrp.md §5 item 6: a backlog of 60 lower advertisements was answered by 60 advertisements and 300 frames.
+/// A backlog of 60 lower advertisements was answered by 60 advertisements and 300 frames.
 #[test]
 fn a_backlog_is_answered_once() {
     let (mut router, now) = active(config());
@@ -368,7 +368,7 @@ fn a_configuration_that_does_not_fit_changes_nothing() {
     assert_eq!(error, ConfigError::NotLinkLocal);
 }
 
-/// vrrp.md §1.3: answer in the form that the current active router uses.
+/// Answer in the form that the current active router uses.
 #[test]
 fn the_checksum_form_follows_what_was_heard_when_asked_to() {
     for (choice, before, after) in [

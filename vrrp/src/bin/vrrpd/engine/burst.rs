@@ -9,7 +9,7 @@ use vrrp::Instant;
 
 /// Packets closer together than this are a burst.
 const CLOSE: Duration = Duration::from_micros(100);
-/// How long more are let come: a dozen; and less than the 0.3 ms that a take-over may be above RFC 9568 (settled).
+/// How long more are let come: a dozen; and less than the 0.3 ms that a take-over may be above RFC 9568.
 const PAUSE: Duration = Duration::from_micros(200);
 
 /// What is remembered of the last packets.
