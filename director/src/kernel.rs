@@ -46,7 +46,8 @@ pub(crate) trait Kernel {
     fn end(&mut self, daemon: &Daemon, endings: &[Ending]) -> io::Result<()>;
     /// Version and table size.
     fn info(&mut self) -> Result<Info, Error>;
-    /// Zeroes counters, of one service or of all.
+    /// Zeroes counters, of one service or of all. The kernel adds up what its processors have counted every 2 s (`ip_vs_est.c`): what is not
+    /// added up yet counts afterwards, and the kernel does not say how much that is.
     fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), Error>;
     /// Whether anybody has used nft since.
     fn generation(&mut self) -> io::Result<Generation>;

@@ -36,8 +36,9 @@ pub(super) fn freebsd(needs: &Needs) -> Recipe {
             recipe.commands.push(format!("ifconfig {kind}0 inet6 -ifdisabled"));
         }
     }
+    // As a statement of its own, which every FreeBSD with pf takes; `match ... scrub` is OpenBSD's, and new there (pf.conf(5)).
     for (vip, mss) in &needs.mss {
-        recipe.remark(format!("pf.conf: match out proto tcp from {} scrub (max-mss {mss})", vip.addr));
+        recipe.remark(format!("pf.conf: scrub out proto tcp from {} to any max-mss {mss}", vip.addr));
     }
     for vip in &needs.vips() {
         if vip.is_host() {
@@ -66,6 +67,7 @@ pub(super) fn windows(needs: &Needs) -> Recipe {
     }
     if !needs.direct.is_empty() {
         recipe.remark("loopback is a Microsoft KM-TEST Loopback Adapter, made with hdwwiz");
+        recipe.remark("Windows' firewall blocks that adapter until a rule lets the service in");
     }
     for family in [4, 6] {
         let of_family = || needs.direct.iter().filter(|vip| vip.addr.is_ipv6() == (family == 6));
