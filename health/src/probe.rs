@@ -95,8 +95,13 @@ pub async fn attempt(target: &Target, probe: &Probe, hostname: &str, elapsed: im
         (None, _) => None,
     };
     let server = Server { address: SocketAddr::new(target.address, target.port), via, timeout };
+    let _turn = match &monitor.check {
+        Check::External { .. } => Some(external::turns(1).await),
+        _ => None,
+    };
+    let waited = elapsed();
     let outcome = match tokio::time::timeout(timeout, ask(server, monitor, hostname, &stage)).await {
-        Ok(Ok(())) => Ok(elapsed()),
+        Ok(Ok(())) => Ok(elapsed().saturating_sub(waited)),
         Ok(Err(why)) => Err(why),
         Err(_) => Err(format!("no {} in {}.0 s", stage.at.get(), monitor.timeout_s)),
     };

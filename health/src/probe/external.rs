@@ -1,12 +1,20 @@
 //! A program of the image: `NAME ADDRESS PORT`, good when it exits with 0. What it writes is the reason.
+//!
+//! A process is dear beside a connection: so many run at a time, and the others wait for their turn, which their timeout does not count. A program
+//! and what it has started are one process group, which is killed as a whole when the program has ended, or its time has. What leaves the group
+//! (`setsid`) is not found; whatever is orphaned is reaped by PID 1.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::pin::pin;
 use std::process::Stdio;
 
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncReadExt, Take};
+use tokio::process::{ChildStdout, Command};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{Tried, quoted, words};
 
@@ -20,7 +28,32 @@ pub(super) async fn ask(server: SocketAddr, program: &str) -> Tried {
 /// User and group of a program: nobody, nogroup.
 const NOBODY: u32 = 65534;
 
-/// Runs it, as nobody where this process may choose. It is killed when this is dropped: at the timeout.
+/// Bytes read of what it writes.
+const SAID_MAX: u64 = 1024;
+
+/// Programs that run at a time: some MB each.
+pub(super) const PROGRAMS_MAX: u32 = 64;
+
+static TURNS: Semaphore = Semaphore::const_new(PROGRAMS_MAX as usize);
+
+/// Waits for so many turns.
+pub(super) async fn turns(count: u32) -> SemaphorePermit<'static> {
+    TURNS.acquire_many(count).await.expect("nobody closes it")
+}
+
+/// A process group, killed when this is dropped.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(id) = self.0 {
+            // It may be empty by now. Its number is not another's yet: it was this process that had to reap the leader, a moment ago at most.
+            let _ = killpg(id, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Runs it, as nobody where this process may choose. Its group is killed when this is dropped: at the timeout.
 pub(super) async fn run(directory: &Path, server: SocketAddr, program: &str) -> Tried {
     let mut command = Command::new(directory.join(program));
     command.args([server.ip().to_string(), server.port().to_string()]);
@@ -28,18 +61,36 @@ pub(super) async fn run(directory: &Path, server: SocketAddr, program: &str) -> 
     if std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
         command.uid(NOBODY).gid(NOBODY);
     }
-    let mut child =
-        command.kill_on_drop(true).spawn().map_err(|error| format!("program {program}: {}", words(&error)))?;
+    let failed = |error: std::io::Error| format!("program {program}: {}", words(&error));
+    let mut child = command.process_group(0).kill_on_drop(true).spawn().map_err(failed)?;
+    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
     let mut said = Vec::new();
-    if let Some(out) = child.stdout.take() {
-        // What it writes beyond that ends it: nobody reads on.
-        let _ = out.take(1024).read_to_end(&mut said).await;
-    }
-    let status = child.wait().await.map_err(|error| format!("program {program}: {}", words(&error)))?;
-    match status.code() {
+    let mut out = child.stdout.take().map(|out| out.take(SAID_MAX));
+    let status = {
+        let mut ended = pin!(child.wait());
+        tokio::select! {
+            status = &mut ended => status,
+            () = read(&mut out, &mut said) => {
+                // What it writes beyond that ends it: nobody reads on.
+                out = None;
+                ended.await
+            }
+        }
+    };
+    // What is left of the group may hold its output open.
+    drop(group);
+    read(&mut out, &mut said).await;
+    match status.map_err(failed)?.code() {
         Some(0) => Ok(()),
         Some(code) if said.is_empty() => Err(format!("program {program}: exit status {code}")),
         Some(code) => Err(format!("program {program}: exit status {code}, {}", quoted(&said))),
         None => Err(format!("program {program}: killed by a signal")),
+    }
+}
+
+/// To the end, or to as much as is wanted. It can be given up and gone on with.
+async fn read(out: &mut Option<Take<ChildStdout>>, said: &mut Vec<u8>) {
+    if let Some(out) = out {
+        while out.read_buf(said).await.is_ok_and(|read| read > 0) {}
     }
 }

@@ -223,15 +223,17 @@ fn datagrams() {
     fails(attempt_at(closed, Check::Dns { name: None }), "reply: refused");
 }
 
+fn program_at(directory: &std::path::Path, name: &str, text: &str) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(directory.join(name));
+    file.and_then(|mut file| file.write_all(text.as_bytes())).expect("written");
+}
+
 #[test]
 fn programs_say_why() {
     let directory = tempfile::tempdir().expect("a directory");
-    let program = |name: &str, text: &str| {
-        use std::os::unix::fs::OpenOptionsExt;
-        let path = directory.path().join(name);
-        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o755).open(path);
-        file.and_then(|mut file| file.write_all(text.as_bytes())).expect("written");
-    };
+    let program = |name: &str, text: &str| program_at(directory.path(), name, text);
     program("good", "#!/bin/sh\n[ \"$1 $2\" = \"127.0.0.1 80\" ]\n");
     program("bad", "#!/bin/sh\necho replication is 90 s behind\nexit 3\n");
     program("who", "#!/bin/sh\necho $(id -u) $(id -g)\nexit 1\n");
@@ -248,6 +250,59 @@ fn programs_say_why() {
         assert_eq!(run("who"), Err("program who: exit status 1, \"65534 65534\"".to_owned()));
     }
     assert_eq!(run("flood"), Err("program flood: killed by a signal".to_owned()), "nobody reads all of it");
+}
+
+/// Processes whose command line holds this.
+fn running(word: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("proc").flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).contains(word)).count()
+}
+
+#[track_caller]
+fn until_gone(word: &str) {
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while running(word) > 0 {
+        assert!(std::time::Instant::now() < end, "{} of {word} are left", running(word));
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn what_a_program_has_started_ends_with_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");
+    program_at(directory.path(), "leaves", "#!/bin/sh\nsleep 86391 &\necho gone\nexit 1\n");
+    program_at(directory.path(), "hangs", "#!/bin/sh\nsleep 86392 &\nsleep 86392\n");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let server = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
+    let run = |name: &'static str, timeout: Duration| {
+        let attempt = external::run(directory.path(), server, name);
+        runtime.block_on(async { tokio::time::timeout(timeout, attempt).await })
+    };
+    // What it has left holds its output open, and nobody waits for that.
+    let left = run("leaves", Duration::from_secs(20));
+    assert_eq!(left, Ok(Err("program leaves: exit status 1, \"gone\"".to_owned())));
+    until_gone("86391");
+    assert!(run("hangs", Duration::from_secs(1)).is_err());
+    until_gone("86392");
+}
+
+#[test]
+fn a_program_that_waits_for_its_turn_has_not_failed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let check = Check::External { program: "none-of-this-name".into() };
+    let probe = Probe { monitor: Monitor { check, timeout_s: 1, ..Monitor::default() }.into(), passage: None };
+    let target = target((Ipv4Addr::LOCALHOST, 80).into());
+    runtime.block_on(async {
+        let others = external::turns(external::PROGRAMS_MAX).await;
+        let mut attempt = std::pin::pin!(attempt(&target, &probe, "lb1", || Duration::ZERO));
+        let waited = tokio::time::timeout(Duration::from_millis(1_300), &mut attempt).await;
+        assert!(waited.is_err(), "{waited:?}");
+        drop(others);
+        let outcome = attempt.await.outcome;
+        assert_eq!(outcome, Err("program none-of-this-name: no such file or directory".to_owned()));
+    });
 }
 
 /// Descriptors of this process.
