@@ -139,7 +139,16 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         })
     })?;
     scene.check("a_machine_that_forwards_what_it_does_not_take_is_found_too", |world| {
-        // It would send a probe on to whoever has the address: the box, which has another server for it.
+        // It would send a probe on to whoever has the address, and on a pair of boxes that is the other one, which has another server for it. So
+        // what arrives there has a TTL, or hop limit, of 1.
+        let rules = [("ip", "ttl", "10.0.20.2"), ("ip6", "hoplimit", "2001:db8:20::2")];
+        for ((family, hops, from), cell) in rules.into_iter().zip(&DIRECT) {
+            let rule = format!("{family} saddr {from} {family} daddr {} tcp flags syn {family} {hops}", cell.vip);
+            let chain = format!("add chain {family} hops in {{ type filter hook prerouting priority 0; }}");
+            let add = format!("add rule {family} hops in {rule}");
+            let lines = format!("add table {family} hops; {chain}; {add} > 1 counter; {add} 1 counter");
+            world.peer()?.run("near1", &format!("nft \"{lines}\""))?;
+        }
         let forward = |world: &mut World, on: u8, change: &str| -> Result<()> {
             let peer = world.peer()?;
             peer.run("near1", &format!("sysctl -w net.ipv4.ip_forward={on} net.ipv6.conf.all.forwarding={on}"))?;
@@ -147,16 +156,30 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
             peer.run("near1", &format!("ip addr {change} {}/128 dev lo", DIRECT[1].vip)).map(drop)
         };
         forward(world, 1, "del")?;
-        let found = wait::until("their checks to fail", CHECK_LIMIT, || {
-            let shown = world.console()?.json("show health-check")?.to_string();
+        let found = wait::until("its checks to fail", CHECK_LIMIT, || {
             for (server, cell) in [("10.0.20.21", &DIRECT[0]), ("2001:db8:20::21", &DIRECT[1])] {
+                let shown = world.console()?.json("show health-check")?;
+                let rows = shown["health_checks"].as_array().context("no rows")?;
+                let row = rows.iter().find(|row| row["address"] == server && row["via"] == cell.vip);
+                let row = row.with_context(|| format!("no check of {server} through {}: {shown}", cell.vip))?;
                 let said = format!("though {server} answers: is {} on its lo", cell.vip);
-                ensure!(shown.contains(&said), "no \"{said}\": {shown}");
+                let reason = row["reason"].as_str().unwrap_or_default();
+                ensure!(row["state"] == "down" && reason.contains(&said), "{row}");
             }
             Ok(())
         });
         forward(world, 0, "add")?;
         found?;
+        for (family, ..) in rules {
+            let listed = world.peer()?.run("near1", &format!("nft list table {family} hops"))?;
+            let counts: Vec<bool> = listed
+                .lines()
+                .filter_map(|line| line.split_once("packets "))
+                .map(|(_, rest)| !rest.starts_with("0 "))
+                .collect();
+            ensure!(counts == [false, true], "{listed}");
+            world.peer()?.run("near1", &format!("nft delete table {family} hops"))?;
+        }
         wait::until("their checks to be good", CHECK_LIMIT, || {
             let shown = world.console()?.ok("show health-check | include down")?.text();
             ensure!(shown.is_empty(), "{shown}");
