@@ -26,6 +26,7 @@ use crate::{disk, target, wait};
 const FAMILIES: &[Scenario] = &[
     Scenario { rung: Rung::Long, name: "bench_grammar", run: grammar::run },
     Scenario { rung: Rung::Long, name: "bench_health", run: health::run },
+    Scenario { rung: Rung::Long, name: "bench_health_beside", run: health::beside::run },
     Scenario { rung: Rung::Long, name: "bench_boot", run: boot::run },
     Scenario { rung: Rung::Long, name: "bench_ipvs", run: ipvs::run },
     Scenario { rung: Rung::Long, name: "bench_data", run: data::run },

@@ -1,8 +1,9 @@
 //! What health checks cost and how punctual they are, not emulated: the prober of the image's director, on this machine's loopback, against
 //! servers of this process or, where what is left of it is counted, of another.
 //!
-//! Beside keepalived nothing is measured yet: its checker runs only where there is IPVS, in a virtual machine.
+//! Beside keepalived they are measured in [`beside`]: its checker runs only where there is IPVS, in a virtual machine.
 
+pub(super) mod beside;
 pub(super) mod servers;
 
 use std::collections::BTreeSet;
