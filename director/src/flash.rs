@@ -16,7 +16,7 @@ use crate::director::{Director, Quarantined};
 use crate::notes;
 use crate::restart;
 use crate::session::{Caller, refused};
-use crate::show::FIRMWARE;
+use crate::show::firmware;
 
 /// `write memory`.
 pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> Reply {
@@ -31,7 +31,7 @@ pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> R
             saved: rfc3339(clock::utc().as_secs()),
             by: caller.name().to_owned(),
             from: caller.place().to_owned(),
-            firmware: FIRMWARE.to_owned(),
+            firmware: firmware().to_owned(),
             revision: u32::try_from(state.running.revision).unwrap_or(u32::MAX),
         };
         let keep = state.running.config.archive_maximum.unwrap_or(Config::DEFAULT_ARCHIVE);

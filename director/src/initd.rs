@@ -45,6 +45,11 @@ impl Init {
         self.done(&Request::Healthy).await
     }
 
+    /// It is not, and why.
+    pub(crate) async fn unhealthy(&self, why: String) -> Result<(), Error> {
+        self.done(&Request::Unhealthy { why }).await
+    }
+
     /// A firmware on trial was committed.
     pub(crate) async fn trial_over(&self) -> Result<(), Error> {
         self.done(&Request::TrialOver).await

@@ -1,7 +1,7 @@
 //! `install`: has the one-shot of that name do what an operator says, and takes the box down in order where a slot is to start.
 //!
 //! The one-shot alone touches the disk. `install add` runs beside everything else and is watched through [`Show::InstallProgress`]; the others
-//! take a moment. That a firmware on trial is healthy is told to init, which keeps the trial's time.
+//! take a moment.
 //!
 //! [`Show::InstallProgress`]: yoke_director::status::Show::InstallProgress
 
@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,8 +19,10 @@ use yoke_install::report::{Line, Slots};
 
 use crate::director::Director;
 use crate::session::{Caller, refused};
-use crate::show::system::cmdline;
 use crate::vrrpd;
+
+/// Between two looks whether a one-shot that was killed has ended.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The `install add` that runs, or the last one.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +33,8 @@ struct State {
     /// While it runs.
     pid: Option<Pid>,
     adding: Adding,
+    /// What runs was committed since the director was started.
+    committed: bool,
 }
 
 impl Job {
@@ -69,10 +74,15 @@ impl Job {
         Ok(())
     }
 
-    /// Stops it. Says whether there was one.
+    /// Stops it. Says whether there was one; it has ended when [`Job::progress`] says so.
     fn stop(&self) -> bool {
         let state = self.state();
         state.pid.is_some_and(|pid| kill(pid, Signal::SIGKILL).is_ok())
+    }
+
+    /// Whether the trial of this firmware is over for good.
+    pub(crate) fn is_committed(&self) -> bool {
+        self.state().committed
     }
 }
 
@@ -167,6 +177,10 @@ fn add(director: &Director, source: String, address: Option<IpAddr>, force: bool
 
 /// Says which slot starts, hands over and restarts the box.
 async fn leave(director: &Director, words: &[&str]) -> Result<String, String> {
+    // The one-shots keep each other out as well; this says it before anything is handed over.
+    if director.install.progress().running {
+        return Err("install: an install add is under way, wait for it or use: install abort".to_owned());
+    }
     let text = done(director, words).await?;
     vrrpd::leave(director).await;
     director.init.stop(false).await.map_err(|e| format!("{text}, but the box does not restart: {e}"))?;
@@ -175,31 +189,37 @@ async fn leave(director: &Director, words: &[&str]) -> Result<String, String> {
 
 async fn commit(director: &Director) -> Result<String, String> {
     let text = done(director, &["commit"]).await?;
+    director.install.state().committed = true;
     director.init.trial_over().await.map_err(|e| format!("{text}, but the box will restart once more: {e}"))?;
     Ok(format!("{text}."))
 }
 
+/// What an `install add` has left that was stopped: before its first write nothing has changed, and after its last everything is there.
+fn stopped(found: &Slots) -> String {
+    let target = found.slots.iter().find(|row| !matches!(row.state.as_str(), "running" | "on trial"));
+    match target {
+        Some(row) if row.version.is_empty() => {
+            format!("The install add is stopped, slot {} is empty.", row.slot.letter())
+        }
+        Some(row) => {
+            format!("The install add is stopped, slot {} holds version {}.", row.slot.letter(), row.version)
+        }
+        None => "The install add is stopped.".to_owned(),
+    }
+}
+
 async fn abort(director: &Director) -> Result<String, String> {
     if director.install.stop() {
-        return Ok("The install add is stopped, its slot is empty.".to_owned());
+        while director.install.progress().running {
+            tokio::time::sleep(LOOK).await;
+        }
+        return Ok(match slots(director).await {
+            Ok(found) => stopped(&found),
+            Err(why) => format!("The install add is stopped. What its slot holds is not known: {why}"),
+        });
     }
     if slots(director).await?.on_trial {
         return leave(director, &["abort"]).await;
     }
     Ok(format!("{}.", done(director, &["abort"]).await?))
-}
-
-/// Tells init that a firmware on trial is healthy: it serves, and every line of the configuration was loaded.
-pub(crate) async fn report(director: &Director) {
-    if cmdline(&director.paths.proc, "yoke.trial").is_none() {
-        return;
-    }
-    if !director.state().rejected.is_empty() {
-        log::error!("this firmware is on trial and rejects lines of the configuration: it does not count as healthy");
-        return;
-    }
-    match director.init.healthy().await {
-        Ok(()) => log::info!("this firmware is on trial and healthy, to keep it: install commit"),
-        Err(e) => log::error!("{e}"),
-    }
 }

@@ -43,6 +43,7 @@ mod sysctl;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod uids;
 mod vrrpd;
 

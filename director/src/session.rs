@@ -328,7 +328,7 @@ pub(crate) fn opened(director: &Director, caller: &Caller) -> Reply {
         length: line.length,
         width: line.width,
         speed: line.speed,
-        firmware: format!("Yoke {}", show::FIRMWARE),
+        firmware: format!("Yoke {}", show::firmware()),
         notice: state.notice.clone(),
     })
 }

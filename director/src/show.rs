@@ -21,7 +21,7 @@ use crate::kernel::Observed;
 use crate::session::refused;
 use crate::{clock, flash, install, reconcile, sync};
 
-pub(crate) use system::FIRMWARE;
+pub(crate) use system::firmware;
 
 /// Answers one `show`.
 pub(crate) async fn answer(director: &Rc<Director>, what: Show) -> Reply {

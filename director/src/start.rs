@@ -15,7 +15,7 @@ use yoke_control::Peer;
 use crate::director::Director;
 use crate::files::{self, Medium};
 use crate::notes::Source;
-use crate::{boot, clock, commit, daemon, health, install, nft, reconcile, restart, settle, sysctl, vrrpd};
+use crate::{boot, clock, commit, daemon, health, nft, reconcile, restart, settle, sysctl, trial, vrrpd};
 
 /// How long init may take to hear a request. It never waits itself, so more means that it is in trouble, and balancing goes on without it.
 const HEARD: Duration = Duration::from_secs(1);
@@ -149,5 +149,5 @@ async fn after(director: Rc<Director>, again: bool, asked: oneshot::Sender<()>, 
         director.state_mut().notes.set(Source::Nft, done.err().into_iter().collect());
     }
     settle::run(&director, false).await;
-    install::report(&director).await;
+    tokio::task::spawn_local(trial::watch(director.clone()));
 }

@@ -1,6 +1,7 @@
 //! The whole daemon in this process, driven over its real socket: a fake kernel, a fake init, a box in a temporary directory.
 
 mod apply;
+mod firmware;
 mod fullnat;
 mod harness;
 mod health;

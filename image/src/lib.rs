@@ -50,6 +50,8 @@ pub struct Params {
     pub programs: Programs,
     /// Version of the product, as `/etc/yoke-release` tells it.
     pub version: String,
+    /// When its sources were committed, in seconds since 1970; 0 when that is not known.
+    pub built: u64,
     /// Where the base comes from.
     pub base: Source,
     /// Also write `yoke-x86_64.img.zst`, which a boot in QEMU does not need.
@@ -141,9 +143,10 @@ pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
         Source::Buildroot(output) => buildroot::base(&out, output, say)?,
     };
     let key = update::Key::load(&out, say)?;
-    let slot = slot::build(&out, &base, &params.programs, &params.version, &key.public, say)?;
+    let slot = slot::build(&out, &base, params, &key.public, say)?;
     let update = out.join("yoke-x86_64.update");
-    let signed = key.block(&update::describe(&slot.squashfs, &params.version, &base.release)?, &update)?;
+    let signed =
+        key.block(&update::describe(&slot.squashfs, &params.version, params.built, &base.release)?, &update)?;
     update::write(&update, &signed, &slot.squashfs)?;
     let loader = grub::build(&out, &base)?;
     say("disk: partitions, loader, slot a");

@@ -43,6 +43,7 @@ fn main() -> Result<()> {
             install: programs.join("install"),
         },
         version: version(Path::new(".")),
+        built: built(Path::new(".")),
         base: Source::Debian {
             refresh: has("--refresh"),
             kernel: std::env::var_os("YOKE_KERNEL").map(|dir| kernel::Own { dir: dir.into() }),
@@ -69,6 +70,7 @@ fn of_buildroot() -> Result<()> {
         out: images.join("yoke"),
         programs: output.programs(),
         version: version(Path::new(&tree)),
+        built: built(Path::new(&tree)),
         base: Source::Buildroot(output),
         compress: true,
     };
@@ -88,11 +90,18 @@ fn of_buildroot() -> Result<()> {
 /// The workspace's version, and the commit when `dir` is in a clone: `0.1.0+0fef3fc0`.
 fn version(dir: &Path) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let commit = Command::new("git").arg("-C").arg(dir).args(["rev-parse", "--short=8", "HEAD"]).output();
-    match commit {
-        Ok(output) if output.status.success() => {
-            format!("{version}+{}", String::from_utf8_lossy(&output.stdout).trim())
-        }
-        _ => version.to_owned(),
-    }
+    let commit = git(dir, &["rev-parse", "--short=8", "HEAD"]);
+    commit.map_or_else(|| version.to_owned(), |commit| format!("{version}+{commit}"))
+}
+
+/// When that commit was made, in seconds since 1970, and 0 outside of a clone. Not the time of the build: the same sources are the same image.
+fn built(dir: &Path) -> u64 {
+    git(dir, &["show", "--no-patch", "--format=%ct", "HEAD"])
+        .and_then(|seconds| seconds.parse().ok())
+        .unwrap_or_default()
+}
+
+fn git(dir: &Path, words: &[&str]) -> Option<String> {
+    let output = Command::new("git").arg("-C").arg(dir).args(words).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use yoke_install::update;
 
-use crate::Programs;
+use crate::Params;
 use crate::base::Base;
 use crate::cpio::Cpio;
 use crate::disk;
@@ -47,25 +47,18 @@ pub struct Slot {
     pub initrd: PathBuf,
 }
 
-/// Makes `slot/` and `slot.sqsh` below `out`. `key` is the public key that updates are held to.
+/// Makes `slot/` and `slot.sqsh` below `out`. `key` holds the public keys that updates are held to.
 ///
 /// # Errors
 /// The base lacks something, mksquashfs fails, or the slot is larger than its partition.
-pub fn build(
-    out: &Path,
-    base: &Base,
-    programs: &Programs,
-    version: &str,
-    key: &str,
-    say: &dyn Fn(&str),
-) -> Result<Slot> {
+pub fn build(out: &Path, base: &Base, params: &Params, key: &str, say: &dyn Fn(&str)) -> Result<Slot> {
     say("slot: root and initrd");
     let tree = out.join("slot");
     files::fresh_dir(&tree)?;
-    root(&tree, base, programs, version)?;
+    root(&tree, base, params)?;
     files::write(&tree.join(update::KEY_FILE.trim_start_matches('/')), key, 0o644)?;
     let plain = out.join("initrd.cpio");
-    files::write(&plain, initrd_of(base, &programs.stage1)?, 0o644)?;
+    files::write(&plain, initrd_of(base, &params.programs.stage1)?, 0o644)?;
     let initrd = out.join("initrd");
     run(base.tools.command("usr/bin/zstd").args(["-q", "-f", "-9"]).arg(&plain).arg("-o").arg(&initrd))?;
     files::copy(&base.vmlinuz(), &tree.join("boot/vmlinuz"))?;
@@ -98,7 +91,8 @@ pub(crate) fn epoch(base: &Base) -> Result<i64> {
     }
 }
 
-fn root(tree: &Path, base: &Base, programs: &Programs, version: &str) -> Result<()> {
+fn root(tree: &Path, base: &Base, params: &Params) -> Result<()> {
+    let Params { programs, version, built, .. } = params;
     files::copy_tree(&base.dir.join("root"), tree, true)?;
     files::copy_tree(&base.dir.join("modules"), &tree.join("usr/lib/modules"), true)?;
     for (link, target) in MERGED {
@@ -134,7 +128,8 @@ fn root(tree: &Path, base: &Base, programs: &Programs, version: &str) -> Result<
     }
     // e2fsck looks here before it touches a file system.
     files::link("/proc/self/mounts", &tree.join("etc/mtab"))?;
-    let release = format!("VERSION={version}\nSLOT_FORMAT={FORMAT}\nKERNEL={}\nBASE={}\n", base.release, base.id);
+    let release =
+        format!("VERSION={version}\nBUILT={built}\nSLOT_FORMAT={FORMAT}\nKERNEL={}\nBASE={}\n", base.release, base.id);
     files::write(&tree.join("etc/yoke-release"), release, 0o644)
 }
 

@@ -2,7 +2,9 @@
 //!
 //! The secret key is minisign's, without a password: `YOKE_UPDATE_KEY` names its file, with the public one beside it under the same name and
 //! `.pub`, as `minisign -GW` makes them. Without that variable a pair for development is made once below the output directory, where it stays
-//! and is never committed: images of two machines do not take each other's updates. The box trusts the one public key in its root.
+//! and is never committed: images of two machines do not take each other's updates. The box trusts the public key of the one that signed it,
+//! and those of the files that `YOKE_UPDATE_TRUST` names, with `:` between them: when the key changes, the old one belongs there for as long as
+//! a slot may hold what it has signed.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -18,11 +20,13 @@ use crate::files;
 
 /// Names the secret key's file.
 pub const KEY_VARIABLE: &str = "YOKE_UPDATE_KEY";
+/// Names files of more public keys that a box trusts.
+pub const TRUST_VARIABLE: &str = "YOKE_UPDATE_TRUST";
 
 /// Who signs.
 pub struct Key {
     pair: KeyPair,
-    /// Text of the public key's file.
+    /// Text of the public key's file, and of the others that are trusted.
     pub public: String,
 }
 
@@ -45,8 +49,15 @@ impl Key {
 
     fn read(path: &Path) -> Result<Self> {
         let sk = SecretKeyBox::from_string(&fs::read_to_string(path)?)?.into_unencrypted_secret_key()?;
-        let public = fs::read_to_string(public_of(path)).with_context(|| public_of(path).display().to_string())?;
+        let mut public = fs::read_to_string(public_of(path)).with_context(|| public_of(path).display().to_string())?;
         let pk = PublicKeyBox::from_string(&public)?.into_public_key()?;
+        for other in std::env::var(TRUST_VARIABLE).unwrap_or_default().split(':').filter(|path| !path.is_empty()) {
+            let text = fs::read_to_string(other).with_context(|| format!("{TRUST_VARIABLE}: {other}"))?;
+            PublicKeyBox::from_string(&text)?
+                .into_public_key()
+                .with_context(|| format!("{TRUST_VARIABLE}: {other}"))?;
+            public = format!("{}\n{text}", public.trim_end());
+        }
         Ok(Self { pair: KeyPair { pk, sk }, public })
     }
 
@@ -88,12 +99,13 @@ fn make(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn describe(squashfs: &Path, version: &str, kernel: &str) -> Result<Manifest> {
+pub fn describe(squashfs: &Path, version: &str, built: u64, kernel: &str) -> Result<Manifest> {
     let bytes = fs::read(squashfs).with_context(|| squashfs.display().to_string())?;
     Ok(Manifest {
         product: update::PRODUCT.to_owned(),
         arch: update::ARCH.to_owned(),
         version: version.to_owned(),
+        built,
         kernel: kernel.to_owned(),
         slot_format: update::SLOT_FORMAT,
         bytes: bytes.len() as u64,
@@ -124,7 +136,7 @@ mod tests {
         assert_eq!(key.public, again.public);
         let squashfs = dir.join("squashfs");
         fs::write(&squashfs, [7; 8192]).expect("writes");
-        let manifest = describe(&squashfs, "1.0.0", "6.12").expect("reads");
+        let manifest = describe(&squashfs, "1.0.0", 1000, "6.12").expect("reads");
         let target = dir.join("x.update");
         let block = again.block(&manifest, &target).expect("signs");
         write(&target, &block, &squashfs).expect("writes");

@@ -242,7 +242,7 @@ impl Init {
         }
         if let Some(why) = self.trial.as_ref().and_then(|trial| trial.verdict(now())) {
             self.trial = None;
-            self.note(why);
+            self.note(&why);
             say::consoles(&format!("yoke: {why}"));
             self.go_down(How::Restart);
         }

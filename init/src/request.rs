@@ -38,8 +38,13 @@ pub enum Request {
         #[serde(default)]
         confirmed: Option<u64>,
     },
-    /// A firmware on trial has loaded all of its configuration. Without a trial this means nothing.
+    /// A firmware on trial works. Said again every few seconds, since silence counts against it; without a trial it means nothing.
     Healthy,
+    /// A firmware on trial does not work.
+    Unhealthy {
+        /// A sentence, for `show warnings`.
+        why: String,
+    },
     /// It was committed, or is aborted by a restart that follows: nobody keeps its time any more.
     TrialOver,
     /// Stop everything in order, then restart the machine. The reply precedes the stop.

@@ -24,6 +24,8 @@ use yoke_install::{esp, fetch, slot};
 
 const USE: &str = "use: install add SOURCE [ADDRESS] [force] | activate MINUTES | commit | rollback | abort | show";
 const RELEASE: &str = "/etc/yoke-release";
+/// Held by who changes slots or the loader's variables. The kernel lets go of it with its holder, however that ends.
+const LOCK: &str = "/run/yoke/install.lock";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -47,6 +49,7 @@ fn run(words: &[&str]) -> Result<Line> {
         caps::clear(None, set).context("capabilities cannot be given up")?;
     }
     let disk = Disk::find()?;
+    let _lock = if words == ["show"] { None } else { Some(lock()?) };
     match words {
         ["add", source, more @ ..] => {
             let address = more.iter().find_map(|word| word.parse().ok());
@@ -61,11 +64,21 @@ fn run(words: &[&str]) -> Result<Line> {
     }
 }
 
+fn lock() -> Result<File> {
+    let file = File::create(LOCK).context(LOCK)?;
+    file.try_lock().ok().context("an install is under way, wait for it or use: install abort")?;
+    Ok(file)
+}
+
 /// The disk that runs, and who signs its firmware.
 struct Disk {
     name: String,
     running: Slot,
     version: String,
+    /// When it was built, as [`Manifest::built`].
+    built: u64,
+    /// Whether the loader started it on trial.
+    tried: bool,
     key: String,
 }
 
@@ -75,9 +88,12 @@ impl Disk {
         let cmdline = Cmdline::parse(&fs::read_to_string("/proc/cmdline").context("/proc/cmdline")?);
         let running = cmdline.value("yoke.slot").map_or(Some(Slot::A), Slot::from_letter).context("yoke.slot")?;
         let release = fs::read_to_string(RELEASE).context(RELEASE)?;
-        let version = release.lines().find_map(|line| line.strip_prefix("VERSION=")).context(RELEASE)?.to_owned();
+        let of = |name: &str| release.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+        let version = of("VERSION=").context(RELEASE)?;
+        let built = of("BUILT=").and_then(|seconds| seconds.parse().ok()).unwrap_or_default();
+        let tried = cmdline.has("yoke.trial");
         let key = fs::read_to_string(update::KEY_FILE).context(update::KEY_FILE)?;
-        Ok(Self { name, running, version, key })
+        Ok(Self { name, running, version, built, tried, key })
     }
 
     /// Opens a partition and says how large it is. One that is written is nobody else's meanwhile, and not mounted.
@@ -104,9 +120,13 @@ impl Disk {
         file.sync_all().context("partition esp")
     }
 
-    /// Whether what runs is tried: it was started because of `next`, and the other one is good.
+    /// Whether what runs is tried: the loader has said so, and it is not committed yet. The variables alone do not tell: a box that fell back to
+    /// a slot which was tried once and is not good runs without a trial.
     fn on_trial(&self, environment: &Environment) -> bool {
-        environment.next() == Some(self.running) && environment.good() != self.running && !environment.is_pending()
+        self.tried
+            && environment.next() == Some(self.running)
+            && environment.good() != self.running
+            && !environment.is_pending()
     }
 
     fn describe(&self, slot: Slot) -> Result<(File, Manifest)> {
@@ -125,7 +145,7 @@ impl Disk {
         let manifest = update::verify(&block, &self.key).with_context(|| name.to_owned())?;
         ensure!(block.len() == HEADER_BYTES, "{name}: is cut short");
         let (device, bytes) = self.open(target.label(), true)?;
-        if let Err(objection) = update::judge(&manifest, &self.version, slot::room(bytes), older) {
+        if let Err(objection) = update::judge(&manifest, (&self.version, self.built), slot::room(bytes), older) {
             bail!("{name}: {objection}");
         }
         let all = HEADER_BYTES as u64 + manifest.bytes;

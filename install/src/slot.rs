@@ -18,6 +18,8 @@ use crate::update::{self, HEADER_BYTES, Manifest};
 const CHUNK_BYTES: usize = 256 << 10;
 /// Written between two flushes, so that progress tells of the disk and not of memory.
 const FLUSH_BYTES: u64 = 4 << 20;
+/// First bytes of what the loader can start (fs/squashfs/squashfs_fs.h).
+const SQUASHFS: [u8; 4] = *b"hsqs";
 
 /// Lower-case hexadecimal.
 #[must_use]
@@ -37,6 +39,9 @@ pub fn room(bytes: u64) -> u64 {
 /// There is none, or it is not signed.
 pub fn describe(device: &File, bytes: u64, key: &str) -> Result<Manifest> {
     let mut block = [0; HEADER_BYTES];
+    let mut magic = [0; SQUASHFS.len()];
+    device.read_exact_at(&mut magic, 0)?;
+    ensure!(magic == SQUASHFS, "holds no file system");
     device.read_exact_at(&mut block, room(bytes))?;
     update::verify(&block, key)
 }
@@ -166,6 +171,11 @@ mod tests {
         assert!(starts(&device));
         device.write_all_at(b"x", 300_000).expect("writes");
         assert!(check(&device, &found, &mut |_| {}).is_err(), "damage is not seen");
+        device.write_all_at(&[0; HEADER_BYTES], 0).expect("writes");
+        assert!(
+            describe(&device, SLOT_BYTES, &signer.public()).is_err(),
+            "emptied, and the power failed before its last block was"
+        );
     }
 
     #[test]

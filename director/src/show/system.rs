@@ -5,6 +5,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use nix::sys::statvfs::statvfs;
 use yoke_config::model::{Logging, Transport};
@@ -14,15 +15,25 @@ use yoke_init::request::{LogLine, ServiceStatus};
 use crate::files::Paths;
 use crate::services;
 
-/// The version of this firmware.
-pub(crate) const FIRMWARE: &str = env!("CARGO_PKG_VERSION");
+/// What the image says of itself, its version among it.
+const RELEASE: &str = "/etc/yoke-release";
+
+/// The version of this firmware, the one that its update file has: of the image, or outside of one of this program.
+pub(crate) fn firmware() -> &'static str {
+    static FIRMWARE: OnceLock<String> = OnceLock::new();
+    FIRMWARE.get_or_init(|| {
+        let release = fs::read_to_string(RELEASE).unwrap_or_default();
+        let version = release.lines().find_map(|line| line.strip_prefix("VERSION="));
+        version.unwrap_or(env!("CARGO_PKG_VERSION")).to_owned()
+    })
+}
 
 /// Everything of `show version` that `/proc` knows; the rest is empty.
 pub(crate) fn version(proc: &Path) -> Version {
     let read = |name: &str| fs::read_to_string(proc.join(name)).unwrap_or_default();
     let cpuinfo = read("cpuinfo");
     Version {
-        firmware: FIRMWARE.to_owned(),
+        firmware: firmware().to_owned(),
         kernel: read("sys/kernel/osrelease").trim().to_owned(),
         ipvs: String::new(),
         slot: cmdline(proc, "yoke.slot").unwrap_or_default(),

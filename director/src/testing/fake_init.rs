@@ -69,6 +69,7 @@ impl FakeInit {
             | Request::Restart { .. }
             | Request::ClearLog
             | Request::Healthy
+            | Request::Unhealthy { .. }
             | Request::TrialOver
             | Request::Reboot
             | Request::PowerOff => Reply::Done,

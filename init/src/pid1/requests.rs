@@ -56,7 +56,13 @@ impl Init {
             Request::Log { lines } => Reply::Log { lines: self.ring.last(lines) },
             Request::Healthy => {
                 if let Some(trial) = &mut self.trial {
-                    trial.handle_healthy();
+                    trial.handle_healthy(now());
+                }
+                Reply::Done
+            }
+            Request::Unhealthy { why } => {
+                if let Some(trial) = &mut self.trial {
+                    trial.handle_unhealthy(why);
                 }
                 Reply::Done
             }

@@ -25,7 +25,7 @@ const SERVER: &str = "203.0.113.1:8081";
 /// 30 MiB by an emulated machine: fetched, hashed, written, read back and hashed again.
 const ADD_LIMIT: Duration = Duration::from_secs(120);
 /// A trial of one minute, from the start of the kernel to the end of the box.
-const TRIAL_LIMIT: Duration = Duration::from_secs(150);
+const TRIAL_LIMIT: Duration = Duration::from_secs(300);
 /// A kernel that panics waits 10 s, and so does stage 1; before it there is the loader.
 const BROKEN_LIMIT: Duration = Duration::from_secs(120);
 
@@ -159,8 +159,9 @@ fn refuse(world: &mut World) -> Result<()> {
         ("short", good[..HEADER_BYTES - 1].to_vec(), "is cut short"),
         ("truncated", good[..good.len() / 2].to_vec(), "is cut short or damaged"),
         ("unsigned", head(update::block(&line, "")?), "is not signed"),
-        ("stranger", head(foreign_key.block(&manifest, none)?), "is not signed with the key that this firmware trusts"),
+        ("stranger", head(foreign_key.block(&manifest, none)?), "is not signed with a key that this firmware trusts"),
         ("older", head(other(|it| it.version = "0.0.9".into())?), "older than"),
+        ("earlier", head(other(|it| it.built -= 1)?), "older than"),
         ("foreign", head(other(|it| it.product = "ox".into())?), "is for ox on x86_64, not for yoke on x86_64"),
         ("arm", head(other(|it| it.arch = "aarch64".into())?), "is for yoke on aarch64"),
         ("huge", head(other(|it| it.bytes = 1 << 40)?), "a slot of this disk has room for"),

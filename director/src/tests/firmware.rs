@@ -1,0 +1,76 @@
+//! Firmware: what a box on trial tells init, and what `install` says while another one is under way.
+
+use yoke_director::status::{Install, RefusalKind, Reply, Request};
+use yoke_init::request::Request as Asked;
+
+use super::harness::{Box_, problems, until};
+use crate::testing::program;
+
+fn on_trial() -> Box_ {
+    let box_ = Box_::off();
+    std::fs::write(box_.paths.proc.join("cmdline"), "yoke.slot=b yoke.trial=30\n").unwrap();
+    box_
+}
+
+#[test]
+fn a_firmware_on_trial_that_does_all_it_is_asked_for_is_healthy() {
+    let mut box_ = on_trial();
+    box_.start();
+    until("it says nothing of its health", || box_.init.count(&Asked::Healthy) > 0);
+}
+
+#[test]
+fn a_missing_interface_counts_against_a_firmware_on_trial() {
+    let mut box_ = on_trial();
+    let why = "interface eth3: no such device".to_owned();
+    box_.init.inside().problems.push(why.clone());
+    box_.start();
+    until("it says nothing of its health", || box_.init.count(&Asked::Unhealthy { why: why.clone() }) > 0);
+    assert_eq!(box_.init.count(&Asked::Healthy), 0);
+}
+
+#[test]
+fn a_damaged_startup_config_counts_against_a_firmware_on_trial() {
+    let mut box_ = on_trial();
+    let damaged =
+        "! yoke-config 1\n! saved 2026-11-21T10:04:11Z by admin from console firmware 1 revision 1\n! sha256 00\nend\n";
+    std::fs::write(box_.paths.flash.join("startup-config"), damaged).unwrap();
+    box_.start();
+    let unhealthy = |asked: &Asked| matches!(asked, Asked::Unhealthy { why } if why.contains("startup-config"));
+    until("it says nothing of its health", || box_.init.inside().asked.iter().any(unhealthy));
+}
+
+#[test]
+fn a_firmware_that_is_not_on_trial_says_nothing_of_its_health() {
+    let box_ = Box_::fresh();
+    until("setup did not run", || box_.init.count(&Asked::Services) > 0);
+    assert_eq!(box_.init.count(&Asked::Healthy), 0);
+}
+
+#[test]
+fn nothing_leaves_the_slot_while_the_other_is_written_and_abort_says_what_is_in_it() {
+    let box_ = Box_::fresh();
+    let slots = |version: &str| {
+        format!(
+            r#"{{"line":"slots","slots":[{{"slot":"a","state":"running","version":"1","kernel":"","bytes":1}},
+                {{"slot":"b","state":"x","version":"{version}","kernel":"","bytes":0}}],"on_trial":false}}"#
+        )
+        .replace('\n', " ")
+    };
+    let mut admin = box_.admin();
+    for (version, said) in [("", "slot b is empty"), ("7", "slot b holds version 7")] {
+        let script = format!("case $1 in add) exec sleep 600;; *) echo '{}';; esac", slots(version));
+        program(&box_.paths.install, &script);
+        let add = Install::Add { source: "/x".into(), address: None, force: false };
+        assert!(matches!(admin.call(&Request::Install(add)), Reply::Installed { .. }));
+        for what in [Install::Activate { minutes: 30 }, Install::Rollback] {
+            let why = problems(RefusalKind::Failed, admin.call(&Request::Install(what)));
+            assert!(why[0].contains("install add is under way"), "{why:?}");
+        }
+        match admin.call(&Request::Install(Install::Abort)) {
+            Reply::Installed { text } => assert!(text.contains(said), "{text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(box_.init.count(&Asked::Reboot), 0);
+}
