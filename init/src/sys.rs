@@ -343,3 +343,14 @@ pub fn set_watchdog(watchdog: impl AsFd, seconds: u32) -> Result<(), Errno> {
     Errno::result(unsafe { libc::ioctl(watchdog.as_fd().as_raw_fd(), WDIOC_SETTIMEOUT, &raw mut seconds) })?;
     Ok(())
 }
+
+/// Bytes that were written to a TCP connection and that its other end has not acknowledged.
+///
+/// # Errors
+/// It is no such socket.
+pub fn unacknowledged(socket: impl AsFd) -> Result<usize, Errno> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ (tcp(7), by its other name TIOCOUTQ) writes one int, which lives in this frame.
+    Errno::result(unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) })?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}

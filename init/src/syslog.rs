@@ -2,8 +2,9 @@
 //!
 //! One process for each `logging host`, so that none waits for another's receiver. It keeps no queue: it asks PID 1 for the next lines when it
 //! is done with the last, and the ring is the queue, bounded, with the lines that fell out of it counted. PID 1 also keeps its place, so that
-//! a new process goes on where the last was and each line goes out once. It begins as root, which may ask PID 1, and is nobody in particular
-//! before the first byte goes to the network. What it cannot do is learn what became of a datagram; who must not lose a line says `tcp`.
+//! a new process goes on where the last was and no line goes out twice. It begins as root, which may ask PID 1, and is nobody in particular
+//! before the first byte goes to the network. What it cannot do is learn what a receiver did with a line: `tcp` counts those that were not
+//! acknowledged when a connection broke, `udp` those that were refused, and neither sends them again.
 
 mod link;
 mod message;
@@ -34,6 +35,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// From a failure to the next try, and its growth while it goes on.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// So long after a refusal datagrams have to go without another until the receiver counts as reached: an answer comes within a second.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// Runs for ever.
 #[must_use]
@@ -64,7 +67,7 @@ fn run(words: &[String]) -> anyhow::Result<std::convert::Infallible> {
         header: Header::new(facility, hostname),
         sent: 0,
         lost: 0,
-        trouble: None,
+        trouble: Trouble::default(),
         retry: RETRY,
         burst: 0,
     };
@@ -83,7 +86,7 @@ fn run(words: &[String]) -> anyhow::Result<std::convert::Infallible> {
         for line in lines.iter().filter(|line| line.severity <= trap) {
             sender.send(line, clock);
         }
-        sender.tell("");
+        sender.tell(sender.trouble.text());
         confirmed = Some(next);
     }
 }
@@ -101,8 +104,7 @@ struct Sender {
     header: Header,
     sent: u64,
     lost: u64,
-    /// What keeps it from sending, told once.
-    trouble: Option<String>,
+    trouble: Trouble,
     retry: Duration,
     burst: u32,
 }
@@ -112,17 +114,17 @@ impl Sender {
     fn send(&mut self, line: &crate::request::LogLine, clock: Clock) {
         let message = self.header.message(self.sent + 1, line, clock);
         while let Err(error) = self.link.send(message.as_bytes()) {
-            let trouble = error.to_string();
-            if self.trouble.as_ref() != Some(&trouble) {
+            self.lost += self.link.take_lost();
+            let text = error.to_string();
+            if self.trouble.begins(&text) {
                 // Goes to the log ring, and out with the rest when it works again.
-                say::problem(&format!("warn: logging host {}: {trouble}", self.link));
-                self.trouble = Some(trouble);
+                say::problem(&format!("warn: logging host {}: {text}", self.link));
             }
-            self.tell(self.trouble.as_deref().unwrap_or_default());
+            self.tell(&text);
             clock::pause(self.retry);
             self.retry = (self.retry * 2).min(RETRY_MAX);
         }
-        if self.trouble.take().is_some() {
+        if self.trouble.ends(self.link.is_proof(), clock::now()) {
             say::problem(&format!("info: logging host {}: reached again", self.link));
         }
         self.retry = RETRY;
@@ -148,6 +150,42 @@ impl Sender {
     }
 }
 
+/// What keeps it from sending: said when it begins and when it is over, and not for each message. What is said goes into the log, and is then
+/// to be sent: once for each message would be for ever.
+#[derive(Debug, Default)]
+struct Trouble {
+    what: Option<String>,
+    /// Since when nothing has failed, while that proves nothing.
+    quiet_since: Option<Duration>,
+}
+
+impl Trouble {
+    /// A message was not taken. Whether that is news.
+    fn begins(&mut self, what: &str) -> bool {
+        self.quiet_since = None;
+        let news = self.what.as_deref() != Some(what);
+        self.what = Some(what.to_owned());
+        news
+    }
+
+    /// A message was taken; `proof`: the receiver is there. Whether trouble is over by that.
+    fn ends(&mut self, proof: bool, now: Duration) -> bool {
+        if self.what.is_none() {
+            return false;
+        }
+        let since = *self.quiet_since.get_or_insert(now);
+        let over = proof || now.saturating_sub(since) >= QUIET;
+        if over {
+            *self = Self::default();
+        }
+        over
+    }
+
+    fn text(&self) -> &str {
+        self.what.as_deref().unwrap_or_default()
+    }
+}
+
 /// Milliseconds since 1970.
 fn wall() -> i128 {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME)
@@ -156,4 +194,33 @@ fn wall() -> i128 {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// A receiver that refuses lets every other datagram go.
+    #[test]
+    fn a_receiver_that_refuses_is_news_once() {
+        let mut trouble = Trouble::default();
+        assert!(!trouble.ends(false, at(0)));
+        assert!(trouble.begins("refused"));
+        for second in 1..100 {
+            assert!(!trouble.ends(false, at(second)), "{second}");
+            assert!(!trouble.begins("refused"), "{second}");
+            assert_eq!(trouble.text(), "refused");
+        }
+        assert!(!trouble.ends(false, at(100)));
+        assert!(!trouble.ends(false, at(109)));
+        assert!(trouble.ends(false, at(110)));
+        assert_eq!(trouble.text(), "");
+        assert!(!trouble.ends(false, at(111)));
+        assert!(trouble.begins("refused"), "it is gone once more");
+        assert!(trouble.ends(true, at(112)), "a connection is proof");
+    }
 }
