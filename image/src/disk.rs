@@ -163,7 +163,9 @@ fn esp(out: &Path, base: &Base, loader: &Loader, time: i64) -> Result<PathBuf> {
     Ok(image)
 }
 
-/// The file system of `/flash`: ext4, empty, with checksums and a journal of 4 MiB.
+/// The file system of `/flash`: ext4, empty, with checksums and a journal of 4 MiB. In blocks of 1 KiB it has eight groups and so three copies of its
+/// superblock, where e2fsck looks for them; of 4 KiB it would have one group and no copy, and the superblock is written at each mount, outside of the
+/// journal: a power cut between its two sectors would be the end of what was saved (found by the lab's `cut_firmware`).
 fn config(out: &Path, tools: &Tools, time: i64) -> Result<PathBuf> {
     let image = out.join("config.img");
     blank(&image, LAYOUT[4].bytes)?;
@@ -171,7 +173,7 @@ fn config(out: &Path, tools: &Tools, time: i64) -> Result<PathBuf> {
     // Everything is initialised now, so that no background thread writes to a new flash.
     let extended = format!("hash_seed={uuid},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0,nodiscard");
     let mut format = tools.command("usr/sbin/mke2fs");
-    format.args(["-q", "-F", "-t", "ext4", "-b", "4096", "-m", "0", "-L", "config", "-U", &uuid]);
+    format.args(["-q", "-F", "-t", "ext4", "-b", "1024", "-m", "0", "-L", "config", "-U", &uuid]);
     format.args(["-J", "size=4", "-O", "metadata_csum", "-E", &extended]).arg(&image);
     run(format.env("E2FSPROGS_FAKE_TIME", time.to_string()))?;
     Ok(image)

@@ -131,16 +131,23 @@ impl Flash {
     }
 }
 
-/// Replays the journal of a file system and checks all of it.
+/// Replays the journal of a file system and checks all of it, as the boot does: first what needs no answer, then all of it.
 ///
 /// # Errors
 /// What e2fsck could not repair by itself.
 pub fn check(filesystem: &Path) -> Result<()> {
-    let output =
-        Command::new("e2fsck").args(["-f", "-p"]).arg(filesystem).output().context("run e2fsck (package e2fsprogs)")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    // 1: repaired, which after a cut is the journal.
-    ensure!(matches!(output.status.code(), Some(0 | 1)), "e2fsck of the config partition: {said}");
+    let e2fsck = |how: &[&str]| {
+        let output =
+            Command::new("e2fsck").args(how).arg(filesystem).output().context("run e2fsck (package e2fsprogs)")?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        // 1: repaired, which after a cut is the journal.
+        anyhow::Ok((matches!(output.status.code(), Some(0 | 1)), said))
+    };
+    if e2fsck(&["-f", "-p"])?.0 {
+        return Ok(());
+    }
+    let (whole, said) = e2fsck(&["-f", "-y"])?;
+    ensure!(whole, "e2fsck of the config partition: {said}");
     Ok(())
 }
 

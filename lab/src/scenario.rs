@@ -3,6 +3,7 @@
 mod bad_input;
 mod balancing;
 pub(crate) mod crowd;
+mod disks;
 mod failover;
 mod faults;
 mod firmware;
@@ -19,6 +20,7 @@ mod operator;
 mod paste;
 mod peer;
 mod power_cut;
+mod power_cut_firmware;
 mod seed;
 mod ssh;
 mod vrrp;
@@ -58,6 +60,8 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Long, name: "rollback", run: install::returns },
     Scenario { rung: Rung::Long, name: "crowd", run: crowd::run },
     Scenario { rung: Rung::Long, name: "power_cut", run: power_cut::run },
+    Scenario { rung: Rung::Long, name: "disks", run: disks::run },
+    Scenario { rung: Rung::Long, name: "cut_firmware", run: power_cut_firmware::run },
 ];
 
 /// Admin's password on every box of the lab.

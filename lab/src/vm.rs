@@ -46,6 +46,10 @@ pub enum Bus {
     Ahci,
     /// NVMe.
     Nvme,
+    /// A USB stick.
+    Usb,
+    /// virtio-scsi.
+    Scsi,
 }
 
 /// How a machine is put together.
@@ -113,6 +117,10 @@ impl Machine {
             Bus::Virtio => &["-device", "virtio-blk-pci,drive=disk,bootindex=1"][..],
             Bus::Ahci => &["-device", "ich9-ahci,id=sata", "-device", "ide-hd,bus=sata.0,drive=disk,bootindex=1"],
             Bus::Nvme => &["-device", "nvme,serial=yoke,drive=disk,bootindex=1"],
+            Bus::Usb => &["-device", "qemu-xhci", "-device", "usb-storage,drive=disk,bootindex=1"],
+            Bus::Scsi => {
+                &["-device", "virtio-scsi-pci,id=scsi", "-device", "scsi-hd,bus=scsi.0,drive=disk,bootindex=1"]
+            }
         });
         let (taps, seat) = if self.second { (["tap-out2", "tap-in2"], 2) } else { (["tap-out", "tap-in"], 0) };
         for (number, tap) in taps.iter().chain(self.more_cards).enumerate() {

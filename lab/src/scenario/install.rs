@@ -31,7 +31,7 @@ const BROKEN_LIMIT: Duration = Duration::from_secs(120);
 
 /// What CI sees of it.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
-    begin(scene)?;
+    begin(scene, Machine::default())?;
     scene.check("what_is_not_a_whole_signed_update_is_refused", refuse);
     add(scene)?;
     scene.must("activate_starts_the_other_slot_once", |world| activate(world, 30))?;
@@ -57,7 +57,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
 
 /// The rest: slots that are broken in several ways, and a firmware that nobody commits.
 pub(super) fn returns(scene: &mut Scene<'_>) -> Result<()> {
-    begin(scene)?;
+    begin(scene, Machine::default())?;
     add(scene)?;
     scene.must("a_firmware_that_nobody_commits_returns_by_itself", |world| {
         activate(world, 1)?;
@@ -111,10 +111,10 @@ pub(super) fn returns(scene: &mut Scene<'_>) -> Result<()> {
 }
 
 /// A box with an address and a saved configuration, and a web server beside it.
-fn begin(scene: &mut Scene<'_>) -> Result<()> {
+pub(super) fn begin(scene: &mut Scene<'_>, machine: Machine) -> Result<()> {
     scene.network()?;
     serve(scene.world.dir.join("www"))?;
-    scene.boot(Machine::default())?;
+    scene.boot(machine)?;
     scene.must("a_box_runs_from_slot_a", |world| {
         let console = world.console()?;
         console.first_password(PASSWORD)?;
@@ -125,7 +125,7 @@ fn begin(scene: &mut Scene<'_>) -> Result<()> {
     })
 }
 
-fn add(scene: &mut Scene<'_>) -> Result<()> {
+pub(super) fn add(scene: &mut Scene<'_>) -> Result<()> {
     scene.must("a_signed_update_is_written_into_the_other_slot", |world| {
         std::fs::copy(image_file(), world.dir.join("www/good"))?;
         let answer = world.console()?.run_within(&format!("install add http://{SERVER}/good"), ADD_LIMIT)?;
@@ -179,12 +179,12 @@ fn refuse(world: &mut World) -> Result<()> {
     runs(world, "a")
 }
 
-fn activate(world: &mut World, minutes: u16) -> Result<()> {
+pub(super) fn activate(world: &mut World, minutes: u16) -> Result<()> {
     world.console()?.serial.send(&format!("install activate auto-abort-timer {minutes} force\r"))?;
     world.wait_off(ADD_LIMIT).context("QEMU ends where a machine would restart")
 }
 
-fn boot(world: &mut World) -> Result<()> {
+pub(super) fn boot(world: &mut World) -> Result<()> {
     world.power_on()?;
     world.console()?.serial.wait_text(0, "login:", BOOT_LIMIT)?;
     world.console()?.login("admin", PASSWORD)
@@ -207,7 +207,7 @@ fn runs(world: &mut World, slot: &str) -> Result<()> {
 }
 
 /// The signed update that `cargo xtask image` has left.
-fn image_file() -> PathBuf {
+pub(super) fn image_file() -> PathBuf {
     crate::target().join("yoke-x86_64.update")
 }
 

@@ -122,9 +122,13 @@ fn newest_whole(flash: &Path) -> Result<usize> {
 
 /// The number of a save whose checksum is right.
 fn whole(text: &str) -> Option<usize> {
+    whole_body(text)?.lines().find_map(|line| line.strip_prefix("hostname save-")?.parse().ok())
+}
+
+/// The text of a save whose checksum is right.
+pub(super) fn whole_body(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("! sha256 ")?;
     let (sum, body) = rest.split_once('\n')?;
     let real: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
-    let sum = sum.split_whitespace().next()?;
-    (sum == real).then(|| body.lines().find_map(|line| line.strip_prefix("hostname save-")?.parse().ok()))?
+    (sum.split_whitespace().next()? == real).then_some(body)
 }
