@@ -109,6 +109,12 @@ pub(crate) fn run(director: &Director) {
     state.notes.set(Source::Sync, problems);
 }
 
+/// Whether the kernel tells the peer of connections.
+pub(crate) fn is_sending(director: &Director) -> bool {
+    let state = director.state();
+    desired(&state.running.config, &state.roles).iter().any(|daemon| daemon.role == SyncRole::Master)
+}
+
 /// `show connection-sync`; nothing when it is not configured.
 pub(crate) fn show(director: &Director) -> Result<Option<ConnectionSyncRow>, String> {
     let mut guard = director.state_mut();

@@ -19,6 +19,7 @@ use crate::director::Director;
 use crate::notes::Source;
 use crate::reconcile;
 use crate::roles::{self, Roles};
+use crate::sync;
 
 /// vrrpd answers within milliseconds; after a change when the kernel has made it, or after 4 s.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -30,6 +31,9 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
 /// Between two looks whether it has taken over, which takes it milliseconds.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long the kernel may keep what it has to tell of connections: it sends what is 2 s old (IPVS_SYNC_FLUSH_TIME), and looks once a second
+/// (IPVS_SYNC_CHECK_PERIOD, net/netfilter/ipvs/ip_vs_sync.c).
+const NEWS: Duration = Duration::from_millis(3200);
 /// Longest wait for vrrpd at a start.
 const LEARN_LIMIT: Duration = Duration::from_secs(2);
 
@@ -107,8 +111,10 @@ pub(crate) async fn tell(
     if problems.is_empty() { Ok(groups) } else { Err(problems) }
 }
 
-/// Leaves the addresses to the peer, and waits until it has them, at most [`LEAVE_LIMIT`]. Without a peer nothing is lost by going on.
+/// Leaves the addresses to the peer, and waits until it has them, at most [`LEAVE_LIMIT`]; and until it was told of the connections
+/// of the last moment, which it would reset otherwise. Without a peer nothing is lost by going on.
 pub(crate) async fn leave(director: &Director) {
+    let sends = sync::is_sending(director);
     if !is_wanted(director) || tell(director, VrrpCommand::HandOver, None).await.is_err() {
         return;
     }
@@ -121,8 +127,11 @@ pub(crate) async fn leave(director: &Director) {
             }
         }
     };
-    if tokio::time::timeout(LEAVE_LIMIT, gone).await.is_err() {
-        log::warn!("vrrp: no peer has taken over within {} s", LEAVE_LIMIT.as_secs());
+    match tokio::time::timeout(LEAVE_LIMIT, gone).await {
+        // The kernel's sender goes on for longer than that (`settling`).
+        Ok(()) if sends => sleep(NEWS).await,
+        Ok(()) => {}
+        Err(_) => log::warn!("vrrp: no peer has taken over within {} s", LEAVE_LIMIT.as_secs()),
     }
 }
 

@@ -139,11 +139,14 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         let mut line = Talk::start()?;
         known(world, line.port)?;
         let load = Load::start(addr::VIP_NAT);
+        // The kernel keeps the news of one for up to 3 s before it tells the other box.
+        let mut last = Talk::start()?;
         world.console()?.serial.send("reload force\r")?;
         wait::until("the second box", LIMIT, || all(second(world)?, "active"))?;
         line.speak()?;
         world.wait_off(LIMIT)?;
         line.speak()?;
+        last.speak().context("a connection of the last moment")?;
         load.stop().map(drop)
     });
     Ok(())
