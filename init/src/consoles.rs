@@ -10,6 +10,8 @@ use crate::supervisor::Service;
 
 /// What a console runs.
 const SHELL: [&str; 2] = ["/usr/bin/shell", "--login"];
+/// What it needs of root: to become the user who logs in.
+const CAPABILITIES: [&str; 2] = ["setgid", "setuid"];
 
 /// The terminals to serve, out of the kernel's consoles (`/sys/class/tty/console/active`) and those of its command line;
 /// `exists` tells whether a terminal is there.
@@ -45,6 +47,8 @@ pub fn service(terminal: &str) -> Service {
         spec: ServiceSpec {
             name: format!("console-{terminal}"),
             argv: SHELL.map(str::to_owned).to_vec(),
+            ids: Some((0, 0)),
+            capabilities: Some(CAPABILITIES.map(str::to_owned).to_vec()),
             env: vec![
                 variable("TERM", if screen { "linux" } else { "vt100" }),
                 variable("PATH", "/usr/bin:/usr/sbin"),

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal as Number};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -41,6 +42,8 @@ use crate::{capability, consoles, kmsg, mounts, notify, say, sysctl};
 const INIT: &str = "/sbin/init";
 /// Longest silence of the director. It programs 10,000 real servers in one step, 2 s under emulation.
 const DIRECTOR_WATCHDOG: Duration = Duration::from_secs(15);
+/// File descriptors a child may ask for: those of the director's probes under way.
+const DESCRIPTORS: u64 = 65_536;
 /// How long the drivers nobody waits for (keyboards, watchdogs, an unused IDE controller) leave the machine to the
 /// director's start, when the network is not set up earlier. A keyboard is there before a human has read the screen.
 const DEVICES_DELAY: Duration = Duration::from_secs(8);
@@ -104,6 +107,9 @@ fn run() -> anyhow::Result<std::convert::Infallible> {
         mask.add(signal);
     }
     mask.thread_block()?;
+    // The hard limit is for children without the privilege to raise it. A failure costs probes, and the director says so.
+    let _ = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, soft, hard.max(DESCRIPTORS)));
     let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
     fs::create_dir_all("/run/yoke").context("/run/yoke")?;
     let notify = notify::Socket::bind(Path::new(notify::SOCKET)).context(notify::SOCKET)?;
@@ -277,7 +283,7 @@ impl Init {
         let mut env = spec.env.clone();
         let kept = || {
             let capabilities = spec.capabilities.as_deref().map(capability::set).transpose();
-            capabilities.map(|capabilities| Identity { ids: spec.ids, capabilities })
+            capabilities.map(|capabilities| Identity { ids: spec.ids, capabilities, processes: spec.processes })
         };
         let (argv, identity, terminal) = match step {
             Step::Before(at) => (spec.before[at].clone(), Ok(Identity::default()), None),

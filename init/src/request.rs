@@ -146,6 +146,9 @@ pub struct ServiceSpec {
     /// drop them themselves.
     #[serde(default)]
     pub capabilities: Option<Vec<String>>,
+    /// Processes and threads of each user (not root) who descends from it, at most; absent: no limit of its own.
+    #[serde(default)]
+    pub processes: Option<u64>,
     /// Commands (absolute path and arguments) run one after the other before each start, with the same environment but
     /// as root. One that fails is a failed start of the service. Such as `dropbearkey` when there is no host key.
     #[serde(default)]

@@ -52,6 +52,9 @@ pub struct Identity {
     pub ids: Option<(u32, u32)>,
     /// Capabilities to keep, one bit each, and never more by any program it executes. `None`: all.
     pub capabilities: Option<u64>,
+    /// Processes and threads that a user other than root may have who descends from it (RLIMIT_NPROC). `None`: as many as PID 1's own
+    /// limit says.
+    pub processes: Option<u64>,
 }
 
 /// What a child was doing when it failed to become the program; the number crosses the pipe.
@@ -231,6 +234,10 @@ fn take_identity(identity: Identity) -> Result<(), Errno> {
                 }
             }
             Errno::result(libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0))?;
+        }
+        if let Some(most) = identity.processes {
+            let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+            Errno::result(libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit))?;
         }
         if let Some((uid, gid)) = identity.ids {
             Errno::result(libc::setgroups(0, std::ptr::null()))?;

@@ -44,6 +44,10 @@ fn main() -> ExitCode {
             for line in status.lines().filter(|line| wanted.iter().any(|word| line.starts_with(word))) {
                 let _ = writeln!(std::io::stderr(), "{}", line.replace('\t', " "));
             }
+            let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+            let words: Vec<&str> = limits.split_whitespace().collect();
+            let most = words.windows(3).find(|words| words[..2] == ["Max", "processes"]).map_or("", |words| words[2]);
+            let _ = writeln!(std::io::stderr(), "processes {most}");
             let mut env: Vec<String> = std::env::vars().map(|(key, value)| format!("{key}={value}")).collect();
             env.sort();
             let _ = writeln!(std::io::stderr(), "env {}", env.join(" "));

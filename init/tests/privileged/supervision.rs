@@ -88,7 +88,7 @@ fn configured_services_run_as_they_are_described() {
     it.wait_state("director", "running");
     it.configure(
         r#"[{"name": "who", "argv": ["/usr/bin/service", "identity"], "env": [["A", "b"]], "ids": [70, 71],
-             "capabilities": ["net_bind_service"], "before": [["/usr/bin/service", "touch"]]},
+             "capabilities": ["net_bind_service"], "processes": 64, "before": [["/usr/bin/service", "touch"]]},
             {"name": "gone", "argv": ["/nowhere/to/be/found"]},
             {"name": "odd", "argv": ["/usr/bin/service"], "capabilities": ["fly"]}]"#,
     );
@@ -100,13 +100,14 @@ fn configured_services_run_as_they_are_described() {
     }
     assert_eq!(it.wait_log("who", "Groups:").trim(), "Groups:");
     assert_eq!(it.wait_log("who", "env "), "env A=b");
+    assert_eq!(it.wait_log("who", "processes "), "processes 64");
     assert_eq!(it.wait_state("gone", "backoff").why, "cannot be executed: no such file or directory");
     assert_eq!(it.wait_state("odd", "backoff").why, "capability fly: no such capability");
 
     // Unchanged services are not touched, absent ones end.
     it.configure(
         r#"[{"name": "who", "argv": ["/usr/bin/service", "identity"], "env": [["A", "b"]], "ids": [70, 71],
-             "capabilities": ["net_bind_service"], "before": [["/usr/bin/service", "touch"]]}]"#,
+             "capabilities": ["net_bind_service"], "processes": 64, "before": [["/usr/bin/service", "touch"]]}]"#,
     );
     let Reply::Status { services, .. } = it.ask(&Request::Status) else { panic!("no status") };
     let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
