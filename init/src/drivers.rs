@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::clock::{now, pause};
 use crate::modprobe::{Error, Loader};
-use crate::{devices, nics, say, sys, watchdog};
+use crate::{devices, nics, say, spread, sys, watchdog};
 
 /// How long `init devices` looks for buses that find their devices late; USB hubs need 2-3 s.
 const LATE: Duration = Duration::from_secs(6);
@@ -30,6 +30,7 @@ pub fn network_main() -> u8 {
             problems.push(format!("interface {from}: cannot be renamed to {to}: {error}"));
         }
     }
+    spread::apply();
     report(&problems)
 }
 
@@ -47,6 +48,8 @@ pub fn devices_main() -> u8 {
         }
     }
     problems.extend(watchdog::load_last_resort(&mut loader));
+    // Drivers ask for their interrupts when a card is brought up, which was after they were loaded.
+    spread::apply();
     report(&problems)
 }
 

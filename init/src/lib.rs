@@ -4,7 +4,7 @@
 //! - start: [`stage1`], [`mounts`], [`sysctl`], [`block`], [`devices`], [`modules`] and [`modprobe`], [`cmdline`];
 //! - PID 1: [`pid1`] is the loop; [`supervisor`], [`tasks`] and [`trial`] decide; [`watchdog`] is fed; [`notify`], [`log`], [`kmsg`], [`consoles`],
 //!   [`capability`] are its senses; [`sys`] holds every `unsafe` line;
-//! - one-shots: [`flash`], [`drivers`] with [`nics`], [`setup`];
+//! - one-shots: [`flash`], [`drivers`] with [`nics`] and [`spread`], [`setup`];
 //! - the log elsewhere: [`syslog`], a service;
 //! - words: [`ask`], [`say`], [`clock`].
 //!
@@ -30,6 +30,7 @@ pub mod pid1;
 pub mod request;
 pub mod say;
 pub mod setup;
+pub mod spread;
 pub mod stage1;
 pub mod supervisor;
 pub mod sys;
