@@ -12,7 +12,7 @@ use nix::mount::{MsFlags, mount, umount};
 
 use crate::block::{self, Found};
 use crate::modprobe::Loader;
-use crate::{mounts, say};
+use crate::{crash, mounts, say};
 
 /// The one place that is written after boot.
 const FLASH: &str = "/flash";
@@ -28,6 +28,12 @@ pub fn main() -> u8 {
     if mounts::is_mounted(FLASH) {
         return 0;
     }
+    let status = mount_flash();
+    crash::look().inspect(|problem| say::problem(problem));
+    status
+}
+
+fn mount_flash() -> u8 {
     match check_and_mount() {
         Ok(notes) => {
             notes.iter().for_each(|note| say::problem(note));

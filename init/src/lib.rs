@@ -4,7 +4,7 @@
 //! - start: [`stage1`], [`mounts`], [`sysctl`], [`block`], [`devices`], [`modules`] and [`modprobe`], [`cmdline`];
 //! - PID 1: [`pid1`] is the loop; [`supervisor`], [`tasks`] and [`trial`] decide; [`watchdog`] is fed; [`notify`], [`log`], [`kmsg`], [`consoles`],
 //!   [`capability`] are its senses; [`sys`] holds every `unsafe` line;
-//! - one-shots: [`flash`], [`drivers`] with [`nics`] and [`spread`], [`setup`];
+//! - one-shots: [`flash`] with [`crash`], [`drivers`] with [`nics`] and [`spread`], [`setup`];
 //! - the log elsewhere: [`syslog`], a service;
 //! - words: [`ask`], [`say`], [`clock`].
 //!
@@ -16,6 +16,7 @@ pub mod capability;
 pub mod clock;
 pub mod cmdline;
 pub mod consoles;
+pub mod crash;
 pub mod devices;
 pub mod drivers;
 pub mod flash;
