@@ -1,7 +1,8 @@
 //! What the C library and dropbear read instead of our configuration: passwd, group, shadow, authorized_keys, resolv.conf, hostname, motd.
 //!
 //! [`render`] is pure: a configuration in, files out. [`write()`] puts them under `/run/yoke`, where the symlinks of the read-only root lead.
-//! No password is checked here, and no user exists outside the configuration but root, who cannot log in.
+//! No password is checked here, and no user exists outside the configuration but root and chrony's,
+//! who cannot log in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,6 +14,7 @@ use std::path::Path;
 use yoke_config::model::{Config, Privilege, User};
 
 use crate::files::{self, Medium, Paths};
+use crate::ntp;
 use crate::uids::Uids;
 
 /// The group of everybody who may log in.
@@ -21,6 +23,17 @@ pub(crate) const GID: u32 = 100;
 const SHELL: &str = "/usr/bin/shell";
 /// Options before each key: a session is our shell and nothing else.
 const KEY_OPTIONS: &str = "no-port-forwarding,no-agent-forwarding,no-X11-forwarding";
+
+/// The zone database (Debian's tzdata).
+const ZONES: &str = "/usr/share/zoneinfo";
+
+/// Why there is no such time zone.
+pub(crate) fn unknown_zone(zone: &str) -> Option<String> {
+    let known = !zone.contains("..") && Path::new(ZONES).join(zone).is_file();
+    // Where there is no database at all, nothing is known about names.
+    let none = !Path::new(ZONES).join("UTC").exists();
+    (!known && !none).then(|| format!("clock timezone: {zone} is no zone, use a name such as Europe/Madrid"))
+}
 
 /// A file to write: content and permission bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +47,8 @@ pub(crate) struct Rendered {
 pub(crate) struct Accounts {
     etc: BTreeMap<&'static str, Rendered>,
     keys: BTreeMap<String, String>,
+    /// A name below [`ZONES`].
+    zone: String,
 }
 
 /// Whether anybody can log in. Until then SSH stays closed and the console asks for admin's new password.
@@ -63,6 +78,7 @@ pub(crate) fn lockout(from: &Config, to: &Config) -> Option<&'static str> {
 /// Renders every file. Users without an id in `uids` are left out.
 pub(crate) fn render(config: &Config, uids: &Uids, home: &Path) -> Accounts {
     let mut passwd = String::from("root:x:0:0:root:/:/usr/sbin/nologin\n");
+    let _ = writeln!(passwd, "{}:x:{}:{}::/:/usr/sbin/nologin", ntp::USER, ntp::UID, ntp::GID);
     let mut shadow = String::from("root:*:::::::\n");
     let mut keys = BTreeMap::new();
     for (name, user) in &config.users {
@@ -87,7 +103,8 @@ pub(crate) fn render(config: &Config, uids: &Uids, home: &Path) -> Accounts {
         ("motd", public(banner(config.banner_motd.as_deref()))),
         ("banner", public(banner(config.banner_login.as_deref()))),
     ]);
-    Accounts { etc, keys }
+    let zone = config.timezone.clone().unwrap_or_else(|| "UTC".to_owned());
+    Accounts { etc, keys, zone }
 }
 
 fn authorized_keys(user: &User) -> String {
@@ -127,6 +144,9 @@ pub(crate) fn write(accounts: &Accounts, paths: &Paths) -> anyhow::Result<()> {
         files::replace(&path, file.text.as_bytes(), file.mode, Medium::Memory)
             .with_context(|| path.display().to_string())?;
     }
+    // The C library's and the shell's.
+    let zone = Path::new(ZONES).join(&accounts.zone);
+    link(&zone, &etc.join("localtime")).context("localtime")?;
     let home = paths.home();
     directory(&home).with_context(|| home.display().to_string())?;
     for (name, keys) in &accounts.keys {
@@ -138,6 +158,17 @@ pub(crate) fn write(accounts: &Accounts, paths: &Paths) -> anyhow::Result<()> {
     }
     remove_others(&home, &accounts.keys.keys().map(String::as_str).collect())
         .with_context(|| home.display().to_string())
+}
+
+/// Makes `path` a symlink to `target` in one step.
+fn link(target: &Path, path: &Path) -> io::Result<()> {
+    if fs::read_link(path).is_ok_and(|old| old == target) {
+        return Ok(());
+    }
+    let new = path.with_file_name("localtime.new");
+    let _ = fs::remove_file(&new);
+    std::os::unix::fs::symlink(target, &new)?;
+    fs::rename(&new, path)
 }
 
 fn directory(path: &Path) -> io::Result<()> {

@@ -179,6 +179,9 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     if let Some(why) = accounts::lockout(&director.state().running.config, &config) {
         return Err(vec![why.to_owned()]);
     }
+    if let Some(why) = config.timezone.as_deref().and_then(accounts::unknown_zone) {
+        return Err(vec![why]);
+    }
     // Its daemon would be in the way of real servers of the other family.
     let _reset = if config.mixes_families().is_some() { Some(director.reset_turn().await) } else { None };
     let before = director.state().notes.clone();

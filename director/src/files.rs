@@ -23,6 +23,8 @@ pub(crate) struct Paths {
     pub(crate) nft: PathBuf,
     /// The busybox program, for its arping.
     pub(crate) busybox: PathBuf,
+    /// The chronyc program.
+    pub(crate) chronyc: PathBuf,
     /// The dropbearkey program.
     pub(crate) dropbearkey: PathBuf,
     /// The one-shot that writes slots.
@@ -39,6 +41,7 @@ impl Paths {
             sys: "/sys".into(),
             nft: "/usr/sbin/nft".into(),
             busybox: "/usr/bin/busybox".into(),
+            chronyc: "/usr/bin/chronyc".into(),
             dropbearkey: "/usr/bin/dropbearkey".into(),
             install: "/usr/sbin/install".into(),
         }

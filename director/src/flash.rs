@@ -13,10 +13,21 @@ use yoke_director::status::{HistoryRow, RefusalKind, Reply};
 
 use crate::clock;
 use crate::director::{Director, Quarantined};
+use crate::files;
 use crate::notes;
 use crate::restart;
 use crate::session::{Caller, refused};
 use crate::show::firmware;
+
+/// Leaves word for the next boot why it is. Without it the boot is one after a power cut, or after a watchdog.
+pub(crate) async fn told(director: &Director, what: &str, caller: &Caller) {
+    let text = format!("{what} by {} ({})\n", caller.name(), caller.place());
+    let (path, mounted) = (director.paths.flash.join("restart"), director.paths.flash_is_mounted());
+    if mounted {
+        // Not worth a word: the box goes down either way.
+        let _ = on_flash(director, move || files::replace(&path, text.as_bytes(), 0o600, files::Medium::Flash)).await;
+    }
+}
 
 /// `write memory`.
 pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> Reply {
@@ -87,12 +98,15 @@ pub(crate) async fn factory_reset(director: &Director, caller: &Caller) -> Reply
     let (store, paths) = (Store::new(&director.paths.flash), director.paths.clone());
     let erased = on_flash(director, move || {
         store.erase().map_err(|e| e.to_string())?;
-        let gone = absent(fs::remove_dir_all(paths.host_keys())).and_then(|()| absent(fs::remove_file(paths.uids())));
+        let gone = absent(fs::remove_dir_all(paths.host_keys()))
+            .and_then(|()| absent(fs::remove_file(paths.uids())))
+            .and_then(|()| absent(fs::remove_file(paths.flash.join("crash"))));
         gone.map_err(|e| format!("flash: {e}"))
     });
     if let Err(why) = erased.await {
         return refused(RefusalKind::Failed, why);
     }
+    told(director, "factory-reset", caller).await;
     match director.init.stop(false).await {
         Ok(()) => {
             // Never given back: until the box is down nobody may save or change anything onto the erased flash.

@@ -18,6 +18,7 @@ use yoke_director::status::{Adding, Install, RefusalKind, Reply};
 use yoke_install::report::{Line, Slots};
 
 use crate::director::Director;
+use crate::flash;
 use crate::session::{Caller, refused};
 use crate::vrrpd;
 
@@ -146,10 +147,10 @@ pub(crate) async fn answer(director: &Director, caller: &Caller, what: Install) 
     log::warn!("{} by {} ({})", word(&what), caller.name(), caller.place());
     let done = match what {
         Install::Add { source, address, force } => add(director, source, address, force),
-        Install::Activate { minutes } => leave(director, &["activate", &minutes.to_string()]).await,
-        Install::Rollback => leave(director, &["rollback"]).await,
+        Install::Activate { minutes } => leave(director, caller, &["activate", &minutes.to_string()]).await,
+        Install::Rollback => leave(director, caller, &["rollback"]).await,
         Install::Commit => commit(director).await,
-        Install::Abort => abort(director).await,
+        Install::Abort => abort(director, caller).await,
     };
     match done {
         Ok(text) => Reply::Installed { text },
@@ -176,12 +177,13 @@ fn add(director: &Director, source: String, address: Option<IpAddr>, force: bool
 }
 
 /// Says which slot starts, hands over and restarts the box.
-async fn leave(director: &Director, words: &[&str]) -> Result<String, String> {
+async fn leave(director: &Director, caller: &Caller, words: &[&str]) -> Result<String, String> {
     // The one-shots keep each other out as well; this says it before anything is handed over.
     if director.install.progress().running {
         return Err("install: an install add is under way, wait for it or use: install abort".to_owned());
     }
     let text = done(director, words).await?;
+    flash::told(director, &format!("install {}", words[0]), caller).await;
     vrrpd::leave(director).await;
     director.init.stop(false).await.map_err(|e| format!("{text}, but the box does not restart: {e}"))?;
     Ok(format!("{text}. The box restarts."))
@@ -208,7 +210,7 @@ fn stopped(found: &Slots) -> String {
     }
 }
 
-async fn abort(director: &Director) -> Result<String, String> {
+async fn abort(director: &Director, caller: &Caller) -> Result<String, String> {
     if director.install.stop() {
         while director.install.progress().running {
             tokio::time::sleep(LOOK).await;
@@ -219,7 +221,7 @@ async fn abort(director: &Director) -> Result<String, String> {
         });
     }
     if slots(director).await?.on_trial {
-        return leave(director, &["abort"]).await;
+        return leave(director, caller, &["abort"]).await;
     }
     Ok(format!("{}.", done(director, &["abort"]).await?))
 }

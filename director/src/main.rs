@@ -25,6 +25,7 @@ mod login;
 mod messages;
 mod nft;
 mod notes;
+mod ntp;
 mod past;
 mod reconcile;
 mod reset;

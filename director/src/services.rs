@@ -1,5 +1,5 @@
 //! The services that depend on the configuration: vrrpd when there is a vrrp group, one dropbear for each interface address, one
-//! sender for each `logging host`, listed for init in `/run/yoke/services.json`.
+//! sender for each `logging host`, chrony when there is an `ntp server`; listed for init in `/run/yoke/services.json`.
 //!
 //! Pure. SSH answers on interface addresses only, never on an address that is there to be balanced or translated to, so that port 22 of a
 //! virtual server is the virtual server's. One process for each address: dropbear gives up an address that is not there (yet) in silence
@@ -15,7 +15,7 @@ use yoke_config::value::Name;
 use yoke_init::request::ServiceSpec;
 
 use crate::files::Paths;
-use crate::{accounts, host_keys};
+use crate::{accounts, host_keys, ntp};
 
 /// The program (Debian's dropbear-bin, 2025.89).
 const DROPBEAR: &str = "/usr/sbin/dropbear";
@@ -56,6 +56,7 @@ pub(crate) fn wanted(config: &Config, paths: &Paths) -> Services {
     if !config.vrrp_groups.is_empty() {
         services.specs.push(vrrpd());
     }
+    services.specs.extend(ntp::service(config));
     let hosts = config.logging.hosts.len();
     services.specs.extend(log_senders(config).take(LOG_HOSTS_MAX));
     if hosts > LOG_HOSTS_MAX {

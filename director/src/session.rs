@@ -162,6 +162,7 @@ async fn answer(director: &Rc<Director>, caller: &mut Caller, request: Request) 
                 caller.name(),
                 caller.place()
             );
+            flash::told(director, if power_off { "power-off" } else { "reload" }, caller).await;
             vrrpd::leave(director).await;
             match director.init.stop(power_off).await {
                 Ok(()) => Reply::Done { warnings: Vec::new() },
@@ -246,6 +247,8 @@ fn needs(request: &Request) -> Needs {
             | Show::Version
             | Show::Warnings
             | Show::Sessions
+            | Show::Inventory
+            | Show::Ntp
             | Show::Log { .. }
             | Show::Vrrp { .. }
             | Show::ConnectionSync

@@ -4,6 +4,7 @@ mod balancer;
 pub(crate) mod connections;
 mod health;
 pub(crate) mod interfaces;
+mod inventory;
 mod ipvsadm;
 mod routes;
 pub(crate) mod rtnetlink;
@@ -19,7 +20,7 @@ use yoke_director::status::{Data, RefusalKind, Reply, Show};
 use crate::director::{Director, State};
 use crate::kernel::Observed;
 use crate::session::refused;
-use crate::{clock, flash, install, reconcile, sync};
+use crate::{clock, flash, install, ntp, reconcile, sync};
 
 pub(crate) use system::firmware;
 
@@ -68,10 +69,21 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
         Show::Diff => Data::Lines(flash::diff(director).await?),
         Show::History => Data::History(flash::history(director).await),
         Show::Sessions => Data::Sessions(director.state().sessions.rows(clock::now())),
+        Show::Inventory => Data::Inventory(inventory::inventory(&director.paths)),
+        Show::Ntp => {
+            if director.state().running.config.ntp_servers.is_empty() {
+                return Ok(Data::Ntp(None));
+            }
+            let chronyc = director.paths.chronyc.clone();
+            let asked = tokio::task::spawn_blocking(move || ntp::show(&chronyc)).await;
+            Data::Ntp(Some(asked.map_err(|e| format!("ntp: {e}"))??))
+        }
         Show::Log { tail } => {
             let lines = director.init.log(tail).await.map_err(|e| e.to_string())?;
             let (services, _) = director.init.status().await.map_err(|e| e.to_string())?;
-            Data::Log(system::log(lines, &director.state().running.config.logging, &services))
+            let at_boot = clock::utc().saturating_sub(clock::monotonic());
+            let at_boot = u64::try_from(at_boot.as_millis()).unwrap_or_default();
+            Data::Log(system::log(lines, at_boot, &director.state().running.config.logging, &services))
         }
         Show::ConnectionSync => Data::ConnectionSync(sync::show(director)?),
         Show::Vrrp { group } => {
@@ -132,6 +144,8 @@ async fn version(director: &Director) -> yoke_director::status::Version {
         version.ipvs = format!("{major}.{minor}.{patch}");
     }
     version.hostname = state.running.config.hostname().to_owned();
+    version.restart =
+        std::fs::read_to_string(director.paths.run.join("restart-reason")).unwrap_or_default().trim().to_owned();
     version.revision = state.running.revision;
     version.saved = saved;
     version

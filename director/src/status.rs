@@ -5,6 +5,7 @@
 
 mod balancing;
 mod connections;
+mod machine;
 mod network;
 mod system;
 
@@ -15,6 +16,7 @@ use yoke_install::report::{Progress, Slots};
 
 pub use balancing::{Counters, HealthChange, HealthCheckRow, RealServerRow, VirtualServerRow};
 pub use connections::{ConnectionFilter, ConnectionRow, ConnectionSyncRow, Connections, DaemonRow, DefenceRow, Ipvs};
+pub use machine::{Card, Disk, Inventory, Ntp, NtpServerRow};
 pub use network::{InterfaceRow, NeighbourRow, RouteRow};
 pub use system::{Flash, FlashFile, HistoryRow, Log, LogHostRow, LogRow, Memory, ProcessRow, SessionRow, Version};
 
@@ -239,6 +241,10 @@ pub enum Show {
     History,
     /// `show users`, `who`.
     Sessions,
+    /// `show inventory`.
+    Inventory,
+    /// `show ntp`.
+    Ntp,
     /// `show logging`.
     Log {
         /// The last so many; 0 is all.
@@ -397,6 +403,8 @@ pub enum Data {
     History(Vec<HistoryRow>),
     Sessions(Vec<SessionRow>),
     Log(Log),
+    Ntp(Option<Ntp>),
+    Inventory(Inventory),
     ConnectionSync(Option<ConnectionSyncRow>),
     Vrrp(vrrp::status::Status),
     Processes(Vec<ProcessRow>),

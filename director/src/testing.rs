@@ -37,6 +37,7 @@ pub(crate) fn paths() -> (TempDir, Paths) {
         sys: at("sys"),
         nft: at("bin/nft"),
         busybox: at("bin/busybox"),
+        chronyc: at("bin/chronyc"),
         dropbearkey: at("bin/dropbearkey"),
         install: at("bin/install"),
     };

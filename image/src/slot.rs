@@ -31,7 +31,7 @@ const MOUNT_POINTS: [&str; 7] = ["proc", "sys", "dev", "run", "tmp", "var", "fla
 const MERGED: [(&str, &str); 4] =
     [("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")];
 /// What director writes from the configuration.
-const RENDERED: [&str; 6] = ["passwd", "group", "shadow", "hostname", "resolv.conf", "motd"];
+const RENDERED: [&str; 7] = ["passwd", "group", "shadow", "hostname", "resolv.conf", "motd", "localtime"];
 const STATIC: [(&str, &str); 3] = [
     ("etc/nsswitch.conf", include_str!("../root/etc/nsswitch.conf")),
     ("etc/shells", include_str!("../root/etc/shells")),

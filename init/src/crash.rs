@@ -1,8 +1,8 @@
 //! Why the box started: what the last kernel left in pstore when it died, or what the director left on flash when it was told to restart.
 //!
 //! pstore (kernel: Documentation/admin-guide/ramoops.rst, ACPI ERST, EFI variables) is small, so what is in it moves to `/flash/crash`, and
-//! room is made for the next. Part of `init flash`, after `/flash` is there. Memory that survives a restart is the last resort: machines with
-//! neither ERST nor EFI variables have nothing else.
+//! room is made for the next. Part of `init flash`, after `/flash` is there. ramoops is for who reserves memory for it on the kernel's command
+//! line; the slot's own does not.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

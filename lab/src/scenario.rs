@@ -23,6 +23,7 @@ mod power_cut;
 mod power_cut_firmware;
 mod seed;
 mod ssh;
+mod time;
 mod vrrp;
 mod watchdog;
 

@@ -63,10 +63,16 @@ pub struct Machine {
     pub nic: &'static str,
     /// MiB.
     pub memory: u32,
+    /// Processors.
+    pub cpus: u32,
     /// Network cards whose cable is out from the start, by number.
     pub unplugged: Vec<u32>,
     /// The second box of a pair: its cards are plugged in beside the first one's.
     pub second: bool,
+    /// What its clock says when it is switched on, in UTC; `None`: the right time.
+    pub rtc: Option<&'static str>,
+    /// Whether it has memory for what a dying kernel has to say (ACPI ERST), kept in a file beside the disk.
+    pub erst: bool,
     /// Logs every write and flush of the disk to this file (`writelog`).
     pub write_log: Option<PathBuf>,
     /// Has a hardware watchdog, an i6300ESB, which resets the machine: QEMU ends then.
@@ -84,8 +90,11 @@ impl Default for Machine {
             bus: Bus::Virtio,
             nic: "virtio-net-pci",
             memory: 512,
+            cpus: 1,
             unplugged: Vec::new(),
             second: false,
+            rtc: None,
+            erst: false,
             write_log: None,
             watchdog: false,
             lab_files: Vec::new(),
@@ -98,7 +107,7 @@ impl Machine {
     /// QEMU's command line for all but the ports.
     fn qemu(&self, disk: &Path, dir: &Path) -> Result<Command> {
         let mut qemu = Ns::Hub.command("qemu-system-x86_64");
-        qemu.args(["-accel", "tcg,thread=single", "-smp", "1", "-m", &self.memory.to_string()]);
+        qemu.args(["-accel", "tcg,thread=single", "-smp", &self.cpus.to_string(), "-m", &self.memory.to_string()]);
         qemu.args(["-nodefaults", "-display", "none", "-vga", "std", "-no-reboot"]);
         match &self.write_log {
             None => {
@@ -134,6 +143,14 @@ impl Machine {
         }
         if self.watchdog {
             qemu.args(["-device", "i6300esb"]);
+        }
+        if self.erst {
+            let file = dir.join("erst").display().to_string();
+            qemu.args(["-object", &format!("memory-backend-file,id=erst,mem-path={file},size=64K,share=on")]);
+            qemu.args(["-device", "acpi-erst,memdev=erst"]);
+        }
+        if let Some(time) = self.rtc {
+            qemu.args(["-rtc", &format!("base={time}")]);
         }
         match &self.firmware {
             Firmware::Bios => {}

@@ -1,69 +1,58 @@
-//! The time of day, read at this edge only. Without a zone database it is told in UTC, and says so.
+//! The time of day, read at this edge only, in the zone of the configuration: the director links the zone's file where this looks. Without
+//! one it is told in UTC. What a zone is, the crate `jiff` knows.
 
-use std::fmt;
-use std::time::{SystemTime, UNIX_EPOCH};
+use jiff::fmt::strtime::format;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 
-/// A moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Local(u64);
+/// The zone's file (TZif, RFC 9636), that of `/etc/localtime`.
+const ZONE: &str = "/run/yoke/etc/localtime";
 
-impl Local {
-    /// Now. A clock before 1970 counts as 1970.
-    #[expect(clippy::disallowed_methods, reason = "the edge where the time of day is read")]
-    pub(crate) fn now() -> Self {
-        Self(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
-    }
-
-    /// Seconds since 1970-01-01T00:00:00Z.
-    pub(crate) fn unix_s(self) -> u64 {
-        self.0
-    }
+/// The zone in which times are told.
+pub(crate) fn zone() -> TimeZone {
+    std::fs::read(ZONE).ok().and_then(|file| TimeZone::tzif("local", &file).ok()).unwrap_or(TimeZone::UTC)
 }
 
-/// `10:04:11 UTC Sat Nov 21 2026`, the way IOS writes it.
-impl fmt::Display for Local {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-        const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        let (days, seconds) = (self.0 / 86_400, self.0 % 86_400);
-        let (year, month, day) = date(days);
-        let weekday = DAYS[usize::try_from(days % 7).unwrap_or(0)];
-        let (h, m, s) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        write!(f, "{h:02}:{m:02}:{s:02} UTC {weekday} {} {day} {year}", MONTHS[month])
-    }
+/// Now.
+pub(crate) fn now() -> Zoned {
+    Timestamp::now().to_zoned(zone())
 }
 
-/// Year, month (0-11) and day (1-31) of a day since 1970-01-01.
-fn date(mut days: u64) -> (u64, usize, u64) {
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let mut year = 1970;
-    loop {
-        let length = if is_leap(year) { 366 } else { 365 };
-        if days < length {
-            break;
-        }
-        days -= length;
-        year += 1;
-    }
-    let february = if is_leap(year) { 29 } else { 28 };
-    for (month, length) in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31].into_iter().enumerate() {
-        if days < length {
-            return (year, month, days + 1);
-        }
-        days -= length;
-    }
-    unreachable!("the days of a year are those of its months")
+/// `10:04:11 CET Sat Nov 21 2026`, the way IOS writes it.
+pub(crate) fn long(time: &Zoned) -> String {
+    format("%H:%M:%S %Z %a %b %-d %Y", time).unwrap_or_else(|_| time.to_string())
+}
+
+/// `Nov 21 10:04:11.123`, for a line of the log. `unix_ms`: since 1970.
+pub(crate) fn short(unix_ms: u64, zone: &TimeZone) -> String {
+    let moment = i64::try_from(unix_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let text = moment.and_then(|moment| format("%b %e %H:%M:%S.%3f", &moment.to_zoned(zone.clone())).ok());
+    text.unwrap_or_else(|| unix_ms.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn at(second: i64) -> String {
+        long(&Timestamp::from_second(second).unwrap().to_zoned(TimeZone::UTC))
+    }
+
     #[test]
     fn known_moments() {
-        assert_eq!(Local(0).to_string(), "00:00:00 UTC Thu Jan 1 1970");
-        assert_eq!(Local(951_827_696).to_string(), "12:34:56 UTC Tue Feb 29 2000");
-        assert_eq!(Local(1_795_255_451).to_string(), "10:04:11 UTC Sat Nov 21 2026");
-        assert_eq!(Local(4_107_542_399).to_string(), "23:59:59 UTC Sun Feb 28 2100");
+        assert_eq!(at(0), "00:00:00 UTC Thu Jan 1 1970");
+        assert_eq!(at(951_827_696), "12:34:56 UTC Tue Feb 29 2000");
+        assert_eq!(at(1_795_255_451), "10:04:11 UTC Sat Nov 21 2026");
+        assert_eq!(at(4_107_542_399), "23:59:59 UTC Sun Feb 28 2100");
+    }
+
+    #[test]
+    fn summer_and_winter_differ() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        assert_eq!(short(1_795_255_451_007, &zone), "Nov 21 11:04:11.007");
+        assert_eq!(short(1_782_903_600_000, &zone), "Jul  1 13:00:00.000");
+        let winter = Timestamp::from_second(1_795_255_451).unwrap().to_zoned(zone);
+        assert_eq!(long(&winter), "11:04:11 CET Sat Nov 21 2026");
+        assert_eq!(short(u64::MAX, &TimeZone::UTC), u64::MAX.to_string());
     }
 }

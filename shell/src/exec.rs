@@ -42,10 +42,12 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::ShowUsers => show::system::users(shell, out),
 
         C::ShowVersion => show::system::version(shell, out),
-        C::ShowClock => show::system::clock(out),
+        C::ShowClock => show::system::date(out),
         C::ShowProcesses => show::system::processes(shell, out),
         C::ShowMemory => show::system::memory(shell, out),
         C::ShowFlash => show::system::flash(shell, out),
+        C::ShowInventory => show::inventory::inventory(shell, out),
+        C::ShowNtp => show::ntp::ntp(shell, out),
         C::ShowLogging => show::system::logging(shell, values, out),
         C::ShowTechSupport => show::support::tech_support(shell, values, out),
         C::ShowWarnings => show::system::warnings(shell, out),

@@ -50,6 +50,10 @@ pub enum Command {
     ShowMemory,
     /// `show flash:`.
     ShowFlash,
+    /// `show inventory`.
+    ShowInventory,
+    /// `show ntp`.
+    ShowNtp,
     /// `show logging [tail N]`: Kw tail, Int.
     ShowLogging,
     /// `show tech-support [redact]`: Kw.

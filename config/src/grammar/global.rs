@@ -12,7 +12,7 @@ pub static GLOBAL: &[Node] = &[
         kw("login", "Before login").then(&[value("LINE", Ty::Lines, "Text, \\n inside quotes for a new line")]),
         kw("motd", "After login").then(&[value("LINE", Ty::Lines, "Text, \\n inside quotes for a new line")]),
     ]),
-    kw("clock", "Clock").then(&[kw("timezone", "Zone of local time").later().then(&[value(
+    kw("clock", "Clock").then(&[kw("timezone", "Zone of local time").then(&[value(
         "ZONE",
         Ty::Zone,
         "Such as Europe/Madrid",
@@ -77,7 +77,7 @@ pub static GLOBAL: &[Node] = &[
         Ty::Mac,
         "Such as 02:00:00:00:00:01",
     )])]),
-    kw("ntp", "Time").later().then(&[kw("server", "Time server")
+    kw("ntp", "Time").then(&[kw("server", "Time server")
         .then(&[arg("HOST", Ty::Host, "Address or name").line().then(&[choice("prefer", "Before the others")])])]),
     kw("logging", "Log").then(&[
         kw("console", "Messages on the console").then(LEVELS_CONSOLE),

@@ -32,6 +32,7 @@ pub(super) static SHOW: &[Node] = &[
         .val()
         .run(C::ShowInterfaces)]),
     ]),
+    kw("inventory", "What the box is made of").run(C::ShowInventory),
     kw("ip", "IPv4").then(&[kw("route", "Routes").run(C::ShowIpRoute)]),
     kw("ipv6", "IPv6").then(&[kw("route", "Routes").run(C::ShowIpv6Route)]),
     kw("ipvs", "Settings of the kernel's balancer").run(C::ShowIpvs),
@@ -43,6 +44,7 @@ pub(super) static SHOW: &[Node] = &[
     .val()
     .run(C::ShowLogging)])]),
     kw("memory", "Memory in use").run(C::ShowMemory),
+    kw("ntp", "What keeps the clock right").run(C::ShowNtp),
     kw("persistence", "Clients bound to real servers")
         .run(C::ShowPersistence)
         .then(&[virtual_server(C::ShowPersistence)]),

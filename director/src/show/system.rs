@@ -38,6 +38,7 @@ pub(crate) fn version(proc: &Path) -> Version {
         ipvs: String::new(),
         slot: cmdline(proc, "yoke.slot").unwrap_or_default(),
         uptime_s: uptime_s(&read("uptime")),
+        restart: String::new(),
         hostname: String::new(),
         cpu: cpu(&cpuinfo),
         cores: cores(&cpuinfo),
@@ -103,9 +104,11 @@ pub(crate) fn processes(proc: &Path, services: Vec<ServiceStatus>) -> Vec<Proces
 }
 
 /// `show logging`.
-pub(crate) fn log(lines: Vec<LogLine>, logging: &Logging, services: &[ServiceStatus]) -> Log {
+/// `at_boot`: when it booted, in milliseconds since 1970.
+pub(crate) fn log(lines: Vec<LogLine>, at_boot: u64, logging: &Logging, services: &[ServiceStatus]) -> Log {
     let row = |line: LogLine| LogRow {
         uptime_ms: line.uptime_ms,
+        unix_ms: at_boot + line.uptime_ms,
         severity: line.severity,
         source: line.source,
         text: line.text,
@@ -207,7 +210,7 @@ mod tests {
         };
         let services =
             [service("syslog-192.0.2.1", "", "7 sent, 0 lost"), service("syslog-192.0.2.2", "exit status 1", "old")];
-        let log = log(Vec::new(), &config.logging, &services);
+        let log = log(Vec::new(), 0, &config.logging, &services);
         let status: Vec<_> = log.hosts.iter().map(|host| (host.transport.as_str(), host.status.as_str())).collect();
         assert_eq!(status, [("udp", "7 sent, 0 lost"), ("tcp", "exit status 1"), ("udp", "not started")]);
     }

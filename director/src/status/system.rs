@@ -17,6 +17,8 @@ pub struct Version {
     pub slot: String,
     /// Seconds since boot.
     pub uptime_s: u64,
+    /// Why it booted: `power on or reset`, `reload by admin (ssh 192.0.2.7)`, `kernel failure: ...`.
+    pub restart: String,
     /// Of the box: `hostname`, or `yoke`.
     pub hostname: String,
     /// Model name of the processor.
@@ -83,6 +85,8 @@ pub struct LogHostRow {
 pub struct LogRow {
     /// Milliseconds since boot.
     pub uptime_ms: u64,
+    /// Milliseconds since 1970, by the clock as it stands when it is asked.
+    pub unix_ms: u64,
     /// 0 (emergency) to 7 (debug), RFC 5424 §6.2.1.
     pub severity: u8,
     /// Who wrote it.

@@ -21,7 +21,7 @@ const RESYNC_LIMIT: Duration = Duration::from_secs(90);
 /// Tells it.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     scene.network()?;
-    scene.boot(Machine { firmware: Firmware::Direct { append: String::new() }, ..Machine::default() })?;
+    scene.boot(Machine { firmware: Firmware::Direct { append: String::new() }, erst: true, ..Machine::default() })?;
     scene.must("the_lab_reaches_a_shell_beside_the_unmodified_slot", |world| {
         world.shell()?.wait_ready()?;
         serve_nat(world)?;
@@ -159,6 +159,33 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         let wipe = "dd if=/dev/zero of=/proc/1/mem bs=4096 seek=$at count=$pages conv=notrunc";
         world.shell()?.ok(&format!("{code}; (sleep 1; {wipe}) > /dev/null 2>&1 &"))?;
         world.wait_off(OFF_LIMIT).context("QEMU ends where a machine would restart")
+    });
+    scene.check("and_says_afterwards_what_its_kernel_died_of", |world| {
+        world.power_on()?;
+        let console = world.console()?;
+        console.wait_login(OFF_LIMIT)?;
+        console.login("admin", PASSWORD)?;
+        console.ok("terminal length 0")?;
+        let version = console.ok("show version")?.text();
+        ensure!(version.contains("kernel failure: Attempted to kill init"), "{version}");
+        let warnings = console.ok("show warnings")?.text().replace('\n', " ");
+        ensure!(warnings.contains("the kernel failed before this start: Attempted to kill init"), "{warnings}");
+        let log = console.ok("show logging | include before this start")?.text();
+        ensure!(
+            log.contains("Kernel panic - not syncing: Attempted to kill init") && log.lines().count() > 20,
+            "{log}"
+        );
+        ensure!(console.ok("show flash:")?.text().contains("crash"), "nothing was kept");
+        // Told once: the start after it has a reason of its own.
+        console.serial.send("reload force\r")?;
+        world.wait_off(OFF_LIMIT)?;
+        world.power_on()?;
+        let console = world.console()?;
+        console.wait_login(OFF_LIMIT)?;
+        console.login("admin", PASSWORD)?;
+        let version = console.ok("show version")?.text();
+        ensure!(version.contains("reload by admin ("), "{version}");
+        Ok(())
     });
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Links other than a bare network card: VLAN, bond, MTU, an interface that is shut down, and what the wire shows of them.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::PASSWORD;
 use crate::net::{Ns, addr};
@@ -12,7 +12,7 @@ use crate::wait;
 /// Tells it.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     scene.network()?;
-    scene.boot(Machine::default())?;
+    scene.boot(Machine { cpus: 2, ..Machine::default() })?;
     scene.must("the_box_has_an_address", |world| {
         let console = world.console()?;
         console.first_password(PASSWORD)?;
@@ -20,6 +20,21 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         console.configure(&["interface eth0", "ip address 203.0.113.2/24"])?;
         answers(addr::DIRECTOR, true)
     })?;
+    scene.check("the_inventory_names_the_cards_and_their_work_is_spread", |world| {
+        let console = world.console()?;
+        let text = console.ok("show inventory")?.text();
+        ensure!(text.contains("virtio_net") && text.contains("52:54:00:59:00:00"), "{text}");
+        // Interrupts are asked for when a card is brought up; the late one-shot spreads them.
+        wait::until("work to be spread", super::SERVING_LIMIT, || {
+            let it = console.json("show inventory")?;
+            let cards = it["inventory"]["cards"].as_array().context("no cards")?;
+            let cpus: Vec<String> = cards.iter().map(|card| card["interrupt_cpus"].to_string()).collect();
+            ensure!(cards.len() == 2 && cards.iter().all(|card| card["rps_cpus"] == serde_json::json!([0, 1])), "{it}");
+            ensure!(cpus[0].contains('0') && cpus[1].contains('1'), "{it}");
+            ensure!(it["inventory"]["cores"] == 2 && it["inventory"]["disks"][0]["name"] == "vda", "{it}");
+            Ok(())
+        })
+    });
     scene.check("a_vlan_tags_what_it_sends", |world| {
         let mut tcpdump = Ns::Hub.command("timeout");
         tcpdump.args(["30", "tcpdump", "-n", "-l", "-c", "1", "-i", "br-in", "vlan 30 and arp"]);

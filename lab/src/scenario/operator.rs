@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{PASSWORD, serve_nat};
+use super::{PASSWORD, serve_nat, time};
 use crate::console::{COMMAND_LIMIT, Console};
 use crate::runner::Scene;
 use crate::vm::Machine;
@@ -10,8 +10,9 @@ use crate::vm::Machine;
 /// Tells it.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     scene.network()?;
-    scene.boot(Machine::default())?;
+    scene.boot(Machine { rtc: Some(time::WRONG_CLOCK), ..Machine::default() })?;
     scene.must("the_box_serves", serve_nat)?;
+    time::checks(scene);
     scene.check("words_can_be_shortened", |world| {
         let console = world.console()?;
         let long = console.ok("show ip route")?.lines;

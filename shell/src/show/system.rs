@@ -1,11 +1,12 @@
 //! The box: version, clock, processes, memory, flash, log, warnings, sessions.
 
+use jiff::tz::TimeZone;
 use yoke_config::value::Value;
 use yoke_config::walk::option;
 use yoke_director::status::{Data, LogRow, Show};
 
 use super::{print, wrong};
-use crate::clock::Local;
+use crate::clock;
 use crate::out::Out;
 use crate::outcome::Fail;
 use crate::session::Shell;
@@ -28,6 +29,7 @@ pub(crate) fn version(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
         ("Kernel", version.kernel),
         ("IPVS", ipvs),
         ("Slot", version.slot),
+        ("Last restart", version.restart),
         (
             "Processor",
             format!("{}, {} {}", version.cpu, version.cores, if version.cores == 1 { "core" } else { "cores" }),
@@ -39,12 +41,14 @@ pub(crate) fn version(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
 }
 
 /// `show clock`.
-pub(crate) fn clock(out: &mut Out<'_>) -> Result<(), Fail> {
-    let now = Local::now();
+pub(crate) fn date(out: &mut Out<'_>) -> Result<(), Fail> {
+    let now = clock::now();
     if out.is_json() {
-        return out.object("clock", &serde_json::json!({ "unix_s": now.unix_s(), "utc": now.to_string() }));
+        let seconds = now.timestamp().as_second();
+        let utc = clock::long(&now.with_time_zone(TimeZone::UTC));
+        return out.object("clock", &serde_json::json!({ "unix_s": seconds, "utc": utc, "local": clock::long(&now) }));
     }
-    Ok(out.text(&now.to_string())?)
+    Ok(out.text(&clock::long(&now))?)
 }
 
 /// `show users`, `who`.
@@ -191,14 +195,15 @@ pub(crate) fn logging(shell: &Shell, values: &[Value], out: &mut Out<'_>) -> Res
     for host in &log.hosts {
         out.text(&format!("Logging to {} {} {}: {}", host.address, host.transport, host.port, host.status))?;
     }
-    log.lines.iter().try_for_each(|row| out.text(&log_line(row))).map_err(Into::into)
+    let zone = clock::zone();
+    log.lines.iter().try_for_each(|row| out.text(&log_line(row, &zone))).map_err(Into::into)
 }
 
 /// What is a warning or graver says so.
-fn log_line(row: &LogRow) -> String {
+fn log_line(row: &LogRow, zone: &TimeZone) -> String {
     const GRAVE: [&str; 5] = ["emergency: ", "alert: ", "critical: ", "error: ", "warning: "];
     let grave = GRAVE.get(usize::from(row.severity)).copied().unwrap_or_default();
-    format!("{:>8}.{:03} {}: {grave}{}", row.uptime_ms / 1000, row.uptime_ms % 1000, row.source, row.text)
+    format!("{} {}: {grave}{}", clock::short(row.unix_ms, zone), row.source, row.text)
 }
 
 /// `show warnings`.
@@ -215,10 +220,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_line_begins_with_the_time_since_boot() {
-        let mut row = LogRow { uptime_ms: 61_007, severity: 6, source: "init".to_owned(), text: "ready".to_owned() };
-        assert_eq!(log_line(&row), "      61.007 init: ready");
+    fn a_log_line_has_its_date_and_says_when_it_is_grave() {
+        let mut row = LogRow {
+            uptime_ms: 61_007,
+            unix_ms: 61_007,
+            severity: 6,
+            source: "init".to_owned(),
+            text: "ready".to_owned(),
+        };
+        assert_eq!(log_line(&row, &TimeZone::UTC), "Jan  1 00:01:01.007 init: ready");
         row.severity = 3;
-        assert_eq!(log_line(&row), "      61.007 init: error: ready");
+        assert_eq!(log_line(&row, &TimeZone::UTC), "Jan  1 00:01:01.007 init: error: ready");
     }
 }

@@ -7,8 +7,8 @@ use yoke_config::model::{Config, Virtual};
 use yoke_config::tree::Tree;
 use yoke_director::status::{
     ConnectionFilter, ConnectionRow, ConnectionSyncRow, Connections, Counters, DaemonRow, Data, DefenceRow, Flash,
-    FlashFile, HealthChange, HealthCheckRow, InterfaceRow, Ipvs, Log, LogRow, Memory, NeighbourRow, ProcessRow,
-    RealServerRow, RouteRow, SessionRow, Show, Version, VirtualServerRow,
+    FlashFile, HealthChange, HealthCheckRow, InterfaceRow, Inventory, Ipvs, Log, LogRow, Memory, NeighbourRow,
+    ProcessRow, RealServerRow, RouteRow, SessionRow, Show, Version, VirtualServerRow,
 };
 use yoke_install::environment::Slot;
 use yoke_install::report::{Progress, SlotRow, Slots};
@@ -74,6 +74,8 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
             since_s: 72,
             configuring: false,
         }]),
+        Show::Inventory => Data::Inventory(inventory()),
+        Show::Ntp => Data::Ntp(None),
         Show::Log { tail } => log(*tail),
         Show::Processes => Data::Processes(vec![ProcessRow {
             name: "director".to_owned(),
@@ -158,6 +160,7 @@ pub(crate) fn drain_lines(tree: &Tree, address: IpAddr, no: &str) -> Option<Vec<
 
 fn version(state: &State, config: &Config) -> Version {
     Version {
+        restart: "reload by admin (ssh 192.0.2.7)".to_owned(),
         firmware: "9.9.9".to_owned(),
         kernel: "6.12.0".to_owned(),
         ipvs: "1.2.1".to_owned(),
@@ -364,10 +367,27 @@ fn interfaces(config: &Config) -> Vec<InterfaceRow> {
     rows.collect()
 }
 
+fn inventory() -> Inventory {
+    Inventory {
+        vendor: "QEMU".to_owned(),
+        product: "Standard PC".to_owned(),
+        serial: String::new(),
+        board: String::new(),
+        board_serial: String::new(),
+        firmware: "SeaBIOS 1.16".to_owned(),
+        cpu: "QEMU Virtual CPU".to_owned(),
+        cores: 2,
+        memory_kib: 524_288,
+        disks: Vec::new(),
+        cards: Vec::new(),
+    }
+}
+
 fn log(tail: u32) -> Data {
     let rows: Vec<LogRow> = (1..=40)
         .map(|n| LogRow {
             uptime_ms: n * 1_000,
+            unix_ms: 1_795_255_451_000 + n * 1_000,
             severity: 6,
             source: "director".to_owned(),
             text: format!("message {n}"),
