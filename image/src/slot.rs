@@ -203,3 +203,22 @@ fn refuse_setuid(dir: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_makes_its_caller_root_is_refused() {
+        let dir = std::env::temp_dir().join(format!("yoke-setuid-{}", std::process::id()));
+        let program = dir.join("usr/bin/su");
+        files::write(&program, "", 0o755).unwrap();
+        refuse_setuid(&dir).unwrap();
+        for mode in [0o4755, 0o2755] {
+            files::set_mode(&program, mode).unwrap();
+            let refused = refuse_setuid(&dir).unwrap_err().to_string();
+            assert!(refused.contains("usr/bin/su: setuid or setgid in a slot"), "{refused}");
+        }
+        fs::remove_dir_all(&dir).unwrap();
+    }
+}
