@@ -1,4 +1,4 @@
-//! The watchdogs of the machine: a kernel that hangs, a PID 1 that is stopped, and a director that stays away for [`GRACE`] all end in a
+//! The watchdogs of the machine: a kernel that hangs, a PID 1 that is stopped, and a director that stays away for `GRACE` all end in a
 //! reset, and the loader counts it.
 //!
 //! Stage 1 arms the one it finds before it looks for the slot ([`arm_early`]), so that a new firmware which hangs anywhere behind the loader
