@@ -28,6 +28,8 @@ pub(crate) enum Typed {
     Line(String),
     /// Ctrl-Z: run the line, then `end`.
     End(String),
+    /// What there was of a line when the input ended.
+    Cut(String),
     /// `?` at this byte of the line.
     Help {
         /// The whole line, to go on with.

@@ -25,6 +25,7 @@ mod question;
 mod report;
 mod resolve;
 mod rich;
+mod script;
 mod secret;
 mod session;
 mod show;
@@ -45,6 +46,7 @@ use crate::director::{Director, Place};
 use crate::editor::Editor;
 use crate::idle::Idle;
 use crate::outcome::Fail;
+use crate::script::Next;
 use crate::session::Shell;
 
 /// How often a director that is being restarted is looked for, 100 ms apart, before an SSH session gives up.
@@ -98,11 +100,12 @@ fn run(arguments: &Arguments) -> Result<u8, Fail> {
     let interactive = arguments.commands.is_none() && tty::is_interactive();
     let director = connect(&path)?;
     if !interactive {
+        limit(arguments, &director, &idle);
         let mut shell = Shell::new(director, Editor::piped(idle), false);
         return Ok(match &arguments.commands {
             Some(commands) => {
                 let mut lines = commands.lines().flat_map(split_commands).map(|(_, line)| line.trim().to_owned());
-                shell.run_script(|| lines.next())
+                shell.run_script(|| lines.next().map_or(Next::End, Next::Line))
             }
             None => shell.run_piped(),
         });
@@ -140,10 +143,15 @@ fn console(arguments: &Arguments, path: &std::path::Path, idle: &Idle) -> Result
 }
 
 fn serve(arguments: &Arguments, director: Director, editor: Editor, idle: Idle) {
+    limit(arguments, &director, &idle);
+    Shell::new(director, editor, true).interact();
+}
+
+/// Sets how long the session may wait for input, on a terminal or not.
+fn limit(arguments: &Arguments, director: &Director, idle: &Idle) {
     let minutes = director.session().exec_timeout_min;
     let configured = (minutes > 0).then(|| Duration::from_mins(minutes.into()));
     idle.set_limit(arguments.idle.map(Duration::from_secs).or(configured));
-    Shell::new(director, editor, true).interact();
 }
 
 /// Connects for a user whom the kernel knows already.

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use crate::interrupt;
 use crate::outcome::{Fail, Stop};
+use crate::{interrupt, tty};
 
 /// Something lines go into.
 pub(crate) trait Sink {
@@ -78,7 +78,7 @@ impl<'a> Out<'a> {
             if interrupt::pending() {
                 return Err(Stop::Interrupted);
             }
-            self.sink.line(line.trim_end_matches('\r'))?;
+            self.sink.line(&tty::harmless(line.trim_end_matches('\r')))?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use yoke_config::walk::{LineError, caret, looks_secret};
 
 use crate::outcome::Fail;
+use crate::tty;
 
 /// Where a line came from, for the report of what is wrong with it.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +50,7 @@ pub(crate) fn report(fail: &Fail, line: &str, origin: Origin) {
     if let Fail::Syntax { at: Some(at), .. } = fail {
         text.push_str(&format!("{}\n", caret(width, line, *at)));
     }
-    lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+    lines.iter().for_each(|line| text.push_str(&format!("{}\n", tty::harmless(line))));
     // Nobody can be told that standard error is closed.
     let _ = io::stderr().write_all(text.as_bytes());
 }

@@ -59,7 +59,10 @@ pub(crate) struct Shell {
     pub(crate) hostname: String,
     /// Whether this session changed the running configuration since it was saved.
     pub(crate) changed: bool,
-    ended: bool,
+    /// Whether it ends after the line that runs now.
+    pub(crate) ended: bool,
+    /// Indentation of a line of configuration that was refused: deeper ones behind it are of its block.
+    refused: Option<usize>,
 }
 
 impl Shell {
@@ -76,8 +79,8 @@ impl Shell {
         let editor = Rc::new(RefCell::new(editor));
         let position = exec_position(session.privilege);
         let hostname = session.hostname;
-        let (open, known, changed, ended) = (None, None, false, false);
-        Self { director, editor, terminal, position, open, known, hostname, changed, ended }
+        let (open, known, changed, ended, refused) = (None, None, false, false, None);
+        Self { director, editor, terminal, position, open, known, hostname, changed, ended, refused }
     }
 
     /// Serves a terminal until the session ends.
@@ -113,46 +116,12 @@ impl Shell {
                         self.serve("end", origin);
                     }
                 }
-                Typed::Help { .. } | Typed::Interrupted => {}
+                Typed::Help { .. } | Typed::Interrupted | Typed::Cut(_) => {}
                 Typed::EndOfFile => drop(self.serve("exit", origin)),
                 // The open block goes with the session.
                 Typed::Gone => break,
             }
         }
-    }
-
-    /// Runs the lines of standard input; the exit status.
-    pub(crate) fn run_piped(&mut self) -> u8 {
-        let assist: Rc<dyn crate::editor::Assist> = Rc::new(self.assistant());
-        let editor = Rc::clone(&self.editor);
-        self.run_script(|| match editor.borrow_mut().read("", ("", ""), &assist) {
-            Typed::Line(line) | Typed::End(line) => Some(line),
-            _ => None,
-        })
-    }
-
-    /// Runs lines until they end or one fails; the exit status is that of the first failure.
-    pub(crate) fn run_script(&mut self, mut next: impl FnMut() -> Option<String>) -> u8 {
-        let mut status = 0;
-        let mut number = 0;
-        while !self.ended {
-            let Some(line) = next() else { break };
-            number += 1;
-            let code = self.serve(&line, Origin::Script(number));
-            if status == 0 {
-                status = code;
-            }
-            if code == Status::Interrupted as u8 || (code != 0 && !self.terminal.continue_on_error) {
-                return status;
-            }
-        }
-        if self.open.is_some() {
-            let code = self.serve("end", Origin::End);
-            if status == 0 {
-                status = code;
-            }
-        }
-        status
     }
 
     /// Ends the session after the line that runs now.
@@ -183,7 +152,7 @@ impl Shell {
         self.position = exec_position(self.director.privilege());
     }
 
-    fn assistant(&self) -> Assistant {
+    pub(crate) fn assistant(&self) -> Assistant {
         let director = self.director.clone();
         match (&self.position, &self.known) {
             (Position::Config(_), Some(known)) => {
@@ -208,7 +177,7 @@ impl Shell {
         }
         // A director that is away is reported when it is needed, not at every prompt.
         if let Ok(Reply::Messages { lines }) = self.director.ask(&Request::Messages) {
-            lines.iter().for_each(|line| tty::show(&format!("{line}\n")));
+            lines.iter().for_each(|line| tty::show(&format!("{}\n", tty::harmless(line))));
         }
     }
 
@@ -221,9 +190,16 @@ impl Shell {
     }
 
     /// Runs one line and reports how it ended; its exit status.
-    fn serve(&mut self, line: &str, origin: Origin) -> u8 {
-        let (outcome, json) = self.run_line(line, matches!(origin, Origin::Prompt(_)));
+    pub(crate) fn serve(&mut self, line: &str, origin: Origin) -> u8 {
+        let configuring = matches!(self.position, Position::Config(_));
+        let (outcome, json) = match self.orphan(line) {
+            Some(fail) => (Err(fail), false),
+            None => self.run_line(line, matches!(origin, Origin::Prompt(_))),
+        };
         let Err(fail) = outcome else { return 0 };
+        if configuring && self.refused.is_none() {
+            self.refused = Some(indent(line));
+        }
         if json && !matches!(fail, Fail::Said(_) | Fail::Stopped(Stop::Enough)) {
             let _ = Stdout::new(true).line(&fail.json());
         } else {
@@ -233,6 +209,21 @@ impl Shell {
             self.position = Position::CONFIG;
         }
         fail.code()
+    }
+
+    /// The refusal of a line that belongs to one that was refused: whoever pastes a configuration means it for that block, and in the block that
+    /// is open it would say something else.
+    fn orphan(&mut self, line: &str) -> Option<Fail> {
+        let at = self.refused?;
+        if line.trim().is_empty() {
+            return None;
+        }
+        if indent(line) > at && matches!(self.position, Position::Config(_)) {
+            let why = "the line it belongs to was refused, so it is not taken either";
+            return Some(Fail::Refused { status: Status::Syntax, problems: vec![why.to_owned()] });
+        }
+        self.refused = None;
+        None
     }
 
     fn run_line(&mut self, line: &str, typed: bool) -> (Result<(), Fail>, bool) {
@@ -320,6 +311,11 @@ impl Keys for PagerKeys {
     fn show(&mut self, text: &str) {
         tty::show(text);
     }
+}
+
+/// Spaces before a line.
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start_matches(' ').len()
 }
 
 fn exec_position(privilege: u8) -> Position {

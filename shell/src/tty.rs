@@ -4,6 +4,7 @@
 //! so that nothing typed ahead is echoed into another command's output or lost at the 4,095th byte; Ctrl-C still signals.
 //! It draws nothing: that is done by those who write.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
@@ -136,6 +137,20 @@ pub(crate) fn show(text: &str) {
     let _ = stdout.flush();
 }
 
+/// The text without what a terminal would obey: some of it comes from the network, such as what a web server says.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    if text.chars().any(obeyed) {
+        Cow::Owned(text.chars().map(|c| if obeyed(c) { char::REPLACEMENT_CHARACTER } else { c }).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Control characters of ASCII and of Latin-1 (C1, which begin sequences too). A tab only moves, and a newline ends a line.
+fn obeyed(c: char) -> bool {
+    c.is_control() && !matches!(c, '\t' | '\n')
+}
+
 const CTRL_C: u8 = 3;
 const CTRL_D: u8 = 4;
 /// `_POSIX_VDISABLE` of Linux.
@@ -160,4 +175,15 @@ fn baud_rate(bits_per_second: u32) -> Option<BaudRate> {
         921_600 => BaudRate::B921600,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_terminal_obeys_what_is_shown() {
+        assert_eq!(harmless("404 \u{1b}]52;c;YQ==\u{7}\u{9b}31m"), "404 \u{fffd}]52;c;YQ==\u{fffd}\u{fffd}31m");
+        assert!(matches!(harmless("a\tb\nß 中"), Cow::Borrowed(_)));
+    }
 }

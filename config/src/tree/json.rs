@@ -6,23 +6,36 @@ use crate::grammar::{GLOBAL, Node, block_of};
 use crate::value::Value;
 
 use super::Tree;
+use super::print::masked;
 
 impl Tree {
     /// Nested objects: every identity word is a member (keywords in `snake_case`), a line without values is `true`, one
     /// value is a number or a string, several are an array, a block is an object.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        level(GLOBAL, self)
+        level(GLOBAL, self, false)
+    }
+
+    /// The same with every secret masked, as [`Tree::print_sanitized`] does.
+    #[must_use]
+    pub fn to_json_sanitized(&self) -> Json {
+        level(GLOBAL, self, true)
     }
 }
 
-fn level(nodes: &'static [Node], tree: &Tree) -> Json {
+fn level(nodes: &'static [Node], tree: &Tree, sanitized: bool) -> Json {
     let mut root = Map::new();
     for (key, entry) in &tree.0 {
-        let words: Vec<String> = key.words().map(member).collect();
+        let shown = if sanitized {
+            masked(nodes, key, &entry.values)
+        } else {
+            key.words().chain(&entry.values).cloned().collect()
+        };
+        let (identity, values) = shown.split_at(key.words().count().min(shown.len()));
+        let words: Vec<String> = identity.iter().map(member).collect();
         let content = match block_of(nodes, key) {
-            Some(block) => level(block.nodes, &entry.below),
-            None => content(&entry.values),
+            Some(block) => level(block.nodes, &entry.below, sanitized),
+            None => content(values),
         };
         put(&mut root, &words, content);
     }

@@ -94,17 +94,19 @@ fn print_entry(out: &mut String, nodes: &'static [Node], key: &Key, entry: &Entr
 }
 
 fn write_line(out: &mut String, nodes: &'static [Node], key: &Key, entry: &Entry, style: Style) {
-    let words = key.words().chain(&entry.values);
     let written = if style == Style::Sanitized {
-        let known = nodes_of(nodes, key, &entry.values).unwrap_or_default();
-        let mask = Value::Kw(MASK);
-        let masked: Vec<&Value> =
-            known.iter().zip(words).map(|(node, value)| if node.secret { &mask } else { value }).collect();
-        write_words(out, masked.into_iter())
+        write_words(out, masked(nodes, key, &entry.values).iter())
     } else {
-        write_words(out, words)
+        write_words(out, key.words().chain(&entry.values))
     };
     written.expect("writing to a String cannot fail");
+}
+
+/// The words of a line with a mask for each that is a secret.
+pub(super) fn masked(nodes: &'static [Node], key: &Key, values: &[Value]) -> Vec<Value> {
+    let known = nodes_of(nodes, key, values).unwrap_or_default();
+    let words = key.words().chain(values);
+    known.iter().zip(words).map(|(node, value)| if node.secret { Value::Kw(MASK) } else { value.clone() }).collect()
 }
 
 fn push_line(out: &mut String, depth: usize, text: &str) {

@@ -113,6 +113,9 @@ fn secrets_are_masked_where_they_stand() {
         t.print_sanitized(),
         "username a secret sha512 <removed>\nsnmp-server community <removed> ro 192.0.2.0/24\n"
     );
+    let json = t.to_json_sanitized().to_string();
+    assert!(!json.contains("$6$") && !json.contains("netops"), "{json}");
+    assert!(t.to_json().to_string().contains("netops"));
 }
 
 #[test]

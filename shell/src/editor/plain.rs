@@ -13,12 +13,16 @@ use crate::tty;
 impl Editor {
     pub(super) fn read_piped(&mut self) -> Typed {
         let mut bytes = Vec::new();
+        let mut cut = false;
         loop {
             match self.input.wait(None) {
                 Ok(Got::Interrupt) => return Typed::Interrupted,
                 Ok(Got::Bytes) => {}
                 Ok(Got::End | Got::Nothing) | Err(_) if bytes.is_empty() => return Typed::EndOfFile,
-                Ok(Got::End | Got::Nothing) | Err(_) => break,
+                Ok(Got::End | Got::Nothing) | Err(_) => {
+                    cut = true;
+                    break;
+                }
             }
             match self.input.next() {
                 Some(b'\n') => break,
@@ -30,7 +34,8 @@ impl Editor {
             return Typed::Line(too_long());
         }
         let text = String::from_utf8_lossy(&bytes);
-        Typed::Line(text.trim_end_matches('\r').to_owned())
+        let line = text.trim_end_matches('\r').to_owned();
+        if cut { Typed::Cut(line) } else { Typed::Line(line) }
     }
 
     pub(super) fn read_plain(&mut self, prompt: &str, initial: (&str, &str), assist: Option<&Rc<dyn Assist>>) -> Typed {

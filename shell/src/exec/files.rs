@@ -35,7 +35,8 @@ pub(super) fn show_running(shell: &mut Shell, values: &[Value], out: &mut Out<'_
         return Ok(out.text(section.trim_end())?);
     };
     if out.is_json() {
-        return out.object("running_config", &tree.to_json());
+        let json = if has(values, "sanitized") { tree.to_json_sanitized() } else { tree.to_json() };
+        return out.object("running_config", &json);
     }
     // Three lines that tools for IOS drop, and that stay out of the way of a paste.
     out.text("! Building configuration...")?;

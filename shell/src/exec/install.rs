@@ -63,7 +63,7 @@ fn ended(adding: &Adding) -> Result<(), Fail> {
     if adding.failed {
         return Err(Fail::failed(adding.text.clone()));
     }
-    tty::show(&format!("{}\n", adding.text));
+    tty::show(&format!("{}\n", tty::harmless(&adding.text)));
     Ok(())
 }
 

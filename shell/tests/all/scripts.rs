@@ -142,3 +142,32 @@ macro_rules! scripts {
 }
 
 scripts!(commands, json, piped);
+
+#[test]
+fn a_transfer_that_breaks_off_changes_nothing_of_its_block() {
+    let director = Director::start(include_str!("../configs/web.cfg"));
+    // What there is of `weight 100` is a weight too.
+    let (_, said, status) = shell(
+        &director,
+        &[],
+        "configure terminal\nvirtual-server www\n no real-server 10.0.20.11 8080\n real-server 10.0.20.13 8080\n  weight 1",
+    );
+    assert!(said.contains("line 5:") && said.contains("the input ended within this line"), "{said}");
+    assert_eq!(status, 4);
+    // Half of `no virtual-server other` would be all of them.
+    assert_eq!(shell(&director, &[], "configure terminal\nno virtual-server").2, 4);
+    let (shown, _, status) = shell(&director, &[], "show running-config virtual-server www");
+    assert!(shown.contains("10.0.20.11 8080\n  weight 3") && !shown.contains("10.0.20.13"), "{shown}");
+    assert_eq!(status, 0, "a command is whole without its end of line");
+}
+
+#[test]
+fn lines_of_a_refused_block_are_not_taken_for_the_open_one() {
+    let director = Director::start(include_str!("../configs/web.cfg"));
+    let pasted = "terminal continue-on-error\nconfigure terminal\nvirtual-server www\n scheduler rr\ninterfce eth5\n shutdown\n description \"servers\"\nend\n";
+    let (_, said, status) = shell(&director, &[], pasted);
+    assert_eq!(said.matches("the line it belongs to was refused").count(), 2, "{said}");
+    assert_eq!(status, 2, "that of the first");
+    let (shown, ..) = shell(&director, &[], "show running-config virtual-server www\n");
+    assert!(shown.contains("scheduler rr") && !shown.contains("shutdown") && !shown.contains("servers"), "{shown}");
+}
