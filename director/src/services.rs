@@ -81,6 +81,7 @@ fn vrrpd() -> ServiceSpec {
         capabilities: Some(VRRPD_CAPABILITIES.map(str::to_owned).to_vec()),
         notify: true,
         watchdog_s: VRRPD_WATCHDOG_S,
+        oom_score_adj: ServiceSpec::ENDED_LAST,
         release: vec![VRRPD.to_owned(), "--release".to_owned()],
         ..ServiceSpec::default()
     }
@@ -182,7 +183,8 @@ fn dropbear(config: &Config, paths: &Paths, address: IpAddr) -> ServiceSpec {
     let mut before = Words::default();
     before.push([DIRECTOR, host_keys::COMMAND, &path(&keys)]);
     let name = format!("ssh-{address}");
-    ServiceSpec { name, argv: argv.0, env, before: vec![before.0], ..ServiceSpec::default() }
+    let oom_score_adj = ServiceSpec::ENDED_FIRST;
+    ServiceSpec { name, argv: argv.0, env, before: vec![before.0], oom_score_adj, ..ServiceSpec::default() }
 }
 
 #[derive(Debug, Default)]

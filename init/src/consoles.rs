@@ -49,6 +49,7 @@ pub fn service(terminal: &str) -> Service {
             argv: SHELL.map(str::to_owned).to_vec(),
             ids: Some((0, 0)),
             capabilities: Some(CAPABILITIES.map(str::to_owned).to_vec()),
+            oom_score_adj: ServiceSpec::ENDED_FIRST,
             env: vec![
                 variable("TERM", if screen { "linux" } else { "vt100" }),
                 variable("PATH", "/usr/bin:/usr/sbin"),

@@ -159,6 +159,7 @@ impl Init {
                 name: "director".to_owned(),
                 argv: vec!["/usr/sbin/director".to_owned()],
                 env: vec![("PATH".to_owned(), "/usr/sbin:/usr/bin".to_owned())],
+                oom_score_adj: ServiceSpec::ENDED_LAST,
                 ..ServiceSpec::default()
             },
             notify: true,
@@ -300,7 +301,16 @@ impl Init {
         };
         let terminal = terminal.map(|name| (name, self.kernel_consoles.split_ascii_whitespace().any(|c| c == name)));
         let outcome = identity.and_then(|identity| {
-            self.processes.start(&Start { argv: &argv, env: &env, source: name, terminal, identity, task: None })
+            let oom_score_adj = spec.oom_score_adj;
+            self.processes.start(&Start {
+                argv: &argv,
+                env: &env,
+                source: name,
+                terminal,
+                identity,
+                task: None,
+                oom_score_adj,
+            })
         });
         self.supervisor.handle_spawned(name, outcome, now());
     }
@@ -314,6 +324,7 @@ impl Init {
             terminal: None,
             identity: Identity::default(),
             task: Some(task),
+            oom_score_adj: 0,
         });
         self.tasks.handle_spawned(task, outcome, now());
     }

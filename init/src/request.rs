@@ -149,6 +149,10 @@ pub struct ServiceSpec {
     /// Processes and threads of each user (not root) who descends from it, at most; absent: no limit of its own.
     #[serde(default)]
     pub processes: Option<u64>,
+    /// Who is ended first when memory is short (`oom_score_adj` of proc(5), -1000 to 1000): less than 0 for what clients depend on, more for
+    /// what somebody can have grow. What it starts inherits it.
+    #[serde(default)]
+    pub oom_score_adj: i16,
     /// Commands (absolute path and arguments) run one after the other before each start, with the same environment but
     /// as root. One that fails is a failed start of the service. Such as `dropbearkey` when there is no host key.
     #[serde(default)]
@@ -163,4 +167,11 @@ pub struct ServiceSpec {
     /// command (absolute path and arguments) lets go of what it held, before the usual waits. Empty: none.
     #[serde(default)]
     pub release: Vec<String>,
+}
+
+impl ServiceSpec {
+    /// [`oom_score_adj`](Self::oom_score_adj) of daemons whose end clients notice.
+    pub const ENDED_LAST: i16 = -900;
+    /// The same of sessions: whoever may log in can ask for long answers, in many sessions.
+    pub const ENDED_FIRST: i16 = 500;
 }

@@ -41,6 +41,9 @@ pub(super) async fn turns(count: u32) -> SemaphorePermit<'static> {
     TURNS.acquire_many(count).await.expect("nobody closes it")
 }
 
+/// `oom_score_adj` of proc(5).
+const ENDED_FIRST: &str = "500";
+
 /// A process group, killed when this is dropped.
 struct Group(Option<Pid>);
 
@@ -63,6 +66,11 @@ pub(super) async fn run(directory: &Path, server: SocketAddr, program: &str) -> 
     }
     let failed = |error: std::io::Error| format!("program {program}: {}", words(&error));
     let mut child = command.process_group(0).kill_on_drop(true).spawn().map_err(failed)?;
+    // It inherits what protects the director when memory is short.
+    if let Some(id) = child.id() {
+        // One that has ended already needs it no more.
+        let _ = std::fs::write(format!("/proc/{id}/oom_score_adj"), ENDED_FIRST);
+    }
     let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
     let mut said = Vec::new();
     let mut out = child.stdout.take().map(|out| out.take(SAID_MAX));

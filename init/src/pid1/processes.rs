@@ -33,6 +33,8 @@ pub(super) struct Start<'a> {
     pub identity: Identity,
     /// What it writes to standard error are problems of this one-shot.
     pub task: Option<Task>,
+    /// Who is ended first when memory is short, proc(5).
+    pub oom_score_adj: i16,
 }
 
 /// A line that a child wrote.
@@ -108,6 +110,10 @@ impl Processes {
                 started
             }
         };
+        if start.oom_score_adj != 0 {
+            // One that is gone already needs none, and without it the child is as any other.
+            let _ = std::fs::write(format!("/proc/{pid}/oom_score_adj"), start.oom_score_adj.to_string());
+        }
         self.children.push(Child { pid, failures });
         Ok(pid.as_raw())
     }

@@ -58,6 +58,11 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         };
         ensure!(u64::from_str_radix(&field("CapEff:")?, 16)? == CAPABILITIES, "{}", field("CapEff:")?);
         ensure!(field("VmLck:")? != "0 kB", "nothing is locked");
+        for (name, score) in [("vrrpd", "-900"), ("director", "-900")] {
+            let pid = shell.pids(name)?[0];
+            let found = shell.ok(&format!("cat /proc/{pid}/oom_score_adj"))?;
+            ensure!(found.trim() == score, "{name} is ended at {found} when memory is short");
+        }
         let threads = shell.ok(&format!("cat /proc/{pid}/task/*/stat"))?;
         // proc(5): priority and policy are fields 40 and 41, and the name may have blanks.
         let mut realtime: Vec<Vec<&str>> = threads
