@@ -46,7 +46,7 @@ pub struct Passage {
     pub mark: u32,
     /// From which it asks; `None`, that of datagrams: any.
     pub port: Option<u16>,
-    /// The TTL or hop limit it begins with; `None`: the usual one. IPVS takes one off, so what begins with [`NEIGHBOUR_HOPS`] reaches a neighbour
+    /// The TTL or hop limit it begins with; `None`: the usual one. IPVS takes one off, so what begins with `NEIGHBOUR_HOPS` reaches a neighbour
     /// and is forwarded by none: one that lacks the virtual address would send it on, to this box itself or to whoever has the address, and look
     /// healthy.
     pub hops: Option<u8>,
