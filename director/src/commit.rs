@@ -24,7 +24,7 @@ use crate::nft::Rules;
 use crate::notes::Source;
 use crate::past::Conflict;
 use crate::roles::{self, Roles};
-use crate::{accounts, clock, health, nft, reconcile, restart, settle, sync, sysctl};
+use crate::{accounts, clock, flash, health, nft, reconcile, restart, settle, sync, sysctl};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -46,6 +46,17 @@ pub(crate) enum Change {
 
 /// Makes a change on behalf of `by`, after those that came before it.
 pub(crate) async fn run(director: &Rc<Director>, by: &str, change: Change) -> Reply {
+    let mut reply = in_turn(director, by, change).await;
+    if let Reply::Applied { warnings, .. } = &mut reply {
+        let before = director.state().notes.clone();
+        // Last, and nobody else's change or election waits for it: the flash may hang.
+        flash::keep_uids(director).await;
+        warnings.extend(director.state().notes.since(&before));
+    }
+    reply
+}
+
+async fn in_turn(director: &Rc<Director>, by: &str, change: Change) -> Reply {
     let _turn = director.turn().await;
     let (tree, absent) = match target(director, change).await {
         Ok(target) => target,

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::cell::{Ref, RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipvs::{ServiceKey, Timeouts};
@@ -19,6 +20,7 @@ use yoke_config::tree::{Rejected, Tree};
 use crate::clear::Cleared;
 use crate::drift::Drift;
 use crate::files::Paths;
+use crate::flash;
 use crate::health::Health;
 use crate::initd::Init;
 use crate::install::Job;
@@ -49,8 +51,10 @@ pub(crate) struct Director {
     pub(crate) probes: bool,
     state: RefCell<State>,
     turns: Mutex<()>,
-    /// Held by whoever uses the flash.
-    pub(crate) medium: Mutex<()>,
+    /// Held by the thread that uses the flash.
+    pub(crate) medium: Arc<Mutex<()>>,
+    /// Longest wait for the flash: [`flash::LIMIT`], less in tests.
+    pub(crate) flash_limit: Duration,
     walks: Mutex<()>,
     resets: Mutex<()>,
     pub(crate) install: Job,
@@ -80,6 +84,8 @@ pub(crate) struct State {
     pub(crate) notice: String,
     pub(crate) notes: Notes,
     pub(crate) uids: Uids,
+    /// The table that flash was last given, or asked to take.
+    pub(crate) uids_kept: Option<Uids>,
     pub(crate) sessions: Sessions,
     pub(crate) limiter: Limiter,
     /// The nft script in effect; `None` when that is not known.
@@ -186,6 +192,7 @@ impl Director {
             notice: String::new(),
             notes: Notes::default(),
             uids: Uids::load(&if paths.run_uids().exists() { paths.run_uids() } else { paths.uids() }),
+            uids_kept: None,
             sessions: Sessions::default(),
             limiter: Limiter::default(),
             nft: None,
@@ -210,7 +217,8 @@ impl Director {
             paths,
             state: RefCell::new(state),
             turns: Mutex::default(),
-            medium: Mutex::default(),
+            medium: Arc::default(),
+            flash_limit: flash::LIMIT,
             walks: Mutex::default(),
             resets: Mutex::default(),
             install: Job::default(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::director::Director;
 use crate::notes::Source;
-use crate::{clock, commit, health, nft, reconcile, reset, settle, sync};
+use crate::{clock, commit, flash, health, nft, reconcile, reset, settle, sync};
 
 /// How long after the last foreign change `show warnings` speaks of it.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
@@ -52,7 +52,7 @@ const NFT: &str = "nft: another program changed the table inet yoke";
 
 /// Compares and heals, unless somebody is changing the configuration right now.
 pub(crate) async fn resync(director: Rc<Director>) {
-    let Some(_turn) = director.try_turn() else { return };
+    let Some(turn) = director.try_turn() else { return };
     let now = clock::now();
     // As in a change: what a service needs is there before the service.
     settings(&director, now);
@@ -67,6 +67,8 @@ pub(crate) async fn resync(director: Rc<Director>) {
     ]
     .concat();
     state.notes.set(Source::Drift, drift);
+    drop((state, turn));
+    flash::keep_uids_again(&director).await;
 }
 
 /// Sysctls, and daemons of connection sync where none is configured: one that runs takes whatever it is told for connections.

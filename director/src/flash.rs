@@ -1,10 +1,12 @@
 //! Saving, erasing and comparing: the director's use of [`yoke_config::store`].
 //!
-//! A medium may take seconds, or never answer, so it is read and written on another thread ([`on_flash`]); a write takes a turn, so that what
-//! is saved is one configuration.
+//! A medium may take seconds, or never answer, so it is read and written on another thread ([`on_flash`]), in the order asked for, and nobody
+//! waits for it longer than [`LIMIT`]. No turn is held meanwhile: changes and elections go on beside a flash that hangs.
 
 use std::fs;
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use yoke_config::model::Config;
 use yoke_config::store::{Meta, Source, Store, StoreError};
@@ -13,7 +15,7 @@ use yoke_director::status::{HistoryRow, RefusalKind, Reply};
 
 use crate::clock;
 use crate::director::{Director, Quarantined};
-use crate::files;
+use crate::files::{self, Medium};
 use crate::notes;
 use crate::restart;
 use crate::session::{Caller, refused};
@@ -25,13 +27,28 @@ pub(crate) async fn told(director: &Director, what: &str, caller: &Caller) {
     let (path, mounted) = (director.paths.flash.join("restart"), director.paths.flash_is_mounted());
     if mounted {
         // Not worth a word: the box goes down either way.
-        let _ = on_flash(director, move || files::replace(&path, text.as_bytes(), 0o600, files::Medium::Flash)).await;
+        let _ = on_flash(director, move || files::replace(&path, text.as_bytes(), 0o600, Medium::Flash)).await;
     }
+}
+
+/// Longest wait for the flash. A worn USB stick takes seconds to write a file for good.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
+/// Why there is no answer from the flash.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stalled {
+    /// It still works on what somebody asked before.
+    #[error("flash: does not answer, nothing was done (waited {} s)", .0.as_secs())]
+    Waiting(Duration),
+    /// The kernel has it.
+    #[error("flash: does not answer within {} s, it may do later what it was asked", .0.as_secs())]
+    Begun(Duration),
 }
 
 /// `write memory`.
 pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> Reply {
-    let _turn = director.turn().await;
+    // What changes now is saved with it; after a factory reset nothing is.
+    let turn = director.turn().await;
     if !director.paths.flash_is_mounted() {
         return refused(RefusalKind::Failed, "flash: not mounted, nothing can be saved");
     }
@@ -49,7 +66,16 @@ pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> R
         let quarantine: Vec<Rejected> = state.rejected.iter().cloned().map(Rejected::from).collect();
         (state.running.text.clone(), meta, keep, quarantine)
     };
+    drop(turn);
+    // Saves are written in the order in which their text was taken: nothing is awaited between that and the queue for the flash.
     let done = on_flash(director, move || store.save(&text, &meta, keep, &quarantine, force)).await;
+    let done = match done {
+        Ok(done) => done,
+        Err(stalled) => {
+            log::error!("configuration not saved: {stalled}");
+            return refused(RefusalKind::Failed, stalled.to_string());
+        }
+    };
     match done {
         Ok(()) => {
             log::info!("configuration saved by {} ({})", caller.name(), caller.place());
@@ -82,21 +108,21 @@ fn settled(director: &Director) {
 
 /// `write erase`.
 pub(crate) async fn erase(director: &Director, caller: &Caller) -> Reply {
-    let _turn = director.turn().await;
     log::warn!("startup configuration erased by {} ({})", caller.name(), caller.place());
     let store = Store::new(&director.paths.flash);
-    match on_flash(director, move || store.erase()).await {
+    match try_on_flash(director, move || store.erase().map_err(|e| e.to_string())).await {
         Ok(()) => Reply::Done { warnings: Vec::new() },
-        Err(e) => refused(RefusalKind::Failed, e.to_string()),
+        Err(why) => refused(RefusalKind::Failed, why),
     }
 }
 
 /// `factory-reset`: erases, forgets host keys and user ids, and has the box restarted.
 pub(crate) async fn factory_reset(director: &Director, caller: &Caller) -> Reply {
+    // Held over the flash's work, for [`LIMIT`] at most: what is saved by others comes before, and is erased, or never.
     let turn = director.turn().await;
     log::warn!("factory reset by {} ({})", caller.name(), caller.place());
     let (store, paths) = (Store::new(&director.paths.flash), director.paths.clone());
-    let erased = on_flash(director, move || {
+    let erased = try_on_flash(director, move || {
         store.erase().map_err(|e| e.to_string())?;
         let gone = absent(fs::remove_dir_all(paths.host_keys()))
             .and_then(|()| absent(fs::remove_file(paths.uids())))
@@ -128,16 +154,64 @@ fn absent(removed: io::Result<()>) -> io::Result<()> {
 }
 
 /// Runs what reads or writes the flash where it holds up nobody but its caller: on another thread, and on one only, so that a flash that
-/// hangs leaves the other threads to those that hash and translate.
-pub(crate) async fn on_flash<T: Send + 'static>(director: &Director, work: impl FnOnce() -> T + Send + 'static) -> T {
-    let _medium = director.medium.lock().await;
-    tokio::task::spawn_blocking(work).await.expect("what is done on flash does not panic")
+/// hangs leaves the other threads to those that hash and translate. First come, first served.
+///
+/// # Errors
+/// When it does not answer in time. The thread goes on, and nobody else uses the flash until it ends.
+pub(crate) async fn on_flash<T: Send + 'static>(
+    director: &Director,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Stalled> {
+    let limit = director.flash_limit;
+    let turn = tokio::time::timeout(limit, Arc::clone(&director.medium).lock_owned());
+    let medium = turn.await.map_err(|_| Stalled::Waiting(limit))?;
+    let working = tokio::task::spawn_blocking(move || {
+        // Given back by the thread, however long its caller waits.
+        let _medium = medium;
+        work()
+    });
+    let done = tokio::time::timeout(limit, working).await.map_err(|_| Stalled::Begun(limit))?;
+    Ok(done.expect("what is done on flash does not panic"))
+}
+
+/// [`on_flash`] of work that fails with a sentence.
+async fn try_on_flash<T: Send + 'static>(
+    director: &Director,
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    on_flash(director, work).await.map_err(|stalled| stalled.to_string())?
+}
+
+/// The user ids, if flash has not been given this table yet: after a change, without its turn. What went wrong is a warning, and tried again
+/// with [`Director::resync`].
+pub(crate) async fn keep_uids(director: &Director) {
+    let (uids, paths) = (director.state().uids.clone(), director.paths.clone());
+    if director.state().uids_kept.as_ref() == Some(&uids) {
+        return;
+    }
+    // Who comes after does not wait for the same.
+    director.state_mut().uids_kept = Some(uids.clone());
+    let save = move || match paths.flash_is_mounted() {
+        true => uids.save(&paths.uids(), Medium::Flash).map(drop).map_err(|e| e.to_string()),
+        false => Ok(()),
+    };
+    let problem = try_on_flash(director, save).await.err().map(|why| format!("user ids: {why}"));
+    director.state_mut().notes.set(notes::Source::UserIds, problem.into_iter().collect());
+}
+
+/// [`keep_uids`] again, when it failed and the flash is idle.
+pub(crate) async fn keep_uids_again(director: &Director) {
+    if director.medium.try_lock().is_ok() && !director.state().notes.of(notes::Source::UserIds).is_empty() {
+        director.state_mut().uids_kept = None;
+        keep_uids(director).await;
+    }
 }
 
 /// `show startup-config`.
 pub(crate) async fn startup_lines(director: &Director) -> Result<Vec<String>, String> {
     let store = Store::new(&director.paths.flash);
-    let saved = on_flash(director, move || store.read(Source::Startup)).await.map_err(|e| e.to_string())?;
+    let read = move || store.read(Source::Startup).map_err(|e| e.to_string());
+    let saved = try_on_flash(director, read).await?;
     let header = saved.meta.map(|m| {
         format!("! saved {} by {} from {} firmware {} revision {}", m.saved, m.by, m.from, m.firmware, m.revision)
     });
@@ -152,7 +226,7 @@ async fn startup(director: &Director) -> Result<Tree, String> {
         Err(StoreError::Missing(_)) => Ok(Tree::default()),
         Err(e) => Err(e.to_string()),
     };
-    on_flash(director, load).await
+    try_on_flash(director, load).await
 }
 
 /// Whether the next boot comes up as the box is now.
@@ -168,9 +242,9 @@ pub(crate) async fn diff(director: &Director) -> Result<Vec<String>, String> {
 }
 
 /// `show configuration history`.
-pub(crate) async fn history(director: &Director) -> Vec<HistoryRow> {
+pub(crate) async fn history(director: &Director) -> Result<Vec<HistoryRow>, String> {
     let store = Store::new(&director.paths.flash);
-    on_flash(director, move || revisions(&store)).await
+    try_on_flash(director, move || Ok(revisions(&store))).await
 }
 
 fn revisions(store: &Store) -> Vec<HistoryRow> {

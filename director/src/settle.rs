@@ -1,6 +1,6 @@
 //! What follows from a configuration and cannot refuse it: sysctls, accounts, the network, services. Each says what went wrong as a warning.
 //!
-//! Runs after every change, and once at start; it writes only what differs.
+//! Runs after every change, and once at start; it writes only what differs. Nothing here uses the flash: it runs in the change's turn.
 
 use tokio::sync::oneshot;
 use yoke_init::request::ServiceSpec;
@@ -9,13 +9,12 @@ use crate::director::Director;
 use crate::files::{self, Medium};
 use crate::nft::Rules;
 use crate::notes::Source;
-use crate::{accounts, flash, services, sync, sysctl, vrrpd};
+use crate::{accounts, services, sync, sysctl, vrrpd};
 
 /// Settles everything but IPVS and nft, which a change may be refused for. `network` says whether `init setup` has something to do.
 pub(crate) async fn run(director: &Director, network: bool) {
     sysctls(director);
     accounts(director);
-    keep_uids(director).await;
     // Before the network: an address that a group gives up may be an interface's from now on.
     vrrpd::reload(director).await;
     director.configured.notify_one();
@@ -57,20 +56,11 @@ pub(crate) fn accounts(director: &Director) {
     if let Err(e) = accounts::write(&rendered, &director.paths) {
         problems.push(format!("user accounts: {e:#}"));
     }
-    // For the next director; for the next boot they are kept on flash.
+    // For the next director; for the next boot they are kept on flash, by [`crate::flash::keep_uids`].
     if let Err(e) = state.uids.save(&director.paths.run_uids(), Medium::Memory) {
         problems.push(format!("user ids: {e}"));
     }
     state.notes.set(Source::Accounts, problems);
-}
-
-/// The user ids on flash.
-async fn keep_uids(director: &Director) {
-    let (uids, paths) = (director.state().uids.clone(), director.paths.clone());
-    let save =
-        move || if paths.flash_is_mounted() { uids.save(&paths.uids(), Medium::Flash).map(drop) } else { Ok(()) };
-    let problem = flash::on_flash(director, save).await.err().map(|e| format!("user ids: {e}"));
-    director.state_mut().notes.set(Source::UserIds, problem.into_iter().collect());
 }
 
 /// Asks init to run `init setup` on the running configuration. `asked` fires, or is dropped, once init knows.

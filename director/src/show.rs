@@ -67,7 +67,7 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
         Show::Startup => Data::Lines(flash::startup_lines(director).await?),
         Show::Rejected => Data::Lines(flash::rejected_lines(&director.state().rejected)),
         Show::Diff => Data::Lines(flash::diff(director).await?),
-        Show::History => Data::History(flash::history(director).await),
+        Show::History => Data::History(flash::history(director).await?),
         Show::Sessions => Data::Sessions(director.state().sessions.rows(clock::now())),
         Show::Inventory => Data::Inventory(inventory::inventory(&director.paths)),
         Show::Ntp => {
@@ -106,7 +106,7 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
         Show::Memory => Data::Memory(system::memory(&director.paths.proc)),
         Show::Flash => {
             let paths = director.paths.clone();
-            let files = flash::on_flash(director, move || system::flash(&paths)).await;
+            let files = flash::on_flash(director, move || system::flash(&paths)).await.map_err(|e| e.to_string())?;
             Data::Flash(files.map_err(|e| format!("flash: {e}"))?)
         }
         Show::Install => Data::Install(install::slots(director).await?),

@@ -15,7 +15,7 @@ use yoke_control::Peer;
 use crate::director::Director;
 use crate::files::{self, Medium};
 use crate::notes::Source;
-use crate::{boot, clock, commit, daemon, health, nft, reconcile, restart, settle, sysctl, trial, vrrpd};
+use crate::{boot, clock, commit, daemon, flash, health, nft, reconcile, restart, settle, sysctl, trial, vrrpd};
 
 /// How long init may take to hear a request. It never waits itself, so more means that it is in trouble, and balancing goes on without it.
 const HEARD: Duration = Duration::from_secs(1);
@@ -130,7 +130,7 @@ fn program(director: &Director) {
 /// What may take its time: the network, then what needs its addresses. Changes wait until it is done. `balancing` ends when IPVS has been
 /// programmed, or is not needed yet.
 async fn after(director: Rc<Director>, again: bool, asked: oneshot::Sender<()>, balancing: oneshot::Receiver<()>) {
-    let _turn = director.turn().await;
+    let turn = director.turn().await;
     settle::setup(&director, Some(asked)).await;
     let _ = balancing.await;
     if director.state().running.config.virtual_servers.is_empty() {
@@ -150,4 +150,6 @@ async fn after(director: Rc<Director>, again: bool, asked: oneshot::Sender<()>, 
     }
     settle::run(&director, false).await;
     tokio::task::spawn_local(trial::watch(director.clone()));
+    drop(turn);
+    flash::keep_uids(&director).await;
 }

@@ -31,6 +31,8 @@ pub(crate) struct Box_ {
     pub(crate) resync: Duration,
     /// Whether it probes real servers; those of most tests do not exist.
     pub(crate) probes: bool,
+    /// How long it waits for the flash.
+    pub(crate) flash_limit: Duration,
     /// The uid of whoever connects next.
     uid: Arc<AtomicU32>,
     running: Option<Running>,
@@ -60,6 +62,7 @@ impl Box_ {
             init,
             resync: Duration::from_secs(3600),
             probes: false,
+            flash_limit: LIMIT,
             uid: Arc::default(),
             running: None,
             _dir: dir,
@@ -70,9 +73,11 @@ impl Box_ {
     pub(crate) fn start(&mut self) {
         let (stop, stopped) = oneshot::channel();
         let (paths, kernel, uid, resync) = (self.paths.clone(), self.kernel.clone(), self.uid.clone(), self.resync);
-        let probes = self.probes;
+        let (probes, flash_limit) = (self.probes, self.flash_limit);
         let thread = thread::spawn(move || {
-            let director = Rc::new(Director::new(paths, Box::new(kernel), resync, probes));
+            let mut director = Director::new(paths, Box::new(kernel), resync, probes);
+            director.flash_limit = flash_limit;
+            let director = Rc::new(director);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let identify =
                 move |_: &tokio::net::UnixStream| Ok(Peer { pid: 1, uid: uid.load(Ordering::SeqCst), gid: 0 });
@@ -82,6 +87,8 @@ impl Box_ {
                     _ = stopped => {}
                 }
             });
+            // A test that fails while a flash hangs must not wait for it.
+            runtime.shutdown_background();
         });
         self.running = Some(Running { stop, thread });
         drop(self.connect(0));

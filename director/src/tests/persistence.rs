@@ -171,3 +171,36 @@ fn a_flash_that_does_not_answer_holds_up_nobody_else() {
         fs::remove_file(path).unwrap();
     }
 }
+
+#[test]
+fn a_flash_that_hangs_leaves_no_change_half_done_and_is_named() {
+    let mut box_ = Box_::off();
+    box_.flash_limit = Duration::from_millis(200);
+    box_.resync = Duration::from_millis(50);
+    box_.start();
+    let mut admin = box_.admin();
+    assert!(matches!(save(&mut admin, false), Reply::Done { .. }));
+    let uids = box_.paths.flash.join("uids");
+    silent(&uids);
+    let setups = box_.init.count(&InitRequest::Setup);
+    // It needs the flash, and everything else of it is done all the same.
+    let said = admin.must_apply("username noc privilege 1\ninterface eth0\n ip address 192.0.2.2/24\n");
+    assert!(said.iter().any(|w| w.starts_with("user ids: flash: does not answer")), "{said:?}");
+    assert_eq!(box_.init.count(&InitRequest::Setup), setups + 1);
+    // Those that do not need it do not know of it, and the drift of others is healed beside it.
+    let start = crate::clock::now();
+    assert!(admin.must_apply(WWW).is_empty());
+    box_.kernel.inside().table.services.clear();
+    until("it is healed", || box_.kernel.table().services.len() == 1);
+    assert!(crate::clock::now() - start < Duration::from_secs(30));
+    for request in [Request::Save { force: false }, Request::Show(Show::Startup), Request::Show(Show::History)] {
+        let said = problems(RefusalKind::Failed, admin.call(&request));
+        assert!(said[0].starts_with("flash: does not answer"), "{request:?}: {said:?}");
+    }
+    assert!(matches!(admin.apply("hostname lb2"), Reply::Applied { .. }));
+    // Once it answers again, what it owes is done.
+    speak(&uids);
+    until("the warning goes", || !admin.warnings().iter().any(|w| w.starts_with("user ids: ")));
+    assert!(fs::read_to_string(&uids).unwrap().contains("noc 1002"));
+    assert!(matches!(save(&mut admin, false), Reply::Done { .. }));
+}
