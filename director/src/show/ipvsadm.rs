@@ -84,8 +84,10 @@ fn connections(path: &Path, list: &List, rows: usize) -> Result<Vec<String>, Str
 
 fn finish(written: std::io::Result<()>, out: Vec<u8>) -> Result<Vec<String>, String> {
     written.map_err(|e| format!("ipvsadm: {e}"))?;
-    let text = String::from_utf8(out).map_err(|e| format!("ipvsadm: {e}"))?;
-    Ok(text.lines().map(str::to_owned).collect())
+    // What a persistence engine keeps (a Call-ID) is a client's, any bytes: none of it is an order to the operator's terminal.
+    let printable = |c: char| if c.is_control() && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
+    let text = String::from_utf8_lossy(&out);
+    Ok(text.split_terminator('\n').map(|line| line.chars().map(printable).collect()).collect())
 }
 
 #[cfg(test)]
@@ -104,5 +106,18 @@ mod tests {
         assert_eq!(lines.len(), 2 + 2 + 1);
         assert_eq!(lines[2], "TCP 14:59  ESTABLISHED 198.51.100.1:49153 192.0.2.10:80      10.0.0.1:8080");
         assert_eq!(lines[4], "and 3 more, use: show connections count");
+    }
+
+    #[test]
+    fn a_call_id_of_any_bytes_is_a_line_and_no_order_to_a_terminal() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ip_vs_conn");
+        let mut line = b"UDP C6336401 C001 C000020A 13C4 0A000001 13C4 UDP         899 sip caf\xe9\x1b[2J@x\n".to_vec();
+        line.extend(b"TCP C6336401 C001 C000020A 0050 0A000001 1F90 ESTABLISHED     899\n");
+        std::fs::write(&path, line).unwrap();
+        let list = List { what: What::Connections { engine: true }, ..List::default() };
+        let lines = connections(&path, &list, 5).unwrap();
+        assert_eq!(lines.len(), 2 + 2, "{lines:?}");
+        assert!(lines[2].ends_with("caf\u{fffd}\u{fffd}[2J@x"), "{lines:?}");
     }
 }
