@@ -10,6 +10,7 @@ use yoke_config::tree::{self, Tree};
 use crate::director::{Quarantined, Running};
 use crate::files::Paths;
 use crate::restart;
+use crate::roles::Roles;
 use crate::show::system::cmdline;
 
 /// What was loaded.
@@ -22,6 +23,8 @@ pub(crate) struct Boot {
     pub(crate) notice: String,
     /// For `show warnings` and the log.
     pub(crate) faults: Vec<String>,
+    /// Which groups were active when the last director ended; none at boot.
+    pub(crate) roles: Roles,
     /// Whether this is a new start of the director on a box that is up.
     pub(crate) again: bool,
 }
@@ -66,6 +69,7 @@ fn again(paths: &Paths) -> Option<Boot> {
     let mut boot = from_text(&text, memo.revision, memo.notice, memo.faults);
     // What was running has been checked; should it not pass now, the lines go where the others are.
     boot.rejected.splice(0..0, memo.rejected);
+    boot.roles = memo.roles.of(&boot.running.config);
     boot.again = true;
     Some(boot)
 }
@@ -74,7 +78,14 @@ fn from_text(text: &str, revision: u64, notice: String, faults: Vec<String>) -> 
     let (tree, rejected) = tree::load(text);
     let mut rejected: Vec<Quarantined> = rejected.into_iter().map(Quarantined::from).collect();
     let (tree, config) = accept(tree, &mut rejected);
-    let mut boot = Boot { running: Running::new(revision, tree, config), rejected, notice, faults, again: false };
+    let mut boot = Boot {
+        running: Running::new(revision, tree, config),
+        rejected,
+        notice,
+        faults,
+        roles: Roles::default(),
+        again: false,
+    };
     if !boot.rejected.is_empty() {
         let count = boot.rejected.len();
         let sentence = format!("configuration: {count} lines were rejected, see show configuration rejected");

@@ -269,6 +269,10 @@ pub(crate) async fn follow_roles(director: Rc<Director>) {
             state.desired = reconcile::desired(&state.balanced, &state.health.pools);
         }
         sync::run(&director);
+        // Last: the packets of a takeover do not wait for it.
+        if let Err(e) = restart::save(&director, director.state().running.revision) {
+            log::warn!("{e}");
+        }
     }
 }
 

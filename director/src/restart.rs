@@ -1,4 +1,5 @@
-//! What a director that is started again must know beside the running configuration: its number, and what the load from flash set aside.
+//! What a director that is started again must know beside the running configuration: its number, what the load from flash set
+//! aside, and the roles of its groups.
 //!
 //! Kept under `/run`, so a reboot forgets it, as it should.
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::director::{Director, Quarantined};
 use crate::files::{self, Medium, Paths};
 use crate::notes::Source;
+use crate::roles::Roles;
 
 /// The content of `director.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -19,6 +21,9 @@ pub(crate) struct Memo {
     pub(crate) rejected: Vec<Quarantined>,
     /// What `show warnings` says of it.
     pub(crate) faults: Vec<String>,
+    /// Which groups are active, as far as it has been acted on: what the kernel holds goes by it.
+    #[serde(default)]
+    pub(crate) roles: Roles,
 }
 
 /// Writes the memo for `revision`.
@@ -32,6 +37,7 @@ pub(crate) fn save(director: &Director, revision: u64) -> Result<(), String> {
         notice: state.notice.clone(),
         rejected: state.rejected.clone(),
         faults: state.notes.of(Source::Loading),
+        roles: state.roles.clone(),
     };
     let path = director.paths.state();
     let json = serde_json::to_vec(&memo).map_err(std::io::Error::from);

@@ -8,15 +8,17 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
 use vrrp::status::Status;
 use yoke_config::model::{Config, Virtual, VirtualServer};
 use yoke_config::value::Name;
 
 /// The groups that are active, by name.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Roles {
     active: BTreeSet<String>,
     /// Those that were not a moment ago, and those that were: connections of the last seconds are still on their way between the boxes.
+    #[serde(skip)]
     settling: BTreeSet<String>,
 }
 

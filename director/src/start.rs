@@ -68,6 +68,7 @@ fn load(director: &Director) -> anyhow::Result<bool> {
         state.notes.set(Source::Configuration, boot.running.config.warnings.clone());
         state.notice = boot.notice;
         state.rejected = boot.rejected;
+        state.roles = boot.roles;
         state.running = Rc::new(boot.running);
     }
     let running = director.state().running.clone();

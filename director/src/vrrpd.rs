@@ -196,7 +196,7 @@ pub(crate) async fn follow(director: Rc<Director>) {
 }
 
 /// Asks vrrpd which groups are active before anything is programmed: a director that was killed changes nothing that was right. One that does
-/// not answer is waited for a little, since it is started again at once.
+/// not answer is waited for a little, since it is started again at once; then what the last director acted on holds until it does.
 pub(crate) async fn learn(director: &Director) {
     if !is_wanted(director) {
         return;
@@ -211,7 +211,7 @@ pub(crate) async fn learn(director: &Director) {
     };
     match tokio::time::timeout(LEARN_LIMIT, answer).await {
         Ok(status) => director.state_mut().roles = Roles::from(&status),
-        Err(_) => log::warn!("vrrpd: does not answer, what depends on a vrrp group waits for it"),
+        Err(_) => log::warn!("vrrpd: does not answer, its groups count as they last did until it does"),
     }
 }
 

@@ -111,6 +111,17 @@ fn what_is_bound_to_a_group_comes_and_goes_with_it_and_a_restart_changes_nothing
     until("it is up", || states(&mut admin) == ["up", "up"]);
     assert_eq!((services(&box_), marks(), box_.kernel.inside().changes), (2, true, writes));
 
+    // Again, while vrrpd says nothing: what it said last holds.
+    box_.kill();
+    let (socket, away) = (box_.paths.vrrpd_socket(), box_.paths.run.join("away"));
+    std::fs::rename(&socket, &away).unwrap();
+    box_.start();
+    let mut admin = box_.admin();
+    until("it has programmed", || states(&mut admin) == ["up", "up"]);
+    admin.must_apply("hostname lb2");
+    assert_eq!((services(&box_), marks(), box_.kernel.inside().changes), (2, true, writes));
+    std::fs::rename(&away, &socket).unwrap();
+
     let told = |up: bool| {
         let asked = vrrpd.inside();
         let last = asked.asked.iter().rev().find_map(|asked| match asked {
