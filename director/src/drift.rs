@@ -59,7 +59,15 @@ pub(crate) async fn resync(director: Rc<Director>) {
     rules(&director, now).await;
     table(&director, now);
     sync::run(&director);
-    let mut state = director.state_mut();
+    note(&director, now);
+    drop(turn);
+    flash::keep_uids_again(&director).await;
+}
+
+/// What `show warnings` says of it.
+fn note(director: &Director, now: Instant) {
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
     let drift = [
         state.drift.sentences(IPVS, now),
         state.settings_drift.sentences(SETTINGS, now),
@@ -67,8 +75,6 @@ pub(crate) async fn resync(director: Rc<Director>) {
     ]
     .concat();
     state.notes.set(Source::Drift, drift);
-    drop((state, turn));
-    flash::keep_uids_again(&director).await;
 }
 
 /// Sysctls, and daemons of connection sync where none is configured: one that runs takes whatever it is told for connections.
