@@ -17,6 +17,7 @@ pub mod corpus;
 pub mod extra;
 pub mod live;
 pub mod play;
+mod random;
 
 use std::process::Command;
 

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use super::random::Random;
+
 /// Lines a program plays from an empty table to an empty table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
@@ -449,46 +451,6 @@ fn restore(random: &mut Random, service: &Service) -> Line {
         input += &(words.join(" ") + "\n");
     }
     Line { words: vec![random.word(&["-R", "--restore"])], input }
-}
-
-/// SplitMix64: small, and the same everywhere for ever.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// 0 up to `end`, without it.
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end.max(1) as u64).expect("less than a usize")
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len())]
-    }
-
-    fn one<T: Copy>(&mut self, of: &[T]) -> T {
-        *self.pick(of)
-    }
-
-    fn word(&mut self, of: &[&str]) -> String {
-        self.one(of).to_owned()
-    }
-
-    fn shuffle<T>(&mut self, of: &mut [T]) {
-        for place in (1..of.len()).rev() {
-            of.swap(place, self.below(place + 1));
-        }
-    }
 }
 
 #[cfg(test)]
