@@ -5,6 +5,7 @@
 //! a child, not for netlink, not for the flash. If it dies the kernel panics and restarts the box, which is intended.
 
 mod clients;
+mod effects;
 mod end;
 mod processes;
 mod requests;
@@ -26,17 +27,16 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use self::clients::{ClientId, Clients};
 use self::end::How;
 pub use self::end::unmount_main;
-use self::processes::{Line, Processes, Start};
+use self::processes::{Line, Processes};
 use crate::clock::now;
 use crate::cmdline::Cmdline;
 use crate::log::{self, Ring};
-use crate::request::{self, Reply, ServiceSpec};
-use crate::supervisor::{self, Exit, Service, Signal, Step, Supervisor};
-use crate::sys::Identity;
-use crate::tasks::{self, Task, Tasks};
+use crate::request::{self, ServiceSpec};
+use crate::supervisor::{Service, Supervisor};
+use crate::tasks::{Task, Tasks};
 use crate::trial::Trial;
 use crate::watchdog::Watchdogs;
-use crate::{capability, consoles, kmsg, mounts, notify, say, sysctl};
+use crate::{consoles, kmsg, mounts, notify, say, sysctl};
 
 /// This program, for the one-shots.
 const INIT: &str = "/sbin/init";
@@ -256,79 +256,6 @@ impl Init {
         Ok(())
     }
 
-    /// Does what the machines want until they want nothing.
-    fn carry_out(&mut self) {
-        loop {
-            if let Some(effect) = self.supervisor.poll_effect() {
-                match effect {
-                    supervisor::Effect::Spawn { name, step } => self.spawn_service(&name, step),
-                    supervisor::Effect::Signal { pid, signal } => self.processes.signal(pid, signal),
-                    supervisor::Effect::Log(text) => self.note(&text),
-                    supervisor::Effect::AllStopped => self.stopped = true,
-                }
-            } else if let Some(effect) = self.tasks.poll_effect() {
-                match effect {
-                    tasks::Effect::Spawn(task) => self.spawn_task(task),
-                    tasks::Effect::Kill(pid) => self.processes.signal(pid, Signal::Kill),
-                    tasks::Effect::Ended { task, exit } => self.task_ended(task, &exit),
-                }
-            } else {
-                return;
-            }
-        }
-    }
-
-    fn spawn_service(&mut self, name: &str, step: Step) {
-        let Some(service) = self.supervisor.service(name).cloned() else { return };
-        let spec = &service.spec;
-        let mut env = spec.env.clone();
-        let kept = || {
-            let capabilities = spec.capabilities.as_deref().map(capability::set).transpose();
-            capabilities.map(|capabilities| Identity { ids: spec.ids, capabilities, processes: spec.processes })
-        };
-        let (argv, identity, terminal) = match step {
-            Step::Before(at) => (spec.before[at].clone(), Ok(Identity::default()), None),
-            Step::Release => (spec.release.clone(), kept(), None),
-            Step::Main => {
-                if service.notify {
-                    env.push(("NOTIFY_SOCKET".to_owned(), notify::SOCKET.to_owned()));
-                }
-                if let Some(period) = service.watchdog {
-                    env.push(("WATCHDOG_USEC".to_owned(), period.as_micros().to_string()));
-                }
-                (spec.argv.clone(), kept(), service.terminal.as_deref())
-            }
-        };
-        let terminal = terminal.map(|name| (name, self.kernel_consoles.split_ascii_whitespace().any(|c| c == name)));
-        let outcome = identity.and_then(|identity| {
-            let oom_score_adj = spec.oom_score_adj;
-            self.processes.start(&Start {
-                argv: &argv,
-                env: &env,
-                source: name,
-                terminal,
-                identity,
-                task: None,
-                oom_score_adj,
-            })
-        });
-        self.supervisor.handle_spawned(name, outcome, now());
-    }
-
-    fn spawn_task(&mut self, task: Task) {
-        self.problems.remove(&task);
-        let outcome = self.processes.start(&Start {
-            argv: &[INIT.to_owned(), task.word().to_owned()],
-            env: &[],
-            source: task.word(),
-            terminal: None,
-            identity: Identity::default(),
-            task: Some(task),
-            oom_score_adj: 0,
-        });
-        self.tasks.handle_spawned(task, outcome, now());
-    }
-
     fn hungry_at(&self) -> Option<Duration> {
         self.watchdogs.as_ref().and_then(Watchdogs::poll_timeout)
     }
@@ -361,52 +288,6 @@ impl Init {
         if self.devices_at.take().is_some() && self.end.is_none() {
             self.interfaces = interfaces();
             self.tasks.handle_request(Task::Devices);
-        }
-    }
-
-    fn task_ended(&mut self, task: Task, exit: &Exit) {
-        let left = self.processes.read_task(task);
-        self.take_lines(left);
-        self.note(&format!("{}: {exit}", task.word()));
-        let mut problems = self.problems.remove(&task).unwrap_or_default();
-        match exit {
-            Exit::Code(0) => {}
-            // It says no more than the lines do.
-            Exit::Code(1) if !problems.is_empty() => {}
-            Exit::Code(_) | Exit::Signal(_) | Exit::NotStarted(_) => {
-                problems.push(format!("init {}: {exit}", task.word()));
-            }
-        }
-        match task {
-            Task::Flash => {
-                self.warn(problems);
-                self.supervisor.handle_release("director", now());
-            }
-            Task::Network => self.warn(problems),
-            Task::Devices => {
-                self.warn(problems);
-                self.arm_watchdogs();
-                if self.watchdogs.as_ref().is_some_and(|watchdogs| !watchdogs.any()) {
-                    self.warn(vec![
-                        "watchdog: this box has none, and does not restart by itself when it hangs".to_owned(),
-                    ]);
-                }
-                // A card on a late bus (USB) is there now, and wants its addresses.
-                if interfaces() != self.interfaces && self.end.is_none() {
-                    self.tasks.handle_request(Task::Setup);
-                }
-            }
-            Task::Setup => {
-                let mut waiting = Vec::new();
-                for (client, runs) in std::mem::take(&mut self.setup_waiters) {
-                    match runs {
-                        0 | 1 => self.clients.reply(client, &Reply::Setup { problems: problems.clone() }),
-                        more => waiting.push((client, more - 1)),
-                    }
-                }
-                self.setup_waiters = waiting;
-                self.devices_at = self.devices_at.map(|at| at.min(now() + DEVICES_AFTER_SETUP));
-            }
         }
     }
 
