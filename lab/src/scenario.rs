@@ -21,6 +21,7 @@ mod paste;
 mod peer;
 mod power_cut;
 mod power_cut_firmware;
+mod recover;
 mod seed;
 mod ssh;
 mod time;
@@ -58,6 +59,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Vm, name: "install", run: install::run },
     Scenario { rung: Rung::Vm, name: "failover", run: failover::run },
     Scenario { rung: Rung::Long, name: "watchdog", run: watchdog::run },
+    Scenario { rung: Rung::Long, name: "recover", run: recover::run },
     Scenario { rung: Rung::Long, name: "rollback", run: install::returns },
     Scenario { rung: Rung::Long, name: "crowd", run: crowd::run },
     Scenario { rung: Rung::Long, name: "power_cut", run: power_cut::run },
