@@ -36,11 +36,8 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     })?;
     scene.must("recover_starts_without_the_saved_configuration_and_keeps_it", |world| {
         let console = world.console()?;
-        console.serial.send("\x1b[B")?;
-        std::thread::sleep(PRESS);
-        console.serial.send("\x1b[B")?;
-        std::thread::sleep(PRESS);
-        console.serial.send("\r")?;
+        // Down, down, Enter.
+        console.serial.send("\x1b[B\x1b[B\r")?;
         console.first_password(NEW)?;
         console.ok("terminal length 0")?;
         let warnings = console.ok("show warnings")?.text();
