@@ -225,6 +225,8 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     health::retarget(director);
     // What init would make of them decides, so that nothing it acts on can be forgotten here.
     let network = Network::from(&old.config) != Network::from(&new.config);
+    // One that left problems is run again with the next change: a card may have come, or a neighbour gone.
+    let network = network || !director.state().notes.of(Source::Network).is_empty();
     settle::run(director, network).await;
     // Addresses of pools that are no more have gone with the network.
     let rules = director.state().rules();

@@ -33,6 +33,7 @@ use crate::reconcile::Desired;
 use crate::rivals::Rivals;
 use crate::roles::{self, Roles};
 use crate::sessions::Sessions;
+use crate::settle;
 use crate::uids::Uids;
 use crate::vrrpd::Vrrpd;
 
@@ -104,6 +105,7 @@ pub(crate) struct State {
     pub(crate) vrrp: Option<Status>,
     /// Whether IPVS holds what is desired, but for what it refused.
     pub(crate) programmed: bool,
+    pub(crate) setup: settle::Retry,
     /// Whether init has read `services.json` as it is.
     pub(crate) services_read: bool,
     pub(crate) rivals: Rivals,
@@ -203,6 +205,7 @@ impl Director {
             reset_daemon: false,
             vrrp: None,
             programmed: false,
+            setup: settle::Retry::default(),
             services_read: false,
             rivals: Rivals::default(),
             cleared: Cleared::default(),

@@ -61,6 +61,7 @@ pub(crate) async fn resync(director: Rc<Director>) {
     sync::run(&director);
     note(&director, now);
     drop(turn);
+    settle::setup_again(&director).await;
     flash::keep_uids_again(&director).await;
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Runs after every change, and once at start; it writes only what differs. Nothing here uses the flash: it runs in the change's turn.
 
+use std::time::{Duration, Instant};
+
 use tokio::sync::oneshot;
 use yoke_init::request::ServiceSpec;
 
@@ -9,7 +11,7 @@ use crate::director::Director;
 use crate::files::{self, Medium};
 use crate::nft::Rules;
 use crate::notes::Source;
-use crate::{accounts, services, sync, sysctl, vrrpd};
+use crate::{accounts, clock, services, sync, sysctl, vrrpd};
 
 /// Settles everything but IPVS and nft, which a change may be refused for. `network` says whether `init setup` has something to do.
 pub(crate) async fn run(director: &Director, network: bool) {
@@ -63,16 +65,65 @@ pub(crate) fn accounts(director: &Director) {
     state.notes.set(Source::Accounts, problems);
 }
 
+/// Longest pause between two tries of a setup that left problems: a card that comes late, or never.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// When a setup that left problems is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Retry {
+    due: Option<Instant>,
+    pause: Duration,
+    /// Setups asked for: what an earlier one says when a later one is under way is old.
+    asked: u64,
+}
+
+/// Runs `init setup` again while its last run left problems, ever more seldom. No turn is held: it may take a minute, and a change has its own.
+pub(crate) async fn setup_again(director: &Director) {
+    let now = clock::now();
+    {
+        let mut guard = director.state_mut();
+        let state = &mut *guard;
+        let Some(due) = state.setup.due else { return };
+        if state.notes.of(Source::Network).is_empty() || now < due {
+            return;
+        }
+        state.setup.pause = (state.setup.pause * 2).min(PAUSE_MAX);
+    }
+    let pause = director.state().setup.pause;
+    run_setup(director, None, pause).await;
+}
+
 /// Asks init to run `init setup` on the running configuration. `asked` fires, or is dropped, once init knows.
 pub(crate) async fn setup(director: &Director, asked: Option<oneshot::Sender<()>>) {
+    run_setup(director, asked, director.resync).await;
+}
+
+/// `pause`: until it is tried again when it leaves problems.
+async fn run_setup(director: &Director, asked: Option<oneshot::Sender<()>>, pause: Duration) {
+    let number = {
+        let setup = &mut director.state_mut().setup;
+        // Not while this one is under way.
+        *setup = Retry { due: None, pause, asked: setup.asked + 1 };
+        setup.asked
+    };
     let problems = match director.init.setup(asked).await {
         Ok(problems) => problems,
         Err(e) => vec![format!("network: setup did not run: {e}")],
     };
-    for problem in &problems {
+    let mut state = director.state_mut();
+    if state.setup.asked != number {
+        return;
+    }
+    // What a try that is repeated has found before is known.
+    let before = state.notes.of(Source::Network);
+    for problem in problems.iter().filter(|problem| !before.contains(problem)) {
         log::warn!("{problem}");
     }
-    director.state_mut().notes.set(Source::Network, problems);
+    if problems.is_empty() && !before.is_empty() {
+        log::info!("network: set up, without the problems of before");
+    }
+    state.setup.due = (!problems.is_empty()).then(|| clock::now() + pause);
+    state.notes.set(Source::Network, problems);
 }
 
 /// Writes `services.json` and has init read it, if it changed.

@@ -137,3 +137,34 @@ fn table_bits_wait_for_the_next_boot() {
     until("the warning is there again", || admin.warnings().iter().any(|w| w == warning));
     assert_eq!(std::fs::read_to_string(&options).unwrap(), "options ip_vs conn_tab_bits=20\n");
 }
+
+#[test]
+fn a_network_that_could_not_be_set_up_is_tried_again_until_it_can() {
+    let mut box_ = Box_::off();
+    box_.start();
+    let mut admin = box_.admin();
+    let late = "interface eth3: there is no such network card".to_owned();
+    box_.init.inside().problems = vec![late.clone()];
+    let said = admin.must_apply("interface eth3\n ip address 192.0.2.2/24\n");
+    assert_eq!(said, std::slice::from_ref(&late));
+    // The card has come: with the next change, whatever it is of.
+    box_.init.inside().problems.clear();
+    let setups = box_.init.count(&InitRequest::Setup);
+    admin.must_apply("username noc privilege 1");
+    assert_eq!(box_.init.count(&InitRequest::Setup), setups + 1);
+    assert!(!admin.warnings().contains(&late));
+    admin.must_apply("username ops privilege 1");
+    assert_eq!(box_.init.count(&InitRequest::Setup), setups + 1, "nothing is left to do");
+
+    // And without a change.
+    box_.kill();
+    box_.resync = Duration::from_millis(20);
+    box_.init.inside().problems = vec![late.clone()];
+    box_.start();
+    let setups = box_.init.count(&InitRequest::Setup);
+    let mut admin = box_.admin();
+    until("it is tried again", || box_.init.count(&InitRequest::Setup) > setups + 2);
+    assert!(admin.warnings().contains(&late));
+    box_.init.inside().problems.clear();
+    until("the warning goes", || !admin.warnings().contains(&late));
+}
