@@ -35,6 +35,9 @@ pub(crate) const LAB: &[&str] = &[
 /// What the bench needs besides: rivals.
 pub(crate) const BENCH: &[&str] = &["haproxy", "libnginx-mod-stream", "mmdebstrap"];
 
+/// What makes a disk of another format.
+pub(crate) const FORMATS: &[&str] = &["qemu-utils"];
+
 /// What `cargo xtask kernel` needs.
 pub(crate) const KERNEL: &[&str] =
     &["bc", "bison", "flex", "gcc", "kmod", "libelf-dev", "libssl-dev", "make", "xz-utils", "zstd"];

@@ -17,7 +17,8 @@ const HELP: &str = "cargo xtask COMMAND
                          --demo (root): with a client and two nginx servers in namespaces
   test [--all]           every test there is; --all adds the long ones
   check                  format, lints, documentation, dependencies and unit tests only
-  image                  the disk image: target/yoke/yoke-x86_64.img, and beside it the signed .update
+  image [qcow2] [vmdk]   the disk image: target/yoke/yoke-x86_64.img, and beside it the signed .update;
+                         also in a hypervisor's own format (vmdk: stream-optimized, as VMware imports it)
   kernel                 a kernel with the release's options, once (half an hour and more): target/kernel/kernel;
                          YOKE_KERNEL=target/kernel/kernel before any command above or below takes it for Debian's
   lab [--vm] [FILTER]    tests on real networks: namespaces, or QEMU with the real image
@@ -39,7 +40,7 @@ fn main() -> Result<ExitCode> {
         ["run", options @ ..] => run(options)?,
         ["test", options @ ..] => test(options)?,
         ["check"] => check()?,
-        ["image"] => drop(image(&[])?),
+        ["image", formats @ ..] => formats_of(formats)?,
         ["lab", options @ ..] => lab(options)?,
         ["bench", options @ ..] => {
             host::need(host::LAB)?;
@@ -160,6 +161,26 @@ fn image(options: &[&str]) -> Result<PathBuf> {
     cargo(&["run", "--quiet", "--package", "yoke-image", "--", &format!("target/{TARGET}/image")], options)?;
     let image = Path::new("target/yoke/yoke-x86_64.img");
     image.canonicalize().with_context(|| format!("{}: the image was not made", image.display()))
+}
+
+/// The image, and the same disk in the formats of hypervisors, each compared with it.
+fn formats_of(formats: &[&str]) -> Result<()> {
+    if let Some(unknown) = formats.iter().find(|format| !["qcow2", "vmdk"].contains(format)) {
+        bail!("`{unknown}` is no format of a disk, use: cargo xtask image [qcow2] [vmdk]");
+    }
+    if !formats.is_empty() {
+        host::need(host::FORMATS)?;
+    }
+    let raw = image(&[])?;
+    for format in formats {
+        let disk = raw.with_extension(format);
+        step(&disk.display().to_string());
+        let options: &[&str] = if *format == "vmdk" { &["-o", "subformat=streamOptimized"] } else { &["-c"] };
+        let mut convert = Command::new("qemu-img");
+        program(convert.args(["convert", "-f", "raw", "-O", format]).args(options).arg(&raw).arg(&disk))?;
+        program(Command::new("qemu-img").args(["compare", "-q", "-f", "raw", "-F", format]).arg(&raw).arg(&disk))?;
+    }
+    Ok(())
 }
 
 fn cargo(args: &[&str], more: &[&str]) -> Result<()> {
