@@ -213,7 +213,10 @@ fn bytes_that_are_no_text_do_no_harm() {
     terminal.send(b"show \xff\xfe privilege\r");
     terminal.wait_for("the answer", |screen| screen.text(0).contains("level is 15"));
     terminal.send(b"show clock\x00\x01\x02");
+    // Ctrl-C drops what was typed ahead, so the line before it has to be there, and the one behind it has to wait for its prompt.
+    terminal.wait_for("the line", |screen| screen.text(0).contains("#show clock"));
     terminal.send(b"\x03");
+    terminal.wait_for("a fresh prompt", |screen| screen.text(0).ends_with("lb1#"));
     terminal.send(b"show privilege\r");
     terminal.wait_for("another answer", |screen| screen.text(0).matches("level is 15").count() == 2);
 }
