@@ -27,6 +27,7 @@ use crate::labshell::{self, LabShell};
 use crate::net::Ns;
 use crate::serial::Listener;
 use crate::traffic::Reply;
+use crate::vm;
 
 /// What the hosts' kernel is to load: cards, the ends of tunnels, a protocol, a packet filter.
 const MODULES: [&str; 16] = [
@@ -74,7 +75,7 @@ impl Peer {
         let port = sockets.path().join("ttyS1");
         let listener = Listener::bind(&port)?;
         let mut qemu = Ns::Hub.command("qemu-system-x86_64");
-        qemu.args(["-accel", "tcg,thread=single", "-smp", "1", "-m", "256", "-nodefaults", "-display", "none"]);
+        qemu.args(vm::EMULATION).args(["-smp", "1", "-m", "256", "-nodefaults", "-display", "none"]);
         qemu.arg("-no-reboot").arg("-kernel").arg(base.vmlinuz()).arg("-initrd").arg(initrd);
         qemu.args(["-append", "console=ttyS0 rdinit=/init panic=-1 quiet"]);
         qemu.args(["-serial", &format!("file:{}", dir.join("peer-console.log").display())]);

@@ -1,6 +1,6 @@
 //! A machine in QEMU: how it is put together, switched on, unplugged, and switched on again with the same disk.
 //!
-//! Emulation only (TCG, one core): no test depends on KVM. The machine sits in the hub's namespace. What is on its disk
+//! Emulation only (TCG, one thread): no test depends on KVM. The machine sits in the hub's namespace. What is on its disk
 //! is the business of `disk`, what is typed at it that of `console` and `labshell`.
 
 use std::path::{Path, PathBuf};
@@ -21,6 +21,11 @@ use crate::{processor, wait};
 
 /// QEMU connects its ports before it emulates anything.
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+
+/// How QEMU emulates. Threads of their own for processors crash kernels on some hosts. And no CMPXCHG16B: what computes its flags (QEMU 7.2's
+/// TCG) may start from an operand instead of the flags before, so that now and then a kernel's allocator, which uses it all the time, goes on
+/// with single-stepping or nested-task set, and dies of a double fault. Without it the kernel takes a longer way.
+pub(crate) const EMULATION: [&str; 4] = ["-accel", "tcg,thread=single", "-cpu", "qemu64,-cx16"];
 
 /// What starts the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +112,7 @@ impl Machine {
     /// QEMU's command line for all but the ports.
     fn qemu(&self, disk: &Path, dir: &Path) -> Result<Command> {
         let mut qemu = Ns::Hub.command("qemu-system-x86_64");
-        qemu.args(["-accel", "tcg,thread=single", "-smp", &self.cpus.to_string(), "-m", &self.memory.to_string()]);
+        qemu.args(EMULATION).args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string()]);
         qemu.args(["-nodefaults", "-display", "none", "-vga", "std", "-no-reboot"]);
         match &self.write_log {
             None => {

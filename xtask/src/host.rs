@@ -93,6 +93,9 @@ pub(crate) fn boot(image: &Path, uefi: bool) -> Result<()> {
     let mut qemu = Command::new("qemu-system-x86_64");
     if fs::File::options().read(true).write(true).open("/dev/kvm").is_ok() {
         qemu.args(["-accel", "kvm"]);
+    } else {
+        // QEMU's emulation of CMPXCHG16B can take nonsense for the flags; see `EMULATION` in the lab.
+        qemu.args(["-cpu", "qemu64,-cx16"]);
     }
     // More than one thread of TCG crashes kernels on some hosts.
     qemu.args(["-accel", "tcg,thread=single", "-smp", "1", "-m", "512", "-nographic"]);

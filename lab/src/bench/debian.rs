@@ -13,7 +13,7 @@ use yoke_image::base::Base;
 use crate::labshell;
 use crate::net::Ns;
 use crate::serial::{Listener, Serial};
-use crate::{disk, target, wait};
+use crate::{disk, target, vm, wait};
 
 /// Packages besides the essential ones, `mmdebstrap --variant=minbase`.
 const PACKAGES: &str = "systemd-sysv,udev,dbus,iproute2,kmod,initramfs-tools,zstd,openssh-server,keepalived,ipvsadm";
@@ -97,19 +97,7 @@ impl Debian {
         let port = sockets.path().join("ttyS0");
         let listener = Listener::bind(&port)?;
         let mut qemu = Ns::Hub.command("qemu-system-x86_64");
-        qemu.args([
-            "-accel",
-            "tcg,thread=single",
-            "-smp",
-            "1",
-            "-m",
-            "512",
-            "-nodefaults",
-            "-display",
-            "none",
-            "-vga",
-            "std",
-        ]);
+        qemu.args(vm::EMULATION).args(["-smp", "1", "-m", "512", "-nodefaults", "-display", "none", "-vga", "std"]);
         qemu.arg("-no-reboot").arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initrd);
         qemu.args(["-append", "root=/dev/vda rw console=ttyS0 quiet"]);
         qemu.args(["-drive", &format!("file={},format=raw,if=none,id=disk", self.disk.display())]);
