@@ -315,22 +315,24 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         Ok(())
     });
     scene.check("a_narrow_link_behind_the_box_is_no_black_hole", |world| {
-        // Not for IPv6 real servers: nobody in the box listens to what their routers say.
-        let lines: Vec<String> = ["ipip4", "gue-csum4", "gre4"]
-            .iter()
-            .flat_map(|name| {
-                [format!("virtual-server {name}"), "real-server 2001:db8:5::22 80".into(), "shutdown".into()]
-            })
-            .collect();
-        world.console()?.configure(&lines.iter().map(String::as_str).collect::<Vec<_>>())?;
-        net::ip(&["-n", &Ns::Router.name(), "link", "set", "far0", "mtu", "1280"])?;
-        for (cell, mtu) in [(&TUNNELS[0], 1260), (&TUNNELS[4], 1248), (&TUNNELS[8], 1256)] {
-            let peer = world.peer()?;
-            peer.run("client", &format!("/yoke-lab peer upload {} 80 {UPLOAD}", cell.vip)).context(cell.name)?;
-            let route = peer.run("client", &format!("ip route get {}", cell.vip))?;
-            ensure!(route.trim_end().ends_with(&format!(" mtu {mtu}")), "{}: {route}", cell.name);
+        // Not for IPv6, of clients or of real servers: nobody in the box listens to what their routers say.
+        for name in ["ipip4", "ipip6", "gue-csum4", "gre4"] {
+            let of = format!("virtual-server {name}");
+            world.console()?.configure(&[&of, "real-server 2001:db8:5::22 80", "shutdown"])?;
         }
-        Ok(())
+        net::ip(&["-n", &Ns::Router.name(), "link", "set", "far0", "mtu", "1280"])?;
+        // Of the two kinds only one would hear of the link, and it is chance which.
+        let said = "real-server 198.18.5.21: tunnel gre in virtual-server gre4 and ipip in virtual-server ipip4: ";
+        ensure!(world.console()?.ok("show warnings")?.text().contains(said), "no warning");
+        shut(world, "shutdown", ["gre4", "gre6"])?;
+        ensure!(!world.console()?.ok("show warnings")?.text().contains(said), "a warning for a tunnel that is shut");
+        narrow_upload(world, &TUNNELS[0], 1260)?;
+        narrow_upload(world, &TUNNELS[4], 1248)?;
+        shut(world, "shutdown", ["ipip4", "ipip6"])?;
+        shut(world, "no shutdown", ["gre4", "gre6"])?;
+        let gre = TUNNELS[8].vip;
+        wait::until("its check to be good", CHECK_LIMIT, || world.peer()?.ask("tcp", gre, 80, 1))?;
+        narrow_upload(world, &TUNNELS[8], 1256)
     });
     scene.check("a_gue_port_that_nobody_opened_is_a_refusal_at_once", |world| {
         // The machine tells the director, which tells the client: not what is wrong, but that nobody is there.
@@ -368,6 +370,21 @@ fn serves(world: &mut World, cell: &Cell) -> Result<()> {
     for reply in &replies {
         ensure!(reply.client == cell.client && reply.local == cell.vip && reply.port == "80", "{reply:?}");
     }
+    Ok(())
+}
+
+/// Of these virtual servers.
+fn shut(world: &mut World, word: &str, names: [&str; 2]) -> Result<()> {
+    let [one, two] = names.map(|name| format!("virtual-server {name}"));
+    world.console()?.configure(&[&one, word, &two, word])
+}
+
+/// An upload arrives, and the client has learned what fits through the tunnel and the narrow link.
+fn narrow_upload(world: &mut World, cell: &Cell, mtu: u16) -> Result<()> {
+    let peer = world.peer()?;
+    peer.run("client", &format!("/yoke-lab peer upload {} 80 {UPLOAD}", cell.vip)).context(cell.name)?;
+    let route = peer.run("client", &format!("ip route get {}", cell.vip))?;
+    ensure!(route.trim_end().ends_with(&format!(" mtu {mtu}")), "{}: {route}", cell.name);
     Ok(())
 }
 

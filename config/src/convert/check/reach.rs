@@ -1,9 +1,9 @@
 //! Whether packets can get from this box to a real server the way its mode sends them. Only what is certain to fail is said.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use crate::model::{Config, Mode, VirtualServer};
+use crate::model::{Config, Mode, Tunnel, VirtualServer};
 use crate::value::Value;
 
 use super::super::Findings;
@@ -15,6 +15,7 @@ const IPV6_MTU_MIN: u16 = 1280;
 
 pub(super) fn check(config: &Config, out: &mut Findings) {
     let ours = ours(config);
+    let mut wrapped = Wrapped::new();
     for (name, server) in &config.virtual_servers {
         let real = server.real_servers.iter().filter(|(_, real)| !real.shutdown);
         let real = real.map(|(&(address, port), real)| ("real-server", address, port, real.mode));
@@ -30,7 +31,40 @@ pub(super) fn check(config: &Config, out: &mut Findings) {
                 ));
             } else if mode == Mode::Tun {
                 tunnel(config, server, address, &object, out);
+                if let IpAddr::V4(address) = address
+                    && !server.shutdown
+                    && let Some(kind) = portless(server.tunnel)
+                {
+                    wrapped.entry(address).or_default().entry(kind).or_insert_with(|| format!("virtual-server {name}"));
+                }
             }
+        }
+    }
+    two_tunnels(&wrapped, out);
+}
+
+/// Of each real server of IPv4 by which of the tunnels without a port it is reached, and who does so first.
+type Wrapped = BTreeMap<Ipv4Addr, BTreeMap<&'static str, String>>;
+
+/// The word of a tunnel that has no port; of GUE none.
+fn portless(tunnel: Tunnel) -> Option<&'static str> {
+    match tunnel {
+        Tunnel::Ipip => Some("ipip"),
+        Tunnel::Gre(_) => Some("gre"),
+        Tunnel::Gue(..) => None,
+    }
+}
+
+/// IPVS finds the tunnel that an ICMP error is about by the real server's address and the tunnel's port, takes the first entry it has, and
+/// leaves the error alone where that is of the other kind (ip_vs_find_tunnel and its caller ip_vs_in_icmp, ip_vs_core.c): which of the two kinds
+/// hears of a narrow link is chance.
+fn two_tunnels(wrapped: &Wrapped, out: &mut Findings) {
+    for (address, kinds) in wrapped {
+        if let [(one, by), (other, by_other)] = kinds.iter().collect::<Vec<_>>()[..] {
+            out.warning(format!(
+                "real-server {address}: tunnel {one} in {by} and {other} in {by_other}: behind a link narrower than the tunnel large packets of \
+                 one of them are lost, use the same, or gue"
+            ));
         }
     }
 }
