@@ -5,8 +5,6 @@
 //! ([`lex`], [`value`]), not commands. [`model::Config`] is the same configuration as typed data, checked as a whole
 //! ([`convert`]). No I/O here but [`store`], which keeps the text on flash.
 
-#![warn(missing_docs)]
-
 pub mod convert;
 pub mod grammar;
 pub mod lex;

@@ -1,6 +1,4 @@
 //! What other rooms need of the director: the requests it answers, the rows it answers with, and how it hashes secrets.
 
-#![warn(missing_docs)]
-
 pub mod secret;
 pub mod status;

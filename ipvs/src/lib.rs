@@ -40,7 +40,6 @@
 //! is nothing to wait for. IPVS has no notifications: who wants to know of foreign changes observes again.
 //!
 //! Every request needs `CAP_NET_ADMIN`, also those that only read. A client belongs to the network namespace it was opened in.
-#![warn(missing_docs)]
 
 pub mod client;
 pub mod connections;

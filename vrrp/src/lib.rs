@@ -44,7 +44,6 @@
 //! assert_eq!(router.poll_effect(), Some(Effect::Announce));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![warn(missing_docs)]
 
 pub mod address;
 pub mod announce;
