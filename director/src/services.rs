@@ -35,6 +35,12 @@ const LOG_HOSTS_MAX: usize = 8;
 const FACILITY: u8 = 23;
 /// This program.
 const DIRECTOR: &str = "/usr/sbin/director";
+/// A port below 1024; becoming the user who has logged in, and giving that user a terminal. Sessions have the rest of their lives none: whoever
+/// becomes another user than root keeps no capability.
+const DROPBEAR_CAPABILITIES: [&str; 5] = ["net_bind_service", "setgid", "setuid", "chown", "fowner"];
+/// Processes and threads of each user over SSH: 32 sessions, which the director allows, of a shell with two threads and a dropbear, and some air
+/// for those that end.
+const PROCESSES_OF_USER: u64 = 128;
 /// Wrong passwords or keys until dropbear hangs up; each costs the caller 0.3 s.
 const TRIES_MAX: &str = "4";
 /// Servers at most, each with an address of its own. Each costs a process of a megabyte, and three of PID 1's 1,024 file descriptors: PID 1
@@ -183,8 +189,18 @@ fn dropbear(config: &Config, paths: &Paths, address: IpAddr) -> ServiceSpec {
     let mut before = Words::default();
     before.push([DIRECTOR, host_keys::COMMAND, &path(&keys)]);
     let name = format!("ssh-{address}");
-    let oom_score_adj = ServiceSpec::ENDED_FIRST;
-    ServiceSpec { name, argv: argv.0, env, before: vec![before.0], oom_score_adj, ..ServiceSpec::default() }
+    ServiceSpec {
+        name,
+        argv: argv.0,
+        env,
+        // Root, for the host keys and the hashes of passwords.
+        ids: Some((0, 0)),
+        capabilities: Some(DROPBEAR_CAPABILITIES.map(str::to_owned).to_vec()),
+        processes: Some(PROCESSES_OF_USER),
+        before: vec![before.0],
+        oom_score_adj: ServiceSpec::ENDED_FIRST,
+        ..ServiceSpec::default()
+    }
 }
 
 #[derive(Debug, Default)]

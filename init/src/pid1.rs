@@ -42,6 +42,11 @@ use crate::{consoles, kmsg, mounts, notify, say, sysctl};
 const INIT: &str = "/sbin/init";
 /// Longest silence of the director. It programs 10,000 real servers in one step, 2 s under emulation.
 const DIRECTOR_WATCHDOG: Duration = Duration::from_secs(15);
+/// What the director may do beyond what root may with root's own files: IPVS, nftables, addresses and the kernel's network settings (net_admin);
+/// ping, ARP and checks on raw sockets (net_raw); check programs as nobody (setgid, setuid), ended with all they have started (kill) and, once they
+/// are nobody's, told to be ended first when memory is short; chrony's socket is chrony's (dac_override). It loads no module, mounts nothing, sees no
+/// other process' memory, sets no clock.
+const DIRECTOR_CAPABILITIES: [&str; 6] = ["net_admin", "net_raw", "setgid", "setuid", "kill", "dac_override"];
 /// File descriptors a child may ask for: those of the director's probes under way.
 const DESCRIPTORS: u64 = 65_536;
 /// How long the drivers nobody waits for (keyboards, watchdogs, an unused IDE controller) leave the machine to the
@@ -158,6 +163,9 @@ impl Init {
             spec: ServiceSpec {
                 name: "director".to_owned(),
                 argv: vec!["/usr/sbin/director".to_owned()],
+                // Root, whose files it writes.
+                ids: Some((0, 0)),
+                capabilities: Some(DIRECTOR_CAPABILITIES.map(str::to_owned).to_vec()),
                 env: vec![("PATH".to_owned(), "/usr/sbin:/usr/bin".to_owned())],
                 oom_score_adj: ServiceSpec::ENDED_LAST,
                 ..ServiceSpec::default()

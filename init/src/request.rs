@@ -154,7 +154,7 @@ pub struct ServiceSpec {
     #[serde(default)]
     pub oom_score_adj: i16,
     /// Commands (absolute path and arguments) run one after the other before each start, with the same environment but
-    /// as root. One that fails is a failed start of the service. Such as `dropbearkey` when there is no host key.
+    /// as root who may do no more than make files and give them away. One that fails is a failed start of the service. Such as `dropbearkey` when there is no host key.
     #[serde(default)]
     pub before: Vec<Vec<String>>,
     /// Whether it says READY=1 (sd_notify) once it works.

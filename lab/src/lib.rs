@@ -10,7 +10,7 @@
 //! | [`disk`], [`writelog`], [`vm`], [`qmp`] | a machine, its disk, its power and its cables |
 //! | [`peer`] | a second machine: hosts with a kernel that has tunnels and SCTP |
 //! | [`twins`] | two programs on one kernel, inside the first machine |
-//! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`] | typing at it, and reading what it says |
+//! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`], [`scan`] | typing at it, reading what it says, and knocking at its ports |
 //! | [`runner`], [`scenario`], [`figure`], [`processor`], [`wait`] | what is checked and measured, and the one way to wait |
 //! | [`crowd`] | thousands of connections |
 //! | [`demo`], [`mod@bench`] | the same network for a person; figures |
@@ -28,6 +28,7 @@ pub mod peer;
 pub mod processor;
 pub mod qmp;
 pub mod runner;
+pub mod scan;
 pub mod scenario;
 pub mod serial;
 pub mod servers;

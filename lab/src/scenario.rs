@@ -21,6 +21,7 @@ mod paste;
 mod peer;
 mod power_cut;
 mod power_cut_firmware;
+mod privilege;
 mod recover;
 mod seed;
 mod ssh;
@@ -61,6 +62,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Long, name: "watchdog", run: watchdog::run },
     Scenario { rung: Rung::Long, name: "recover", run: recover::run },
     Scenario { rung: Rung::Long, name: "rollback", run: install::returns },
+    Scenario { rung: Rung::Long, name: "ports", run: privilege::every_port },
     Scenario { rung: Rung::Long, name: "crowd", run: crowd::run },
     Scenario { rung: Rung::Long, name: "power_cut", run: power_cut::run },
     Scenario { rung: Rung::Long, name: "disks", run: disks::run },

@@ -1,23 +1,15 @@
-//! The client's SSH: OpenSSH with keys and with passwords, netmiko, and a port scan.
+//! The client's SSH: OpenSSH with keys and with passwords, and netmiko.
 //!
 //! Host keys are kept in a file of the scenario, and from the first connection on they must not change.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Output, Stdio};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::disk::run;
 use crate::net::Ns;
-
-/// A neighbour answers a SYN within milliseconds, with RST too; an emulated one that is busy needs longer.
-const SYN_LIMIT: Duration = Duration::from_secs(1);
-/// Ports that one thread tries: a box that drops instead of refusing must not take minutes.
-const SCAN_PART: usize = 16;
 
 /// What a user of SSH has on his machine.
 #[derive(Debug)]
@@ -55,23 +47,37 @@ impl Ssh {
             .to_vec()
     }
 
+    fn key(&self, user: &str, host: &str) -> Command {
+        let mut ssh = Ns::Client.command("ssh");
+        ssh.args(self.options()).args(["-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-i"]);
+        ssh.arg(self.home.join("key")).arg(format!("{user}@{host}"));
+        ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        ssh
+    }
+
     /// Runs `command` on `host` as `user`, who has the key.
     ///
     /// # Errors
     /// When ssh cannot be run.
     pub fn with_key(&self, user: &str, host: &str, command: &str, stdin: &str) -> Result<Output> {
-        let mut ssh = Ns::Client.command("ssh");
-        ssh.args(self.options()).args(["-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-i"]);
-        ssh.arg(self.home.join("key")).arg(format!("{user}@{host}"));
+        let mut ssh = self.key(user, host);
         if !command.is_empty() {
             ssh.arg(command);
         }
-        let mut child = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let mut child = ssh.spawn()?;
         let mut input = child.stdin.take().context("stdin is piped")?;
         // A box that refuses closes before it has read.
         let _ = input.write_all(stdin.as_bytes());
         drop(input);
         child.wait_with_output().context("run ssh")
+    }
+
+    /// A session with a terminal, in which nothing is typed. It lasts until the child is killed.
+    ///
+    /// # Errors
+    /// When ssh cannot be run.
+    pub fn hold(&self, user: &str, host: &str) -> Result<Child> {
+        self.key(user, host).arg("-tt").spawn().context("run ssh")
     }
 
     /// The same with a password.
@@ -94,27 +100,6 @@ pub fn stdout(output: &Output) -> Result<String> {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "ssh ends with {:?}: {out}{err}", output.status.code());
     Ok(out.into_owned())
-}
-
-/// Which of `ports` accept a connection from the client at `host`.
-///
-/// # Errors
-/// When the namespace is gone.
-pub fn open_ports(host: &str, ports: RangeInclusive<u16>) -> Result<Vec<u16>> {
-    let address = host.parse()?;
-    let ports: Vec<u16> = ports.collect();
-    let open = |port: &u16| TcpStream::connect_timeout(&SocketAddr::new(address, *port), SYN_LIMIT).is_ok();
-    Ns::Client.enter(|| {
-        // Threads are born into their parent's namespace.
-        std::thread::scope(|scope| {
-            let parts = ports
-                .chunks(SCAN_PART)
-                .map(|part| scope.spawn(move || part.iter().copied().filter(&open).collect::<Vec<u16>>()));
-            let parts: Vec<_> = parts.collect();
-            let found = parts.into_iter().map(|part| part.join().map_err(|_| anyhow!("a scan panicked")));
-            Ok(found.collect::<Result<Vec<_>>>()?.concat())
-        })
-    })
 }
 
 /// Runs `netmiko_ios.py` from the client against `host`, in an environment of its own below `target`.

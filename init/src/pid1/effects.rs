@@ -11,6 +11,14 @@ use crate::sys::Identity;
 use crate::tasks::{self, Task};
 use crate::{capability, notify};
 
+/// What a command that runs before a service may do: make files and directories, and give them away.
+const BEFORE_CAPABILITIES: [&str; 3] = ["chown", "dac_override", "fowner"];
+
+fn preparing() -> Result<Identity, String> {
+    let capabilities = capability::set(&BEFORE_CAPABILITIES.map(str::to_owned))?;
+    Ok(Identity { ids: Some((0, 0)), capabilities: Some(capabilities), processes: None })
+}
+
 impl Init {
     /// Does what the machines want until they want nothing.
     pub(super) fn carry_out(&mut self) {
@@ -43,7 +51,7 @@ impl Init {
             capabilities.map(|capabilities| Identity { ids: spec.ids, capabilities, processes: spec.processes })
         };
         let (argv, identity, terminal) = match step {
-            Step::Before(at) => (spec.before[at].clone(), Ok(Identity::default()), None),
+            Step::Before(at) => (spec.before[at].clone(), preparing(), None),
             Step::Release => (spec.release.clone(), kept(), None),
             Step::Main => {
                 if service.notify {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{OFF_LIMIT, PASSWORD, serve_nat, wait_serving};
+use super::{OFF_LIMIT, PASSWORD, privilege, serve_nat, wait_serving};
 use crate::net::{Ns, addr};
 use crate::runner::{Scene, World};
 use crate::servers::SLOW_BYTES;
@@ -14,7 +14,7 @@ use crate::vm::{Firmware, Machine};
 use crate::wait;
 
 /// From the death of a daemon until it has done its work again.
-const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
 /// Until a slow resync must have seen and healed drift.
 const RESYNC_LIMIT: Duration = Duration::from_secs(90);
 
@@ -28,6 +28,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         world.console()?.ok("write memory")?;
         Ok(())
     })?;
+    privilege::checks(scene);
     scene.check("director_killed_under_load_costs_no_request_and_no_rewrite", |world| {
         killed_under_load(world, "director")
     });

@@ -8,6 +8,7 @@ use super::{PASSWORD, serve_nat, wait_serving};
 use crate::disk::Flash;
 use crate::net::{Ns, addr};
 use crate::runner::Scene;
+use crate::scan;
 use crate::ssh::{self, Ssh, stdout};
 use crate::wait;
 
@@ -29,23 +30,23 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         // Closed, not absent: the box answers.
         let ping = Ns::Client.command("ping").args(["-c", "1", "-w", "20", addr::DIRECTOR]).output()?;
         ensure!(ping.status.success(), "the box does not answer a ping: {}", String::from_utf8_lossy(&ping.stdout));
-        let open = ssh::open_ports(addr::DIRECTOR, 1..=1100)?;
+        let open = scan::tcp(addr::DIRECTOR, 1..=1100)?;
         ensure!(open.is_empty(), "open: {open:?}");
         Ok(())
     })?;
     scene.must("ssh_opens_after_the_first_password_and_nothing_else_does", |world| {
         serve_nat(world)?;
         wait::until("SSH to answer", SSH_LIMIT, || {
-            let open = ssh::open_ports(addr::DIRECTOR, 22..=22)?;
+            let open = scan::tcp(addr::DIRECTOR, 22..=22)?;
             ensure!(open == [22], "port 22 is closed");
             Ok(())
         })?;
-        let open = ssh::open_ports(addr::DIRECTOR, 1..=1100)?;
+        let open = scan::tcp(addr::DIRECTOR, 1..=1100)?;
         ensure!(open == [22], "open: {open:?}");
         Ok(())
     })?;
     scene.check("ssh_does_not_answer_on_a_vip", |_| {
-        let open = ssh::open_ports(addr::VIP_NAT, 22..=22)?;
+        let open = scan::tcp(addr::VIP_NAT, 22..=22)?;
         ensure!(open.is_empty(), "SSH answers on a VIP");
         Ok(())
     });
