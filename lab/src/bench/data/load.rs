@@ -30,17 +30,19 @@ pub(super) fn connections(to: SocketAddr, count: usize) -> Result<()> {
     })
 }
 
-/// Downloads `/bulk`, of `size` bytes, several times at once; returns how many bytes came in all.
+/// Downloads `/bulk`, of `size` bytes, several times at once, and all that `times` times; returns how many bytes came in all.
 ///
 /// # Errors
 /// When one is not whole.
-pub(super) fn bulk(to: SocketAddr, size: u64) -> Result<u64> {
+pub(super) fn bulk(to: SocketAddr, size: u64, times: usize) -> Result<u64> {
     at_once(DOWNLOADS, || {
-        let (_, bytes) = get(to, "/bulk")?;
-        ensure!(bytes >= size, "{bytes} of {size} bytes came from {to}");
+        for _ in 0..times {
+            let (_, bytes) = get(to, "/bulk")?;
+            ensure!(bytes >= size, "{bytes} of {size} bytes came from {to}");
+        }
         Ok(())
     })?;
-    Ok(size * DOWNLOADS as u64)
+    Ok(size * (DOWNLOADS * times) as u64)
 }
 
 /// Runs `work` on so many threads of the client.
