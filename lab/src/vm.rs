@@ -86,6 +86,8 @@ pub struct Machine {
     pub lab_files: Vec<PathBuf>,
     /// The hub's taps of more network cards, `eth2` and so on.
     pub more_cards: &'static [&'static str],
+    /// Has CMPXCHG16B, for programs that are not without it; the kernel is then to be told that it has not.
+    pub cmpxchg16b: bool,
 }
 
 impl Default for Machine {
@@ -104,6 +106,7 @@ impl Default for Machine {
             watchdog: false,
             lab_files: Vec::new(),
             more_cards: &[],
+            cmpxchg16b: false,
         }
     }
 }
@@ -112,7 +115,11 @@ impl Machine {
     /// QEMU's command line for all but the ports.
     fn qemu(&self, disk: &Path, dir: &Path) -> Result<Command> {
         let mut qemu = Ns::Hub.command("qemu-system-x86_64");
-        qemu.args(EMULATION).args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string()]);
+        qemu.args(EMULATION);
+        if self.cmpxchg16b {
+            qemu.args(["-cpu", "qemu64"]);
+        }
+        qemu.args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string()]);
         qemu.args(["-nodefaults", "-display", "none", "-vga", "std", "-no-reboot"]);
         match &self.write_log {
             None => {

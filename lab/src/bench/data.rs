@@ -73,10 +73,8 @@ const PLAIN: [[Contender; 2]; 3] = [
 ];
 
 /// And in the one that needs it for all.
-const FULLNAT: [[Contender; 2]; 1] = [[
-    contender("fullnat", "203.0.113.11:80", Way::Both),
-    contender("fullnat by hand", "203.0.113.31:80", Way::Both),
-]];
+const FULLNAT: [[Contender; 2]; 1] =
+    [[contender("fullnat", "203.0.113.11:80", Way::Both), contender("fullnat by hand", "203.0.113.31:80", Way::Both)]];
 
 /// What ours is told for it.
 const FULLNAT_LINES: [&str; 8] = [
@@ -137,7 +135,9 @@ fn start(scene: &mut Scene<'_>) -> Result<()> {
     let guest = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest/rivals");
     let programs = ["/usr/sbin/haproxy", "/usr/sbin/nginx", "/usr/lib/nginx/modules/ngx_stream_module.so"];
     scene.boot(Machine {
-        firmware: Firmware::Direct { append: String::new() },
+        // haproxy ends with an illegal instruction on a processor without CMPXCHG16B.
+        firmware: Firmware::Direct { append: "clearcpuid=cx16".to_owned() },
+        cmpxchg16b: true,
         memory: 1024,
         lab_files: programs.into_iter().map(Into::into).chain([guest]).collect(),
         more_cards: &["tap-out3", "tap-in3", "tap-out4", "tap-in4"],
