@@ -372,12 +372,17 @@ pub(crate) async fn nft_again(director: &Director, script: String) -> Result<(),
     drop(guard);
     // One more is ours. Between more of them somebody else's may be, after ours even: then the next look is a thorough one.
     let now = generation(director).filter(|now| before.is_some_and(|before| now.wrapping_sub(before) <= 1));
-    director.state_mut().nft_generation = now;
+    let mut guard = director.state_mut();
+    let state = &mut *guard;
+    if before.is_some() && state.ssh_limit.generation == before {
+        state.ssh_limit.generation = now;
+    }
+    state.nft_generation = now;
     Ok(())
 }
 
 /// The kernel's count of nft's transactions; `None` when it does not say.
-fn generation(director: &Director) -> Option<u32> {
+pub(crate) fn generation(director: &Director) -> Option<u32> {
     director.state_mut().kernel.generation().ok().map(|generation| generation.id)
 }
 

@@ -33,9 +33,9 @@ use crate::reconcile::Desired;
 use crate::rivals::Rivals;
 use crate::roles::{self, Roles};
 use crate::sessions::Sessions;
-use crate::settle;
 use crate::uids::Uids;
 use crate::vrrpd::Vrrpd;
+use crate::{settle, ssh};
 
 /// The daemon.
 pub(crate) struct Director {
@@ -93,6 +93,7 @@ pub(crate) struct State {
     pub(crate) nft: Option<String>,
     /// The kernel's count of nft's transactions when it came into effect.
     pub(crate) nft_generation: Option<u32>,
+    pub(crate) ssh_limit: ssh::Limit,
     /// Which groups are active, as far as it has been acted on.
     pub(crate) roles: Roles,
     /// Which virtual servers have their quorum, as vrrpd was told.
@@ -199,6 +200,7 @@ impl Director {
             limiter: Limiter::default(),
             nft: None,
             nft_generation: None,
+            ssh_limit: ssh::Limit::default(),
             roles: Roles::default(),
             quorum: BTreeMap::new(),
             syncs: true,

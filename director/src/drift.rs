@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::director::Director;
 use crate::notes::Source;
-use crate::{clock, commit, flash, health, nft, reconcile, reset, settle, sync};
+use crate::{clock, commit, flash, health, nft, reconcile, reset, settle, ssh, sync};
 
 /// How long after the last foreign change `show warnings` speaks of it.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
@@ -57,6 +57,9 @@ pub(crate) async fn resync(director: Rc<Director>) {
     // As in a change: what a service needs is there before the service.
     settings(&director, now);
     rules(&director, now).await;
+    if let Err(why) = ssh::limit(&director).await {
+        log::warn!("{why}");
+    }
     table(&director, now);
     sync::run(&director);
     note(&director, now);

@@ -37,6 +37,7 @@ mod session;
 mod sessions;
 mod settle;
 mod show;
+mod ssh;
 mod start;
 mod sync;
 mod sysctl;

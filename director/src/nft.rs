@@ -44,7 +44,7 @@ use crate::roles::{self, Roles};
 use crate::services;
 
 pub(crate) use generation::{Generation, generation};
-pub(crate) use program::{Failure, apply, list};
+pub(crate) use program::{Failure, apply, counter, list};
 pub(crate) use render::render;
 
 /// The table's name, as nft takes it.

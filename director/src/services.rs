@@ -42,7 +42,7 @@ const DROPBEAR_CAPABILITIES: [&str; 5] = ["net_bind_service", "setgid", "setuid"
 /// for those that end.
 const PROCESSES_OF_USER: u64 = 128;
 /// Wrong passwords or keys until dropbear hangs up; each costs the caller 0.3 s.
-const TRIES_MAX: &str = "4";
+pub(crate) const TRIES: u32 = 4;
 /// Servers at most, each with an address of its own. Each costs a process of a megabyte, and three of PID 1's 1,024 file descriptors: PID 1
 /// must never run out of them.
 const SERVERS_MAX: usize = 64;
@@ -125,22 +125,34 @@ fn log_senders(config: &Config) -> impl Iterator<Item = ServiceSpec> {
     })
 }
 
+/// Where SSH answers: nowhere without a credential or after `ip ssh shutdown`.
+pub(crate) fn ssh_addresses(config: &Config) -> Vec<IpAddr> {
+    if config.ssh.shutdown || !accounts::credential_exists(config) {
+        return Vec::new();
+    }
+    let free = interface_addresses(config).into_iter().filter(|address| balanced(config, *address).is_none());
+    free.take(SERVERS_MAX).collect()
+}
+
 fn ssh(config: &Config, paths: &Paths) -> Services {
     let mut services = Services::default();
     if config.ssh.shutdown || !accounts::credential_exists(config) {
         return services;
     }
-    for address in interface_addresses(config) {
-        match balanced(config, address) {
-            Some(name) => services.warnings.push(format!(
+    let all = interface_addresses(config);
+    let mut taken = 0;
+    for address in &all {
+        if let Some(name) = balanced(config, *address) {
+            taken += 1;
+            services.warnings.push(format!(
                 "ip ssh: virtual-server {name} has tcp port {} of {address}, SSH does not answer on this address",
                 config.ssh.port
-            )),
-            None => services.specs.push(dropbear(config, paths, address)),
+            ));
         }
     }
-    if services.specs.len() > SERVERS_MAX {
-        let beyond = services.specs.split_off(SERVERS_MAX).len();
+    services.specs = ssh_addresses(config).into_iter().map(|address| dropbear(config, paths, address)).collect();
+    let beyond = all.len() - taken - services.specs.len();
+    if beyond > 0 {
         services.warnings.push(format!(
             "ip ssh: SSH answers on the {SERVERS_MAX} lowest interface addresses and not on {beyond} others"
         ));
@@ -169,7 +181,7 @@ fn dropbear(config: &Config, paths: &Paths, address: IpAddr) -> ServiceSpec {
     let mut argv = Words::default();
     // In the foreground, logging to stderr; no motd, which the shell prints; nobody is root; no forwarding of ports or sockets.
     argv.push([DROPBEAR, "-F", "-E", "-m", "-w", "-j", "-k"]);
-    argv.push(["-T", TRIES_MAX, "-K", KEEPALIVE_S]);
+    argv.push(["-T", &TRIES.to_string(), "-K", KEEPALIVE_S]);
     if config.users.values().all(|user| user.secret.is_none()) {
         argv.push(["-s"]);
     }

@@ -249,6 +249,7 @@ fn needs(request: &Request) -> Needs {
             | Show::Sessions
             | Show::Inventory
             | Show::Ntp
+            | Show::Ssh
             | Show::Log { .. }
             | Show::Vrrp { .. }
             | Show::ConnectionSync

@@ -11,7 +11,7 @@ use crate::director::Director;
 use crate::files::{self, Medium};
 use crate::nft::Rules;
 use crate::notes::Source;
-use crate::{accounts, clock, services, sync, sysctl, vrrpd};
+use crate::{accounts, clock, services, ssh, sync, sysctl, vrrpd};
 
 /// Settles everything but IPVS and nft, which a change may be refused for. `network` says whether `init setup` has something to do.
 pub(crate) async fn run(director: &Director, network: bool) {
@@ -139,6 +139,8 @@ pub(crate) async fn services(director: &Director) {
     if let Err(why) = hand_over(director, &wanted.specs).await {
         problems.push(format!("services: {why}"));
     }
+    // Afterwards: a box that comes up does not wait for it.
+    problems.extend(ssh::limit(director).await.err());
     director.state_mut().notes.set(Source::Services, problems);
 }
 

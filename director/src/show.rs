@@ -20,7 +20,7 @@ use yoke_director::status::{Data, RefusalKind, Reply, Show};
 use crate::director::{Director, State};
 use crate::kernel::Observed;
 use crate::session::refused;
-use crate::{clock, flash, install, ntp, reconcile, sync};
+use crate::{clock, flash, install, ntp, reconcile, ssh, sync};
 
 pub(crate) use system::firmware;
 
@@ -78,6 +78,7 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
             let asked = tokio::task::spawn_blocking(move || ntp::show(&chronyc)).await;
             Data::Ntp(Some(asked.map_err(|e| format!("ntp: {e}"))??))
         }
+        Show::Ssh => Data::Ssh(ssh::show(director).await?),
         Show::Log { tail } => {
             let lines = director.init.log(tail).await.map_err(|e| e.to_string())?;
             let (services, _) = director.init.status().await.map_err(|e| e.to_string())?;

@@ -16,7 +16,7 @@ use yoke_install::report::{Progress, Slots};
 
 pub use balancing::{Counters, HealthChange, HealthCheckRow, RealServerRow, VirtualServerRow};
 pub use connections::{ConnectionFilter, ConnectionRow, ConnectionSyncRow, Connections, DaemonRow, DefenceRow, Ipvs};
-pub use machine::{Card, Disk, Inventory, Ntp, NtpServerRow};
+pub use machine::{Card, Disk, Inventory, Ntp, NtpServerRow, Ssh};
 pub use network::{InterfaceRow, NeighbourRow, RouteRow};
 pub use system::{Flash, FlashFile, HistoryRow, Log, LogHostRow, LogRow, Memory, ProcessRow, SessionRow, Version};
 
@@ -245,6 +245,8 @@ pub enum Show {
     Inventory,
     /// `show ntp`.
     Ntp,
+    /// `show ip ssh`.
+    Ssh,
     /// `show logging`.
     Log {
         /// The last so many; 0 is all.
@@ -404,6 +406,7 @@ pub enum Data {
     Sessions(Vec<SessionRow>),
     Log(Log),
     Ntp(Option<Ntp>),
+    Ssh(Ssh),
     Inventory(Inventory),
     ConnectionSync(Option<ConnectionSyncRow>),
     Vrrp(vrrp::status::Status),

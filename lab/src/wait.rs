@@ -19,7 +19,20 @@ pub fn now() -> Instant {
 ///
 /// # Errors
 /// The last error of `attempt`, with `what` and the time it was given.
-pub fn until<T>(what: &str, limit: Duration, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
+pub fn until<T>(what: &str, limit: Duration, attempt: impl FnMut() -> Result<T>) -> Result<T> {
+    until_every(what, limit, POLL, attempt)
+}
+
+/// As [`until`], with `pause` between two attempts: for what counts how often it is asked.
+///
+/// # Errors
+/// As [`until`].
+pub fn until_every<T>(
+    what: &str,
+    limit: Duration,
+    pause: Duration,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
     let deadline = now() + limit;
     loop {
         match attempt() {
@@ -27,7 +40,7 @@ pub fn until<T>(what: &str, limit: Duration, mut attempt: impl FnMut() -> Result
             Err(error) if now() >= deadline => {
                 return Err(error).with_context(|| format!("{what}: not within {limit:?}"));
             }
-            Err(_) => std::thread::park_timeout(POLL),
+            Err(_) => std::thread::park_timeout(pause),
         }
     }
 }

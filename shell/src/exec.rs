@@ -47,6 +47,7 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::ShowMemory => show::system::memory(shell, out),
         C::ShowFlash => show::system::flash(shell, out),
         C::ShowInventory => show::inventory::inventory(shell, out),
+        C::ShowIpSsh => show::ssh::ssh(shell, out),
         C::ShowNtp => show::ntp::ntp(shell, out),
         C::ShowLogging => show::system::logging(shell, values, out),
         C::ShowTechSupport => show::support::tech_support(shell, values, out),

@@ -9,6 +9,7 @@ pub(crate) mod ipvs;
 pub(crate) mod network;
 pub(crate) mod ntp;
 pub(crate) mod recipe;
+pub(crate) mod ssh;
 pub(crate) mod support;
 pub(crate) mod system;
 pub(crate) mod vrrp;

@@ -52,6 +52,8 @@ pub enum Command {
     ShowFlash,
     /// `show inventory`.
     ShowInventory,
+    /// `show ip ssh`.
+    ShowIpSsh,
     /// `show ntp`.
     ShowNtp,
     /// `show logging [tail N]`: Kw tail, Int.

@@ -33,7 +33,10 @@ pub(super) static SHOW: &[Node] = &[
         .run(C::ShowInterfaces)]),
     ]),
     kw("inventory", "What the box is made of").run(C::ShowInventory),
-    kw("ip", "IPv4").then(&[kw("route", "Routes").run(C::ShowIpRoute)]),
+    kw("ip", "IPv4").then(&[
+        kw("route", "Routes").run(C::ShowIpRoute),
+        kw("ssh", "Who may begin a session, and how often").run(C::ShowIpSsh),
+    ]),
     kw("ipv6", "IPv6").then(&[kw("route", "Routes").run(C::ShowIpv6Route)]),
     kw("ipvs", "Settings of the kernel's balancer").run(C::ShowIpvs),
     kw("logging", "Log").run(C::ShowLogging).then(&[kw("tail", "The end only").val().then(&[arg(

@@ -58,6 +58,18 @@ pub(crate) fn list(program: &Path) -> Result<String, String> {
     }
 }
 
+/// How many packets a named counter has counted.
+///
+/// # Errors
+/// What nft says, or why it could not be run.
+pub(crate) fn counter(program: &Path, table: &str, name: &str) -> Result<u64, String> {
+    let words: Vec<&str> = ["list", "counter"].into_iter().chain(table.split(' ')).chain([name]).collect();
+    let said = run(program, &words, "", LIMIT).map_err(Failure::why)?;
+    let mut words = said.split_whitespace().skip_while(|word| *word != "packets").skip(1);
+    let count = words.next().and_then(|number| number.parse().ok());
+    count.ok_or_else(|| format!("nft: counter {name} cannot be read"))
+}
+
 pub(super) fn run(program: &Path, arguments: &[&str], input: &str, limit: Duration) -> Result<String, Failure> {
     let refused = |e: std::io::Error| Failure::Refused(format!("nft: {e}"));
     let unknown = |e: std::io::Error| Failure::Unknown(format!("nft: {e}"));

@@ -53,6 +53,29 @@ pub struct Card {
     pub rps_cpus: Vec<u32>,
 }
 
+/// `show ip ssh`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ssh {
+    /// Its TCP port.
+    pub port: u16,
+    /// Where it answers; nowhere when it is closed.
+    pub addresses: Vec<String>,
+    /// `ip ssh access-class`; empty: everybody.
+    pub clients: Vec<String>,
+    /// Wrong passwords or keys in one connection.
+    pub guesses: u32,
+    /// Connections that one source (an address, of IPv6 a network of 64 bits) may begin in a minute, in the long run.
+    pub a_minute: u32,
+    /// And at once.
+    pub burst: u32,
+    /// Connections of one source without a login, on one address.
+    pub unknown_of_source: u32,
+    /// Connections of all sources without a login, on one address.
+    pub unknown: u32,
+    /// Attempts to begin a connection that were refused for that since SSH was opened; `None` while nothing is limited.
+    pub refused: Option<u64>,
+}
+
 /// `show ntp`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ntp {

@@ -1,5 +1,7 @@
 //! SSH: closed until somebody has a credential, then the same shell as on the console, for people and for programs.
 
+use std::io::Read as _;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -7,13 +9,17 @@ use anyhow::{Result, ensure};
 use super::{PASSWORD, serve_nat, wait_serving};
 use crate::disk::Flash;
 use crate::net::{Ns, addr};
-use crate::runner::Scene;
+use crate::runner::{Scene, World};
 use crate::scan;
 use crate::ssh::{self, Ssh, stdout};
 use crate::wait;
 
 /// From the first credential until SSH answers: host keys are made then, on an emulated machine.
 const SSH_LIMIT: Duration = Duration::from_secs(120);
+/// Between two tries: the box counts them.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Connections that one source may begin at once.
+const BURST: usize = 60;
 /// The operator of privilege 1.
 const NOC_PASSWORD: &str = "noc-Passw0rd";
 
@@ -36,7 +42,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     })?;
     scene.must("ssh_opens_after_the_first_password_and_nothing_else_does", |world| {
         serve_nat(world)?;
-        wait::until("SSH to answer", SSH_LIMIT, || {
+        wait::until_every("SSH to answer", SSH_LIMIT, PAUSE, || {
             let open = scan::tcp(addr::DIRECTOR, 22..=22)?;
             ensure!(open == [22], "port 22 is closed");
             Ok(())
@@ -107,18 +113,59 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         ensure!(startup.contains("from netmiko"), "save_config saved nothing: {startup}");
         Ok(())
     });
+    scene.check("who_has_no_login_holds_five_connections_and_begins_thirty_a_minute", guesses);
     scene.check("host_keys_and_users_outlive_a_power_cut", |world| {
         world.console()?.ok("write memory")?;
         world.cut_power()?;
         world.power_on()?;
         wait_serving()?;
-        wait::until("SSH to answer", SSH_LIMIT, || {
+        wait::until_every("SSH to answer", SSH_LIMIT, PAUSE, || {
             // Strict from the first time on: another host key would be refused here.
             let text = stdout(&keys.with_key("admin", addr::DIRECTOR, "show version", "")?)?;
             ensure!(text.contains("Yoke"), "{text}");
             Ok(())
         })
     });
+    Ok(())
+}
+
+/// Whether one source is held to its share, another has its own, and the operator is told.
+fn guesses(world: &mut World) -> Result<()> {
+    // Until three in a row get no answer.
+    let held = Ns::Client.enter(|| {
+        let address = format!("{}:22", addr::DIRECTOR).parse()?;
+        let (mut held, mut refused) = (Vec::new(), 0);
+        while refused < 3 && held.len() < BURST * 2 {
+            match TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+                Ok(stream) => {
+                    held.push(stream);
+                    refused = 0;
+                }
+                Err(_) => refused += 1,
+            }
+        }
+        Ok(held)
+    })?;
+    ensure!(held.len() < BURST * 2, "{} connections in a row", held.len());
+    let greeted = |mut stream: &TcpStream| {
+        let mut said = [0; 4];
+        // One that is refused is closed without a word.
+        let asked = stream.set_read_timeout(Some(Duration::from_secs(20)));
+        asked.is_ok() && stream.read_exact(&mut said).is_ok() && said == *b"SSH-"
+    };
+    let served = held.iter().filter(|stream| greeted(stream)).count();
+    ensure!(served <= 5, "{served} connections without a login are served");
+    let text = world.console()?.ok("show ip ssh")?.text();
+    let shown = world.console()?.json("show ip ssh")?;
+    ensure!(shown["ssh"]["refused"].as_u64().is_some_and(|count| count > 0), "nothing is counted: {text}");
+    // Somebody else has a share of his own.
+    drop(held);
+    let address = addr::DIRECTOR;
+    let said = Ns::Router
+        .command("timeout")
+        .args(["20", "bash", "-c", &format!("head -c 4 < /dev/tcp/{address}/22")])
+        .output()?;
+    ensure!(said.stdout == b"SSH-", "another source is refused too: {said:?}");
     Ok(())
 }
 

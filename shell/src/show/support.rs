@@ -10,11 +10,12 @@ use crate::outcome::Fail;
 use crate::session::Shell;
 
 /// What is shown, under the line one would type for it.
-const PARTS: [(&str, C); 18] = [
+const PARTS: [(&str, C); 19] = [
     ("show clock", C::ShowClock),
     ("show version", C::ShowVersion),
     ("show inventory", C::ShowInventory),
     ("show ntp", C::ShowNtp),
+    ("show ip ssh", C::ShowIpSsh),
     ("show warnings", C::ShowWarnings),
     ("show install summary", C::ShowInstall),
     ("show processes", C::ShowProcesses),

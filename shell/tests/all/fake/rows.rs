@@ -8,7 +8,7 @@ use yoke_config::tree::Tree;
 use yoke_director::status::{
     ConnectionFilter, ConnectionRow, ConnectionSyncRow, Connections, Counters, DaemonRow, Data, DefenceRow, Flash,
     FlashFile, HealthChange, HealthCheckRow, InterfaceRow, Inventory, Ipvs, Log, LogRow, Memory, NeighbourRow,
-    ProcessRow, RealServerRow, RouteRow, SessionRow, Show, Version, VirtualServerRow,
+    ProcessRow, RealServerRow, RouteRow, SessionRow, Show, Ssh, Version, VirtualServerRow,
 };
 use yoke_install::environment::Slot;
 use yoke_install::report::{Progress, SlotRow, Slots};
@@ -76,6 +76,17 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
         }]),
         Show::Inventory => Data::Inventory(inventory()),
         Show::Ntp => Data::Ntp(None),
+        Show::Ssh => Data::Ssh(Ssh {
+            port: 22,
+            addresses: vec!["192.0.2.1".to_owned(), "2001:db8::1".to_owned()],
+            clients: Vec::new(),
+            guesses: 4,
+            a_minute: 30,
+            burst: 60,
+            unknown_of_source: 5,
+            unknown: 30,
+            refused: Some(7),
+        }),
         Show::Log { tail } => log(*tail),
         Show::Processes => Data::Processes(vec![ProcessRow {
             name: "director".to_owned(),
