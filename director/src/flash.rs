@@ -116,7 +116,7 @@ pub(crate) async fn erase(director: &Director, caller: &Caller) -> Reply {
     }
 }
 
-/// `factory-reset`: erases, forgets host keys and user ids, and has the box restarted.
+/// `factory-reset`: erases, forgets host keys, user ids and which card had which name, and has the box restarted.
 pub(crate) async fn factory_reset(director: &Director, caller: &Caller) -> Reply {
     // Held over the flash's work, for [`LIMIT`] at most: what is saved by others comes before, and is erased, or never.
     let turn = director.turn().await;
@@ -126,6 +126,7 @@ pub(crate) async fn factory_reset(director: &Director, caller: &Caller) -> Reply
         store.erase().map_err(|e| e.to_string())?;
         let gone = absent(fs::remove_dir_all(paths.host_keys()))
             .and_then(|()| absent(fs::remove_file(paths.uids())))
+            .and_then(|()| absent(fs::remove_file(paths.flash.join("cards"))))
             .and_then(|()| absent(fs::remove_file(paths.flash.join("crash"))));
         gone.map_err(|e| format!("flash: {e}"))
     });

@@ -4,16 +4,29 @@
 //! first answer to a client may not. Modules that no device asks for (IPVS, netfilter, VLANs) are loaded by the kernel's
 //! own request when they are needed.
 
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::clock::{now, pause};
 use crate::modprobe::{Error, Loader};
-use crate::{devices, nics, say, spread, sys, watchdog};
+use crate::nics::Known;
+use crate::{devices, mounts, nics, say, spread, sys, watchdog};
 
 /// How long `init devices` looks for buses that find their devices late; USB hubs need 2-3 s.
 const LATE: Duration = Duration::from_secs(6);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// Which card had which name, as it was kept.
+const KEPT: &str = "/flash/cards";
+/// The same, as it is to be kept. In memory: the flash is written when everything runs.
+const SEEN: &str = "/run/yoke/cards";
+/// How long names wait for the flash, which may be under repair. Less than the one-shot may take.
+const FLASH: Duration = Duration::from_secs(40);
+/// Between two looks at it.
+const GLANCE: Duration = Duration::from_millis(20);
 
 /// Runs `init network`: 0 when every driver loaded.
 #[must_use]
@@ -25,10 +38,20 @@ pub fn network_main() -> u8 {
     let mut seen = Vec::new();
     let mut problems = Vec::new();
     while load_fresh(&mut loader, &mut seen, &mut problems, is_network) {}
-    for (from, to) in nics::plan(&nics::observe()) {
+    // Nobody is kept waiting: what gives interfaces their addresses waits for the flash too.
+    let end = now() + FLASH;
+    while !mounts::is_mounted("/flash") && now() < end {
+        pause(GLANCE);
+    }
+    let known = Known::parse(&fs::read_to_string(KEPT).unwrap_or_default());
+    for (from, to) in nics::plan(&nics::observe(), &known) {
         if let Err(error) = sys::rename_interface(&from, &to) {
             problems.push(format!("interface {from}: cannot be renamed to {to}: {error}"));
         }
+    }
+    // Now, while each has its own address: a bond gives its members another.
+    if let Err(error) = fs::write(SEEN, known.with(&nics::observe()).to_string()) {
+        problems.push(format!("interfaces: {SEEN}: {error}"));
     }
     spread::apply();
     report(&problems)
@@ -48,9 +71,26 @@ pub fn devices_main() -> u8 {
         }
     }
     problems.extend(watchdog::load_last_resort(&mut loader));
+    if let Err(error) = keep(Path::new(SEEN), Path::new(KEPT)) {
+        problems.push(format!("interfaces: their names are not kept, {KEPT}: {error}"));
+    }
     // Drivers ask for their interrupts when a card is brought up, which was after they were loaded.
     spread::apply();
     report(&problems)
+}
+
+/// Copies the names to the flash, where they differ: whole or not at all. A box without its flash has none to keep them on, and says so already.
+fn keep(seen: &Path, kept: &Path) -> io::Result<()> {
+    let text = fs::read(seen)?;
+    if fs::read(kept).is_ok_and(|old| old == text) {
+        return Ok(());
+    }
+    let new = kept.with_extension("new");
+    let written = File::create(&new).and_then(|mut file| file.write_all(&text).and_then(|()| file.sync_all()));
+    match written.and_then(|()| fs::rename(&new, kept)) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        other => other,
+    }
 }
 
 fn report(problems: &[String]) -> u8 {
@@ -98,6 +138,20 @@ fn is_network(modalias: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_kept_whole_and_only_when_they_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let (seen, kept) = (dir.path().join("seen"), dir.path().join("kept"));
+        fs::write(&seen, "eth0 a 0 /3\n").unwrap();
+        fs::write(dir.path().join("kept.new"), "left by a power cut").unwrap();
+        keep(&seen, &kept).unwrap();
+        assert_eq!(fs::read(&kept).unwrap(), fs::read(&seen).unwrap());
+        assert!(!dir.path().join("kept.new").exists());
+        let before = fs::metadata(&kept).unwrap().modified().unwrap();
+        keep(&seen, &kept).unwrap();
+        assert_eq!(fs::metadata(&kept).unwrap().modified().unwrap(), before);
+    }
 
     #[test]
     fn only_network_cards_are_waited_for() {

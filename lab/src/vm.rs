@@ -57,6 +57,9 @@ pub enum Bus {
     Scsi,
 }
 
+/// The address of [`Machine::early_card`].
+pub const EARLY_CARD: &str = "52:54:00:59:0e:00";
+
 /// How a machine is put together.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -86,6 +89,8 @@ pub struct Machine {
     pub lab_files: Vec<PathBuf>,
     /// The hub's taps of more network cards, `eth2` and so on.
     pub more_cards: &'static [&'static str],
+    /// Has one more card, without a cable, in a slot before all others.
+    pub early_card: bool,
     /// Has CMPXCHG16B, for programs that are not without it; the kernel is then to be told that it has not.
     pub cmpxchg16b: bool,
 }
@@ -106,6 +111,7 @@ impl Default for Machine {
             watchdog: false,
             lab_files: Vec::new(),
             more_cards: &[],
+            early_card: false,
             cmpxchg16b: false,
         }
     }
@@ -121,6 +127,9 @@ impl Machine {
         }
         qemu.args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string()]);
         qemu.args(["-nodefaults", "-display", "none", "-vga", "std", "-no-reboot"]);
+        if self.early_card {
+            qemu.args(["-device", &format!("{},mac={EARLY_CARD},romfile=", self.nic)]);
+        }
         match &self.write_log {
             None => {
                 qemu.args(["-drive", &format!("file={},format=raw,if=none,id=disk", disk.display())]);

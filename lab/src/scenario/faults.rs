@@ -10,7 +10,7 @@ use crate::net::{Ns, addr};
 use crate::runner::{Scene, World};
 use crate::servers::SLOW_BYTES;
 use crate::traffic::{self, Load};
-use crate::vm::{Firmware, Machine};
+use crate::vm::{EARLY_CARD, Firmware, Machine};
 use crate::wait;
 
 /// From the death of a daemon until it has done its work again.
@@ -123,6 +123,8 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         world.cut_power()?;
         // The cable of eth1 is out from the start, and the kernel refuses a driver and a scheduler.
         world.machine.unplugged = vec![1];
+        // And there is a card more, in a slot before the others.
+        world.machine.early_card = true;
         world.machine.firmware = Firmware::Direct { append: "module_blacklist=8021q,ip_vs_rr".to_owned() };
         world.power_on()?;
         world.console()?.login("admin", PASSWORD)
@@ -141,6 +143,16 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
             })
         });
     }
+    scene.check("a_card_in_an_earlier_slot_takes_no_name_away", |world| {
+        let it = world.console()?.json("show inventory")?;
+        let cards = it["inventory"]["cards"].as_array().context("no cards")?;
+        let mut named: Vec<(&str, &str)> =
+            cards.iter().filter_map(|card| Some((card["name"].as_str()?, card["mac"].as_str()?))).collect();
+        named.sort_unstable();
+        let wanted = [("eth0", "52:54:00:59:00:00"), ("eth1", "52:54:00:59:00:01"), ("eth2", EARLY_CARD)];
+        ensure!(named == wanted, "{named:?}");
+        Ok(())
+    });
     scene.check("what_can_work_does", |world| {
         let console = world.console()?;
         wait::until("the addresses", RECOVERY_LIMIT, || {

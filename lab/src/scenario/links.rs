@@ -1,5 +1,7 @@
 //! Links other than a bare network card: VLAN, bond, MTU, an interface that is shut down, and what the wire shows of them.
 
+mod flaps;
+
 use anyhow::{Context, Result, ensure};
 
 use super::PASSWORD;
@@ -66,6 +68,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         ensure!(!rows.contains("\"bond0\""), "{rows}");
         Ok(())
     });
+    scene.check("cables_that_flap_twenty_times_leave_all_as_it_was", flaps::check);
     scene.check("an_mtu_takes_effect_and_its_removal_too", |world| {
         for (line, mtu) in [("mtu 1400", "\"mtu\":1400"), ("no mtu", "\"mtu\":1500")] {
             world.console()?.configure(&["interface eth0", line])?;

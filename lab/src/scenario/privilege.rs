@@ -3,6 +3,7 @@
 //! It compares with tables, so that a program, a capability, a mount or a port that is new has to be given a reason here. It tries no exploit.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -173,7 +174,8 @@ fn scan_all(world: &mut World, last: &dyn Fn(&str) -> u16) -> Result<()> {
     listeners(world, &[])?;
     world.console()?.configure(&["no ip ssh shutdown"])?;
     for (address, _) in ADDRESSES.iter().filter(|(_, what)| *what == Port::Ssh) {
-        wait::until("SSH to be open", RECOVERY_LIMIT, || {
+        // The box counts tries, and refuses who tries too often.
+        wait::until_every("SSH to be open", RECOVERY_LIMIT, Duration::from_millis(500), || {
             ensure!(scan::tcp(address, 22..=22)? == [22], "{address}: SSH is closed");
             Ok(())
         })?;
