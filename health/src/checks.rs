@@ -4,6 +4,7 @@
 //! spread; each keeps its place from then on. What is remembered of a target is bounded: its last outcome and its last changes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::machine::{Change, Machine, Outcome, State, Timing};
@@ -23,7 +24,7 @@ pub struct Job {
     /// Says whose outcome it is.
     pub number: u64,
     /// Where to.
-    pub target: Target,
+    pub target: Arc<Target>,
     /// How.
     pub probe: Probe,
 }
@@ -88,6 +89,7 @@ pub struct Noted {
 /// One target.
 #[derive(Debug)]
 struct Entry {
+    target: Arc<Target>,
     probe: Probe,
     timing: Timing,
     machine: Machine,
@@ -102,13 +104,15 @@ struct Entry {
     aside: Option<String>,
 }
 
-/// All targets.
+/// All targets. What happens with every probe finds its entry by a number: names are compared, and copied, only where targets come and go.
 #[derive(Debug, Default)]
 pub struct Checks {
-    entries: BTreeMap<Target, Entry>,
+    ids: BTreeMap<Arc<Target>, u64>,
+    entries: BTreeMap<u64, Entry>,
     /// When each target that is not under way is due.
-    due: BTreeSet<(Time, Target)>,
-    under_way: BTreeMap<u64, Target>,
+    due: BTreeSet<(Time, u64)>,
+    /// Of each job.
+    under_way: BTreeMap<u64, u64>,
     next_number: u64,
 }
 
@@ -116,12 +120,12 @@ impl Checks {
     /// Takes over what is to be probed. What is known of a target that stays is kept, also when its monitor has changed, and then it is tried
     /// anew soon; `known` is what an earlier process knew of those that are new.
     pub fn handle_targets(&mut self, targets: &BTreeMap<Target, Probe>, known: &BTreeMap<Target, Verdict>, now: Time) {
-        let gone: Vec<Target> = self.entries.keys().filter(|target| !targets.contains_key(target)).cloned().collect();
+        let gone: Vec<_> = self.ids.keys().filter(|target| !targets.contains_key(&***target)).cloned().collect();
         for target in gone {
             self.remove(&target);
         }
         let is_new =
-            |(target, probe): &(&Target, &Probe)| self.entries.get(target).is_none_or(|entry| entry.probe != **probe);
+            |(target, probe): &(&Target, &Probe)| self.entry(target).is_none_or(|entry| entry.probe != **probe);
         let new: Vec<(Target, Probe)> =
             targets.iter().filter(is_new).map(|(target, probe)| (target.clone(), probe.clone())).collect();
         let count = u32::try_from(new.len()).unwrap_or(u32::MAX);
@@ -133,9 +137,13 @@ impl Checks {
             let verdict = kept.as_ref().map(Entry::verdict).or_else(|| known.get(&target).copied());
             let verdict = verdict.unwrap_or(Verdict { state: State::Unknown, since: now, proven: false });
             let machine = Machine::new(verdict.state, first);
+            self.next_number += 1;
+            let id = self.next_number;
+            let target = kept.as_ref().map_or_else(|| Arc::new(target), |entry| entry.target.clone());
             let entry = match kept {
                 Some(entry) => Entry { probe, timing, machine, number: 0, ..entry },
                 None => Entry {
+                    target: target.clone(),
                     probe,
                     timing,
                     machine,
@@ -149,15 +157,21 @@ impl Checks {
                     aside: None,
                 },
             };
-            self.due.insert((first, target.clone()));
-            self.entries.insert(target, entry);
+            self.due.insert((first, id));
+            self.entries.insert(id, entry);
+            self.ids.insert(target, id);
         }
     }
 
+    fn entry(&self, target: &Target) -> Option<&Entry> {
+        self.entries.get(self.ids.get(target)?)
+    }
+
     fn remove(&mut self, target: &Target) -> Option<Entry> {
-        let entry = self.entries.remove(target)?;
+        let id = self.ids.remove(target)?;
+        let entry = self.entries.remove(&id)?;
         match entry.machine.poll_timeout() {
-            Some(at) => drop(self.due.remove(&(at, target.clone()))),
+            Some(at) => drop(self.due.remove(&(at, id))),
             None => drop(self.under_way.remove(&entry.number)),
         }
         Some(entry)
@@ -177,23 +191,23 @@ impl Checks {
         if self.poll_timeout()? > now {
             return None;
         }
-        let (_, target) = self.due.pop_first()?;
-        let entry = self.entries.get_mut(&target)?;
+        let (_, id) = self.due.pop_first()?;
+        let entry = self.entries.get_mut(&id)?;
         entry.machine.handle_start(now);
         self.next_number += 1;
         entry.number = self.next_number;
-        self.under_way.insert(entry.number, target.clone());
-        Some(Job { number: entry.number, target, probe: entry.probe.clone() })
+        self.under_way.insert(entry.number, id);
+        Some(Job { number: entry.number, target: entry.target.clone(), probe: entry.probe.clone() })
     }
 
     /// A probe has ended, `aside` being why it did not go the way of clients. One of a target that is gone, or that is probed otherwise by now,
     /// says nothing.
     pub fn handle_outcome(&mut self, number: u64, outcome: Outcome, aside: Option<String>, now: Time) -> Option<Noted> {
-        let target = self.under_way.remove(&number)?;
-        let entry = self.entries.get_mut(&target)?;
+        let id = self.under_way.remove(&number)?;
+        let entry = self.entries.get_mut(&id)?;
         let change = entry.machine.handle_outcome(outcome.is_ok(), now, &entry.timing);
         if let Some(at) = entry.machine.poll_timeout() {
-            self.due.insert((at, target.clone()));
+            self.due.insert((at, id));
         }
         match &outcome {
             Ok(_) => entry.good += 1,
@@ -213,26 +227,27 @@ impl Checks {
         if turned {
             entry.aside.clone_from(&aside);
         }
-        (change.is_some() || turned).then(|| Noted { target, change, aside: turned.then_some(aside) })
+        let target = || Target::clone(&entry.target);
+        (change.is_some() || turned).then(|| Noted { target: target(), change, aside: turned.then_some(aside) })
     }
 
     /// The verdict on one target; unknown where there is none.
     #[must_use]
     pub fn verdict(&self, target: &Target) -> Verdict {
-        self.entries.get(target).map_or(Verdict::UNKNOWN, Entry::verdict)
+        self.entry(target).map_or(Verdict::UNKNOWN, Entry::verdict)
     }
 
     /// Verdicts of all targets.
     #[must_use]
     pub fn verdicts(&self) -> BTreeMap<Target, Verdict> {
-        self.entries.iter().map(|(target, entry)| (target.clone(), entry.verdict())).collect()
+        self.entries.values().map(|entry| (Target::clone(&entry.target), entry.verdict())).collect()
     }
 
     /// What is known of all targets.
     #[must_use]
     pub fn reports(&self) -> Vec<Report> {
-        let report = |(target, entry): (&Target, &Entry)| Report {
-            target: target.clone(),
+        let report = |entry: &Entry| Report {
+            target: Target::clone(&entry.target),
             verdict: entry.verdict(),
             last: entry.last.clone(),
             good: entry.good,
@@ -240,7 +255,7 @@ impl Checks {
             history: entry.history.iter().cloned().collect(),
             aside: entry.aside.clone(),
         };
-        self.entries.iter().map(report).collect()
+        self.ids.values().filter_map(|id| self.entries.get(id)).map(report).collect()
     }
 
     /// Probes under way.

@@ -42,7 +42,7 @@ fn run(
             checks.handle_outcome(job.number, outcome, None, now);
         }
         while let Some(job) = checks.poll_job(now) {
-            began.push((now, job.target.clone()));
+            began.push((now, Target::clone(&job.target)));
             flying.push_back((now + took, job));
         }
     }
