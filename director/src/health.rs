@@ -132,7 +132,14 @@ pub(crate) fn begin(director: &Rc<Director>) {
     {
         let mut state = director.state_mut();
         match Prober::start(news, clock::monotonic) {
-            Ok(prober) => state.health.prober = Some(prober),
+            Ok(prober) => {
+                if let Some(why) = prober.connects() {
+                    log::warn!(
+                        "checks by tcp make connections, which costs several times as much as half a handshake: raw sockets: {why}"
+                    );
+                }
+                state.health.prober = Some(prober);
+            }
             Err(error) => {
                 log::error!("health checks do not run, every real server counts as healthy: {error}");
                 let why = format!("health checks do not run, every real server counts as healthy: {error}");

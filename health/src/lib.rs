@@ -5,6 +5,7 @@
 //! monotonic, as [`Time`]. Nothing here knows IPVS or a configuration file; the director brings both together.
 
 mod checks;
+mod half_open;
 mod machine;
 mod path;
 pub mod pool;

@@ -103,7 +103,7 @@ pub async fn attempt(target: &Target, probe: &Probe, hostname: &str, elapsed: im
     let outcome = match tokio::time::timeout(timeout, ask(server, monitor, hostname, &stage)).await {
         Ok(Ok(())) => Ok(elapsed().saturating_sub(waited)),
         Ok(Err(why)) => Err(why),
-        Err(_) => Err(format!("no {} in {}.0 s", stage.at.get(), monitor.timeout_s)),
+        Err(_) => Err(silence(stage.at.get(), monitor.timeout_s)),
     };
     Attempt { outcome, aside: stage.aside.into_inner() }
 }
@@ -120,8 +120,13 @@ async fn ask(server: Server, monitor: &Monitor, hostname: &str, stage: &Stage) -
     }
 }
 
+/// That something has not come in time.
+pub(crate) fn silence(what: &str, timeout_s: u16) -> String {
+    format!("no {what} in {timeout_s}.0 s")
+}
+
 /// An error of a socket in few words.
-fn words(error: &io::Error) -> String {
+pub(crate) fn words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => "refused".to_owned(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "reset".to_owned(),

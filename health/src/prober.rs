@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
+use yoke_config::model::Check;
+
+use crate::half_open::HalfOpen;
 use crate::probe::Attempt;
 use crate::target::Probe;
-use crate::{Change, Checks, Noted, Report, Target, Time, Verdict, probe};
+use crate::{Change, Checks, Job, Noted, Report, Target, Time, Verdict, probe};
 
 /// A changed verdict, or a changed way to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +54,10 @@ enum Order {
 
 /// A handle of the thread, which ends when the handle is dropped.
 #[derive(Debug, Clone)]
-pub struct Prober(UnboundedSender<Order>);
+pub struct Prober {
+    orders: UnboundedSender<Order>,
+    connects: Option<Arc<str>>,
+}
 
 impl Prober {
     /// Starts the thread. Changes go to `news`; `now` reads the monotonic clock.
@@ -60,32 +67,63 @@ impl Prober {
     pub fn start(news: UnboundedSender<News>, now: fn() -> Time) -> io::Result<Self> {
         let (orders, received) = unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let half_open = {
+            let _within = runtime.enter();
+            HalfOpen::open()
+        };
+        let connects = half_open.as_ref().err().map(|error| error.to_string().into());
+        let half_open = half_open.ok();
         std::thread::Builder::new()
             .name("health".to_owned())
-            .spawn(move || LocalSet::new().block_on(&runtime, run(received, news, now)))?;
-        Ok(Self(orders))
+            .spawn(move || LocalSet::new().block_on(&runtime, run(received, news, half_open, now)))?;
+        Ok(Self { orders, connects })
+    }
+
+    /// Why checks by tcp connect instead of sending a SYN and no more; `None` when they do not. As good, and several times the work.
+    #[must_use]
+    pub fn connects(&self) -> Option<&str> {
+        self.connects.as_deref()
     }
 
     /// Probes these from now on, and no others.
     pub fn probe(&self, wanted: Wanted) {
         // It ends only with its handles.
-        let _ = self.0.send(Order::Probe(wanted));
+        let _ = self.orders.send(Order::Probe(wanted));
     }
 
     /// What is known of every target.
     pub async fn reports(&self) -> Vec<Report> {
         let (answer, answered) = oneshot::channel();
-        let _ = self.0.send(Order::Report(answer));
+        let _ = self.orders.send(Order::Report(answer));
         answered.await.unwrap_or_default()
     }
 }
 
-async fn run(mut orders: UnboundedReceiver<Order>, news: UnboundedSender<News>, now: fn() -> Time) {
+/// Probes that fall due this close together begin together: one look at the clock and one system call for all of them.
+const GRAIN: Duration = Duration::from_millis(20);
+
+/// The end of the grain in which `at` lies.
+fn end_of_grain(at: Time) -> Time {
+    let grain = GRAIN.as_micros();
+    let micros = at.as_micros().div_ceil(grain).saturating_mul(grain);
+    Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+}
+
+async fn run(
+    mut orders: UnboundedReceiver<Order>,
+    news: UnboundedSender<News>,
+    mut half_open: Option<HalfOpen>,
+    now: fn() -> Time,
+) {
     let mut checks = Checks::default();
     let mut hostname = Arc::<str>::from("");
     let (ended, mut outcomes) = unbounded_channel::<(u64, Attempt)>();
     loop {
-        while let Some(job) = checks.poll_job(now()) {
+        let at = now();
+        while let Some(job) = checks.poll_job(at) {
+            if half_open.as_mut().is_some_and(|half_open| begin(half_open, &job, at)) {
+                continue;
+            }
             let (ended, hostname) = (ended.clone(), hostname.clone());
             tokio::task::spawn_local(async move {
                 let began = now();
@@ -94,7 +132,11 @@ async fn run(mut orders: UnboundedReceiver<Order>, news: UnboundedSender<News>, 
                 let _ = ended.send((job.number, attempt));
             });
         }
-        let idle = checks.poll_timeout().map_or(Duration::MAX, |at| at.saturating_sub(now()));
+        if let Some(half_open) = &mut half_open {
+            half_open.flush(at);
+        }
+        let next = checks.poll_timeout().into_iter().chain(half_open.as_ref().and_then(HalfOpen::poll_timeout)).min();
+        let idle = next.map_or(Duration::MAX, |next| end_of_grain(next).saturating_sub(now()));
         tokio::select! {
             order = orders.recv() => match order {
                 Some(Order::Probe(wanted)) => {
@@ -104,14 +146,39 @@ async fn run(mut orders: UnboundedReceiver<Order>, news: UnboundedSender<News>, 
                 Some(Order::Report(answer)) => drop(answer.send(checks.reports())),
                 None => return,
             },
-            Some((number, Attempt { outcome, aside })) = outcomes.recv() => {
-                let reason = outcome.as_ref().err().cloned().unwrap_or_default();
-                if let Some(Noted { target, change, aside }) = checks.handle_outcome(number, outcome, aside, now()) {
-                    let verdict = checks.verdict(&target);
-                    let _ = news.send(News { target, change, verdict, reason, aside });
-                }
-            }
+            Some((number, attempt)) = outcomes.recv() => note(&mut checks, number, attempt, now(), &news),
+            () = ready(half_open.as_mut()) => {}
             () = tokio::time::sleep(idle) => {}
         }
+        let at = now();
+        for (number, outcome) in half_open.as_mut().map(|half_open| half_open.poll_outcomes(at)).unwrap_or_default() {
+            note(&mut checks, number, Attempt { outcome, aside: None }, at, &news);
+        }
+    }
+}
+
+/// Begins it as half a handshake, if it is a connection and no more, to the server's own address because there is no other way.
+fn begin(half_open: &mut HalfOpen, job: &Job, now: Time) -> bool {
+    let Target { address, port, via, .. } = *job.target;
+    let monitor = &job.probe.monitor;
+    monitor.check == Check::Tcp
+        && via.is_none()
+        && half_open.begin(job.number, SocketAddr::new(address, port), monitor.timeout_s, now)
+}
+
+async fn ready(half_open: Option<&mut HalfOpen>) {
+    match half_open {
+        Some(half_open) => half_open.ready().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn note(checks: &mut Checks, number: u64, attempt: Attempt, now: Time, news: &UnboundedSender<News>) {
+    let Attempt { outcome, aside } = attempt;
+    let reason = outcome.as_ref().err().cloned().unwrap_or_default();
+    if let Some(Noted { target, change, aside }) = checks.handle_outcome(number, outcome, aside, now) {
+        let verdict = checks.verdict(&target);
+        // They are heard as long as the handle is there.
+        let _ = news.send(News { target, change, verdict, reason, aside });
     }
 }

@@ -7,7 +7,7 @@ pub(super) static MONITOR: Block = Block {
     nodes: &[
         DESCRIPTION,
         kw("type", "What is tried").then(&[
-            choice("tcp", "Connect").default("tcp"),
+            choice("tcp", "Begin a connection").default("tcp"),
             choice("http", "Request and status"),
             choice("https", "Request and status over TLS"),
             choice("udp", "Send, and wait for an answer or no refusal"),

@@ -8,8 +8,8 @@ use anyhow::{Result, bail, ensure};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBufForce;
 
-use crate::net::{Ns, addr};
-use crate::runner::Scene;
+use crate::net::{self, Ns, addr};
+use crate::runner::{Scene, World};
 use crate::servers::ECHO_PORT;
 use crate::traffic::{self, Flow, tally};
 use crate::wait;
@@ -87,6 +87,7 @@ pub(super) fn checks(scene: &mut Scene<'_>) {
         })?;
         world.console()?.configure(&["no virtual-server time", "no health-monitor time"])
     });
+    scene.check("who_does_not_answer_a_syn_is_out_for_the_reason_that_a_connection_would_have", reasons);
     scene.check("when_all_are_dead_clients_go_to_the_sorry_server", |world| {
         world.console()?.configure(&["virtual-server web", "sorry-server 10.0.20.11 80"])?;
         // Nothing has died: what is asked for is not there.
@@ -139,6 +140,94 @@ pub(super) fn checks(scene: &mut Scene<'_>) {
         world.console()?.configure(&["no virtual-server echo", "no health-monitor by-web"])?;
         moved
     });
+}
+
+/// What the first server, a router for a while, does with packets: the last of an address behind it, how ip(8) calls it, and what a check says of it.
+const BEHIND: [(&str, &str, [&str; 2]); 3] = [
+    ("1", "unreachable", ["connect: no route to host", "connect: network unreachable"]),
+    ("2", "prohibit", ["connect: no route to host", "connect: permission denied"]),
+    ("3", "blackhole", ["no answer to connect in 1.0 s"; 2]),
+];
+
+/// Of both families, and beside them one that refuses and one that is well.
+fn reasons(world: &mut World) -> Result<()> {
+    let forwards = |on: &str| {
+        Ns::Server1.enter(|| {
+            std::fs::write("/proc/sys/net/ipv4/ip_forward", on)?;
+            Ok(std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", on)?)
+        })
+    };
+    let route = |verb: &str| {
+        BEHIND.iter().try_for_each(|(n, kind, _)| {
+            for prefix in [format!("10.100.{n}.0/24"), format!("2001:db8:100:{n}::/64")] {
+                net::ip(&["-n", &Ns::Server1.name(), "route", verb, kind, &prefix])?;
+            }
+            anyhow::Ok(())
+        })
+    };
+    forwards("1")?;
+    route("add")?;
+    let told = told(world);
+    world.console()?.configure(&[
+        "no virtual-server behind",
+        "no virtual-server behind6",
+        "no health-monitor behind",
+        "no ip route 10.100.0.0/16 10.0.20.11",
+        "no ipv6 route 2001:db8:100::/48 2001:db8:20::11",
+        "interface eth1",
+        "no ipv6 address 2001:db8:20::2/64",
+    ])?;
+    route("del")?;
+    forwards("0")?;
+    told
+}
+
+fn told(world: &mut World) -> Result<()> {
+    let mut lines: Vec<String> = [
+        "interface eth1",
+        "ipv6 address 2001:db8:20::2/64",
+        "exit",
+        "ip route 10.100.0.0/16 10.0.20.11",
+        "ipv6 route 2001:db8:100::/48 2001:db8:20::11",
+        "health-monitor behind",
+        "interval 1",
+        "timeout 1",
+        "retry 0",
+    ]
+    .map(str::to_owned)
+    .into();
+    let families = [
+        ("behind", "203.0.113.10", "10.0.20.11", "10.100.", ".1"),
+        ("behind6", "2001:db8:1::10", "2001:db8:20::11", "2001:db8:100:", "::1"),
+    ];
+    let mut expected = Vec::new();
+    for (family, (name, virtual_, near, before, after)) in families.into_iter().enumerate() {
+        lines.push(format!("virtual-server {name}"));
+        lines.push(format!("virtual {virtual_} tcp 81"));
+        lines.push("health-check behind".to_owned());
+        expected.extend([format!("{near} 9 down connect: refused"), format!("{near} 8080 up ")]);
+        lines.extend([format!("real-server {near} 9"), format!("real-server {near} 8080")]);
+        for (n, _, reasons) in BEHIND {
+            lines.push(format!("real-server {before}{n}{after} 8080"));
+            expected.push(format!("{before}{n}{after} 8080 down {}", reasons[family]));
+        }
+    }
+    world.console()?.configure(&lines.iter().map(String::as_str).collect::<Vec<_>>())?;
+    // A router says why once a second at most, so that some checks meet silence: each reason has to be seen once.
+    wait::until("all reasons", BACK_LIMIT, || {
+        let shown = world.console()?.json("show health-check behind")?;
+        let rows = shown["health_checks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let seen: Vec<String> = rows.iter().map(said).collect();
+        expected.retain(|line| !seen.contains(line));
+        ensure!(expected.is_empty(), "{expected:?} are not in {seen:?}");
+        Ok(())
+    })
+}
+
+/// `10.0.20.11 9 down connect: refused`.
+fn said(row: &serde_json::Value) -> String {
+    let text = |name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    format!("{} {} {} {}", text("address"), row["port"], text("state"), text("reason"))
 }
 
 /// Hears what the box has sent, and whether the death of the server is in it: once, as a warning of local3.

@@ -5,6 +5,7 @@
 //! each at another phase of its checks, so one death is a distribution.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::figure::{Figure, Goal};
 use crate::net::{self, Ns};
@@ -37,36 +38,45 @@ const GOAL: f64 = 1.0 / 3.0;
 const OURS: usize = 2;
 const THEIRS: usize = 3;
 
-/// All servers: accepts and counts, by who asks.
+/// All servers: accepts, and counts SYNs by who asks, since not everybody goes on from there to a connection.
 struct Servers {
     stop: Arc<AtomicBool>,
     asked: Arc<[AtomicU64; 4]>,
-    thread: JoinHandle<()>,
+    threads: [JoinHandle<()>; 2],
 }
 
 impl Servers {
     fn start() -> Result<Self> {
-        let listener = Ns::Server1.enter(|| {
+        let (listener, ear) = Ns::Server1.enter(|| {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
             socket.set_reuse_address(true)?;
             socket.bind(&std::net::SocketAddr::from(([0, 0, 0, 0], PORT)).into())?;
             socket.listen(4096)?;
-            // So it can be told to end.
-            socket.set_read_timeout(Some(Duration::from_millis(20)))?;
-            Ok(TcpListener::from(socket))
+            // Every segment that this machine gets.
+            let ear = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::TCP))?;
+            for socket in [&socket, &ear] {
+                // So it can be told to end.
+                socket.set_read_timeout(Some(Duration::from_millis(20)))?;
+            }
+            Ok((TcpListener::from(socket), ear))
         })?;
         let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::<[AtomicU64; 4]>::default());
-        let (ended, counted) = (stop.clone(), asked.clone());
-        let thread = thread::spawn(move || {
+        let (ended, heard, counted) = (stop.clone(), stop.clone(), asked.clone());
+        let accept = thread::spawn(move || {
             while !ended.load(Ordering::Relaxed) {
-                let Ok((_, from)) = listener.accept() else { continue };
-                let std::net::IpAddr::V4(from) = from.ip() else { continue };
-                if let Some(count) = counted.get(usize::from(from.octets()[3])) {
+                let _ = listener.accept();
+            }
+        });
+        let count = thread::spawn(move || {
+            let mut packet = [0; 64];
+            while !heard.load(Ordering::Relaxed) {
+                let Ok(length) = (&ear).read(&mut packet) else { continue };
+                if let Some(count) = asked_by(&packet[..length]).and_then(|by| counted.get(by)) {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
             }
         });
-        Ok(Self { stop, asked, thread })
+        Ok(Self { stop, asked, threads: [accept, count] })
     }
 
     fn asked(&self, by: usize) -> u64 {
@@ -76,8 +86,18 @@ impl Servers {
     /// All die: whoever connects from now on is refused.
     fn die(self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().map_err(|_| anyhow::anyhow!("a server panicked"))
+        for thread in self.threads {
+            thread.join().map_err(|_| anyhow::anyhow!("a server panicked"))?;
+        }
+        Ok(())
     }
+}
+
+/// The last number of the address from which this IPv4 packet asks a server: one with SYN and no other flag.
+fn asked_by(packet: &[u8]) -> Option<usize> {
+    let segment = packet.get(usize::from(packet.first()? & 0x0f) * 4..)?;
+    let is_ours = segment.get(2..4)? == PORT.to_be_bytes() && *segment.get(13)? == 0x02;
+    is_ours.then_some(usize::from(*packet.get(15)?))
 }
 
 /// Measures.

@@ -1,0 +1,171 @@
+//! Checks by tcp as half a handshake: a SYN, its answer, and no connection.
+//!
+//! connect(2) succeeds when SYN and ACK have come, and so does this: the verdict is the same, and so are the words when there is none. What is left
+//! out is the connection, which costs both sides most of the work. SYNs that fall due together are sent by one system call, answers are read by
+//! one; there is no socket, no task and no timer of each. The kernel answers SYN and ACK by RST, as nobody has that connection, and the server
+//! forgets it. So a server's program never hears of the check, and a check never takes a place in its queue.
+//!
+//! [`segment`] and [`flights`] are the pure core, [`filter`] what the kernel keeps away, [`wire`] the sockets. Needs CAP_NET_RAW. Not here: checks
+//! that say something, and those that go the way of clients.
+
+mod filter;
+mod flights;
+mod segment;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use self::flights::{End, Flights};
+use self::segment::Syn;
+use self::wire::Wire;
+use crate::probe::{silence, words};
+use crate::{Outcome, Time};
+
+/// Servers of which the way is remembered: as many as there are checks at most, and some that are gone.
+const PEERS_MAX: usize = 32_768;
+
+/// Under way so many, answers are read together: a wake-up costs as much as several of them. Where there are fewer, latencies are exact.
+const FEW: usize = 4;
+/// From the first answer until they are read, and so what a latency may be said too long.
+const TOGETHER: Duration = Duration::from_millis(2);
+
+/// How a server is asked.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    /// The address of ours from which.
+    source: IpAddr,
+    /// The port of ours, counted from the first.
+    turn: u16,
+}
+
+/// All checks of this kind.
+#[derive(Debug)]
+pub(crate) struct HalfOpen {
+    flights: Flights,
+    wire: Wire,
+    peers: BTreeMap<SocketAddr, Peer>,
+    outbox: Vec<Syn>,
+    ended: Vec<(u64, End)>,
+}
+
+impl HalfOpen {
+    /// Within a runtime.
+    ///
+    /// # Errors
+    /// Without CAP_NET_RAW.
+    pub(crate) fn open() -> io::Result<Self> {
+        let wire = Wire::open()?;
+        let (flights, peers) = (Flights::new(wire.ports()), BTreeMap::new());
+        Ok(Self { flights, wire, peers, outbox: Vec::new(), ended: Vec::new() })
+    }
+
+    /// Begins attempt `number`, of which [`Self::poll_outcomes`] will tell. Whether it could: too many may be under way
+    /// to this server's port, or it may be asked from an address that only a connection can have.
+    pub(crate) fn begin(&mut self, number: u64, server: SocketAddr, timeout_s: u16, now: Time) -> bool {
+        if self.wire.poll_news() {
+            self.forget();
+        }
+        let Peer { source, turn } = match self.peers.get_mut(&server) {
+            Some(peer) => {
+                peer.turn = peer.turn.wrapping_add(1);
+                *peer
+            }
+            None => match self.wire.source(server) {
+                Ok(None) => return false,
+                Ok(Some(source)) => {
+                    if self.peers.len() >= PEERS_MAX {
+                        self.peers.clear();
+                    }
+                    // Not all from the same, and after a restart not from the one of before it.
+                    let peer = Peer { source, turn: self.flights.turn() };
+                    self.peers.insert(server, peer);
+                    peer
+                }
+                Err(error) => {
+                    let error = error.raw_os_error().unwrap_or(Errno::EIO as i32);
+                    self.ended.push((number, End::Failed(error)));
+                    return true;
+                }
+            },
+        };
+        let syn = self.flights.begin(number, (source, server), turn, timeout_s, now);
+        self.outbox.extend(syn);
+        syn.is_some()
+    }
+
+    fn forget(&mut self) {
+        self.peers.clear();
+        self.wire.forget();
+    }
+
+    /// Sends what has begun.
+    pub(crate) fn flush(&mut self, now: Time) {
+        let mut stale = Vec::new();
+        let mut outbox = std::mem::take(&mut self.outbox);
+        self.wire.send(&outbox, |syn, error| match error {
+            // This box is busy.
+            Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM => self.flights.handle_congestion(&syn, now),
+            // Its source is no address of ours any more.
+            Errno::EINVAL | Errno::EADDRNOTAVAIL => stale.push(syn),
+            error => self.ended.extend(self.flights.handle_error(&syn, error as i32)),
+        });
+        outbox.clear();
+        if !stale.is_empty() {
+            self.forget();
+        }
+        for syn in stale {
+            match self.wire.source(syn.server).ok().flatten() {
+                Some(source) => outbox.extend(self.flights.handle_source(&syn, source)),
+                None => self.ended.extend(self.flights.handle_error(&syn, Errno::EADDRNOTAVAIL as i32)),
+            }
+        }
+        self.wire.send(&outbox, |syn, error| self.ended.extend(self.flights.handle_error(&syn, error as i32)));
+        outbox.clear();
+        self.outbox = outbox;
+    }
+
+    /// When the first attempt is to be repeated or runs out of time.
+    pub(crate) fn poll_timeout(&self) -> Option<Time> {
+        self.flights.poll_timeout()
+    }
+
+    /// Waits until something has come, and more of it if more is on its way.
+    pub(crate) async fn ready(&mut self) {
+        self.wire.ready().await;
+        if self.flights.len() > FEW {
+            tokio::time::sleep(TOGETHER).await;
+        }
+    }
+
+    /// What has ended by now.
+    pub(crate) fn poll_outcomes(&mut self, now: Time) -> Vec<(u64, Outcome)> {
+        // An answer that is there counts, however late it is looked at.
+        let is_late = self.flights.poll_timeout().is_some_and(|at| at <= now);
+        self.wire.read(is_late, |answer| self.ended.extend(self.flights.handle_answer(&answer, now)));
+        while let Some(due) = self.flights.poll_due(now) {
+            match due {
+                Ok(syn) => self.outbox.push(syn),
+                Err(ended) => self.ended.push(ended),
+            }
+        }
+        self.ended.drain(..).map(|(number, end)| (number, outcome(end))).collect()
+    }
+}
+
+/// In the words of a connection.
+fn outcome(end: End) -> Outcome {
+    match end {
+        End::Open(took) => Ok(took),
+        End::Refused => Err("connect: refused".to_owned()),
+        End::Failed(error) => Err(format!("connect: {}", words(&io::Error::from_raw_os_error(error)))),
+        End::Silent { timeout_s } => Err(silence("answer to connect", timeout_s)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
