@@ -172,7 +172,7 @@ async fn answer(director: &Rc<Director>, caller: &mut Caller, request: Request) 
         Request::Install(what) => install::answer(director, caller, what).await,
         Request::Show(what) => show::answer(director, what).await,
         Request::Vrrp { command, group } => vrrp(director, caller, command, group).await,
-        Request::ClearStatistics { virtual_server } => show::clear(director, virtual_server.as_deref()),
+        Request::ClearStatistics { virtual_server } => show::clear(director, virtual_server.as_deref()).await,
         Request::ClearCounters { interface } => clear::interface_counters(director, interface.as_deref()),
         Request::ClearNeighbours => clear::neighbours(),
         Request::ClearLog => match director.init.clear_log().await {

@@ -13,6 +13,7 @@ pub(crate) mod system;
 pub(crate) mod walk;
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use yoke_config::model::Config;
 use yoke_director::status::{Data, RefusalKind, Reply, Show};
@@ -185,20 +186,30 @@ fn servers_without_interface(config: &Config) -> Vec<String> {
     absent.flat_map(|(_, it)| it.addresses.iter().map(|net| format!("service ssh-{}:", net.addr))).collect()
 }
 
-/// `clear statistics`.
-pub(crate) fn clear(director: &Director, name: Option<&str>) -> Reply {
-    if let Err(why) = exists(director, name) {
+/// The kernel adds the counters of its processors up once in this time, service by service (`ip_vs.h`, `IPVS_EST_TICK`), and clears only
+/// what it has added up; a little longer, since its thread has no priority.
+const ADDED_UP: Duration = Duration::from_millis(2_200);
+
+/// `clear statistics`. Twice, so that nothing is left of what was before the command: what the kernel had not added up yet would appear later. Of
+/// what happens before the answer is given, some is counted.
+pub(crate) async fn clear(director: &Director, name: Option<&str>) -> Reply {
+    if let Err(why) = zero(director, name) {
         return refused(RefusalKind::Failed, why);
     }
+    tokio::time::sleep(ADDED_UP).await;
+    match zero(director, name) {
+        Ok(()) => Reply::Done { warnings: Vec::new() },
+        Err(why) => refused(RefusalKind::Failed, why),
+    }
+}
+
+fn zero(director: &Director, name: Option<&str>) -> Result<(), String> {
+    exists(director, name)?;
     let mut state = director.state_mut();
     let server = state.running.config.virtual_servers.iter().find(|(n, _)| Some(n.as_str()) == name);
     let key = server.and_then(|(_, server)| reconcile::key(server.virtual_));
-    if name.is_some() && key.is_none() {
-        let name = name.unwrap_or_default();
-        return refused(RefusalKind::Failed, format!("virtual-server {name}: has no counters, give it: virtual"));
-    }
-    match state.kernel.zero(key) {
-        Ok(()) => Reply::Done { warnings: Vec::new() },
-        Err(e) => refused(RefusalKind::Failed, format!("clear statistics: {e}")),
+    match name {
+        Some(name) if key.is_none() => Err(format!("virtual-server {name}: has no counters, give it: virtual")),
+        _ => state.kernel.zero(key).map_err(|e| format!("clear statistics: {e}")),
     }
 }

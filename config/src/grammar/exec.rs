@@ -16,7 +16,7 @@ pub static EXEC: &[Node] = &[
         .val()
         .then(&[arg("IFNAME", Ty::Ref(Kind::Interface), "Interface").val().run(C::ClearCounters)])]),
         kw("logging", "Show no line of the log any more that is there now").run(C::ClearLogging),
-        kw("statistics", "Totals of servers, but not those of the last 2 s").run(C::ClearStatistics).then(&[kw(
+        kw("statistics", "Totals of servers, takes 2 s").run(C::ClearStatistics).then(&[kw(
             "virtual-server",
             "One virtual-server",
         )

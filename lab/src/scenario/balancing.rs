@@ -165,9 +165,10 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         console.configure(&["no ipvs timeout"])?;
         let shown = console.ok("ipvsadm -L --timeout")?.text();
         ensure!(shown.contains("900 120 300"), "{shown}");
+        // The kernel adds its counters up every two seconds, and clears only what it has added up: of these nothing may come later.
+        traffic::ask(3, || traffic::http(addr::VIP_NAT))?;
         console.ok("clear statistics")?;
         traffic::ask(4, || traffic::http(addr::VIP_NAT))?;
-        // The kernel adds its counters up every two seconds.
         wait::until("four connections since they were cleared", super::SERVING_LIMIT, || {
             let rows = console.json("show virtual-server web")?.to_string();
             ensure!(rows.contains("\"connections\":4,"), "{rows}");
