@@ -35,8 +35,9 @@ pub(crate) fn sysctls(director: &Director) -> usize {
         let config = state.in_force();
         sysctl::apply(&director.paths.proc, &config, Rules::from(config.as_ref()).needs_conntrack())
     };
+    let memory = sysctl::memory_bytes(&director.paths.proc);
     if std::fs::read_to_string(director.paths.module_options()).unwrap_or_default()
-        != sysctl::module_options(&director.state().running.config.ipvs)
+        != sysctl::module_options(&director.state().running.config.ipvs, memory)
     {
         problems.push("ipvs table-bits: takes effect after write memory and reload".to_owned());
     }

@@ -78,7 +78,8 @@ fn load(director: &Director) -> anyhow::Result<bool> {
     files::replace(&director.paths.running_config(), text.as_bytes(), 0o600, Medium::Memory)?;
     if !boot.again {
         // Before anything makes the kernel load the module.
-        let options = sysctl::module_options(&director.state().running.config.ipvs);
+        let memory = sysctl::memory_bytes(&director.paths.proc);
+        let options = sysctl::module_options(&director.state().running.config.ipvs, memory);
         files::replace(&director.paths.module_options(), options.as_bytes(), 0o644, Medium::Memory)?;
     }
     // Before anybody connects: a caller is known by its id.

@@ -18,6 +18,12 @@ const TRACKED_SHARE: u64 = 4;
 const TRACKED_MIN: u32 = 65_536;
 /// Of the memory, what has to be free before the defences begin. The kernel's own 4 MB are gone before anything could be done about it.
 const THRESHOLD_SHARE: u64 = 20;
+/// Of the memory, what the buckets of the table of connections take at most.
+const TABLE_SHARE: u64 = 256;
+/// A bucket is a pointer.
+const BUCKET_BYTES: u64 = 8;
+/// Table sizes that are chosen: what the kernel has without a word, and 128 MiB.
+const TABLE_BITS: (u32, u32) = (12, 24);
 /// The kernel counts that in pages. x86 has these.
 pub(crate) const PAGE_BYTES: u64 = 4096;
 
@@ -237,9 +243,17 @@ pub(crate) fn balancer_now(proc: &Path) -> BTreeMap<String, String> {
     entries.filter_map(read).collect()
 }
 
-/// What init's modprobe is told of the IPVS module; nothing leaves the kernel's own choice.
-pub(crate) fn module_options(ipvs: &IpvsSettings) -> String {
-    ipvs.table_bits.map(|bits| format!("options ip_vs conn_tab_bits={bits}\n")).unwrap_or_default()
+/// What init's modprobe is told of the IPVS module. A kernel's own choice (Debian's: 12) knows nothing of the box: of a million connections in its
+/// 4096 buckets, every packet would look at a hundred.
+pub(crate) fn module_options(ipvs: &IpvsSettings, memory_bytes: u64) -> String {
+    format!("options ip_vs conn_tab_bits={}\n", table_bits(ipvs, memory_bytes))
+}
+
+/// The size of the table of connections, log2 of buckets: as given, or what takes between half of [`TABLE_SHARE`] of the memory and all of it, which
+/// is about a bucket for each connection that fits in a quarter of it.
+pub(crate) fn table_bits(ipvs: &IpvsSettings, memory_bytes: u64) -> u32 {
+    let fitting = (memory_bytes / TABLE_SHARE / BUCKET_BYTES).checked_ilog2().unwrap_or_default();
+    ipvs.table_bits.map_or_else(|| fitting.clamp(TABLE_BITS.0, TABLE_BITS.1), u32::from)
 }
 
 #[cfg(test)]
@@ -304,6 +318,15 @@ mod tests {
         }
         assert_eq!(apply(&paths.proc, &settings, false).problems, Vec::<String>::new());
         assert_eq!(read(&paths.proc, "ipv4/vs/conntrack"), "0");
+    }
+
+    #[test]
+    fn the_table_of_connections_fits_the_box_unless_its_size_is_given() {
+        let options = |text: &str, mb: u64| module_options(&config(text).ipvs, mb << 20);
+        for (mb, bits) in [(0, 12), (480, 17), (1024, 19), (7_900, 21), (262_144, 24)] {
+            assert_eq!(options("", mb), format!("options ip_vs conn_tab_bits={bits}\n"), "{mb} MB");
+        }
+        assert_eq!(options("ipvs table-bits 14\n", 1024), "options ip_vs conn_tab_bits=14\n");
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub struct IpvsSettings {
     pub timeout_tcpfin: u32,
     /// Seconds a UDP flow may be idle, 300.
     pub timeout_udp: u32,
-    /// log2 of the connection table's buckets, 8-27; absent: the image's. Needs a reload.
+    /// log2 of the connection table's buckets, 8-27; absent: what fits the memory. Needs a reload.
     pub table_bits: Option<u8>,
     /// `ipvs conn-reuse-mode`: what a connection that reuses a client's port gets, 0-2 as the kernel numbers it. Default 1.
     pub conn_reuse_mode: u8,

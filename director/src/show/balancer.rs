@@ -43,7 +43,7 @@ pub(crate) fn settings(state: &mut State, paths: &Paths) -> Result<Ipvs, String>
         connections_bytes: (connections + templates) * each,
         table_buckets: info.table_size,
         table_bits: parameter(&paths.sys, "conn_tab_bits"),
-        table_bits_at_reload: state.running.config.ipvs.table_bits.map(u32::from),
+        table_bits_at_reload: sysctl::table_bits(&state.running.config.ipvs, sysctl::memory_bytes(&paths.proc)),
         timeout_tcp_s: timeouts.tcp,
         timeout_tcpfin_s: timeouts.tcp_fin,
         timeout_udp_s: timeouts.udp,

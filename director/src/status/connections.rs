@@ -94,8 +94,8 @@ pub struct Ipvs {
     pub table_buckets: u32,
     /// log2 of its buckets, or of the most it may have, as set when the module was loaded; 0 unknown.
     pub table_bits: u32,
-    /// `ipvs table-bits` as configured, which takes effect with a reload.
-    pub table_bits_at_reload: Option<u32>,
+    /// What it will be after a reload: `ipvs table-bits`, or what fits the memory.
+    pub table_bits_at_reload: u32,
     /// Seconds an established TCP connection may be idle.
     pub timeout_tcp_s: u32,
     /// Seconds after FIN.

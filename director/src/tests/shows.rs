@@ -340,7 +340,7 @@ fn settings_of_the_balancer_are_read_from_the_kernel() {
     fs::write(parameters.join("conn_tab_bits"), "12\n").unwrap();
     let Data::Ipvs(shown) = admin.show(Show::Ipvs) else { panic!() };
     assert_eq!((shown.version.as_str(), shown.table_buckets), ("1.2.1", 4096));
-    assert_eq!((shown.table_bits, shown.table_bits_at_reload), (12, Some(20)));
+    assert_eq!((shown.table_bits, shown.table_bits_at_reload), (12, 20));
     assert_eq!((shown.timeout_tcp_s, shown.timeout_tcpfin_s, shown.timeout_udp_s), (28_800, 120, 300));
     assert_eq!((shown.services, shown.destinations, shown.connections), (4, 3, 9));
     let defences: Vec<_> =

@@ -159,6 +159,9 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     });
     scene.check("timeouts_and_counters_are_what_was_asked_for", |world| {
         let console = world.console()?;
+        // What the module was loaded with: 1 MiB of 512.
+        let shown = console.json("show ipvs")?;
+        ensure!(shown["ipvs"]["table_bits"] == 17, "{shown}");
         console.configure(&["ipvs timeout tcp 300", "ipvs timeout udp 30"])?;
         let shown = console.ok("ipvsadm -L --timeout")?.text();
         ensure!(shown.contains("300 120 30"), "{shown}");

@@ -55,11 +55,8 @@ fn brief(ipvs: &Ipvs) -> Vec<(&'static str, String)> {
 }
 
 fn buckets(ipvs: &Ipvs) -> String {
-    let bits = ipvs.table_bits;
-    let set = match ipvs.table_bits_at_reload {
-        Some(next) if bits != 0 && next != bits => format!(", {next} after a reload"),
-        _ => String::new(),
-    };
+    let (bits, next) = (ipvs.table_bits, ipvs.table_bits_at_reload);
+    let set = if bits != 0 && next != bits { format!(", {next} after a reload") } else { String::new() };
     format!("{}, table-bits {bits}{set}", ipvs.table_buckets)
 }
 

@@ -321,7 +321,7 @@ fn ipvs() -> Ipvs {
         connections_bytes: 1_024 * 320,
         table_buckets: 4_096,
         table_bits: 12,
-        table_bits_at_reload: Some(20),
+        table_bits_at_reload: 20,
         timeout_tcp_s: 900,
         timeout_tcpfin_s: 120,
         timeout_udp_s: 300,
