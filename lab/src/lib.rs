@@ -20,6 +20,7 @@ pub mod console;
 pub mod crowd;
 pub mod demo;
 pub mod disk;
+mod emulator;
 pub mod figure;
 pub mod labshell;
 pub mod net;

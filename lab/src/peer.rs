@@ -15,7 +15,7 @@
 pub mod program;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -23,11 +23,10 @@ use yoke_image::base::Base;
 use yoke_image::tool::{LIB_DIR, LOADER};
 
 use crate::disk::{self, run};
+use crate::emulator::{self, CONNECT_LIMIT};
 use crate::labshell::{self, LabShell};
-use crate::net::Ns;
 use crate::serial::Listener;
 use crate::traffic::Reply;
-use crate::vm;
 
 /// What the hosts' kernel is to load: cards, the ends of tunnels, a protocol, a packet filter.
 const MODULES: [&str; 16] = [
@@ -50,8 +49,6 @@ const MODULES: [&str; 16] = [
 ];
 /// The packet filter's program, below the base's packages.
 const NFT: &str = "usr/sbin/nft";
-/// QEMU connects its ports before it emulates anything.
-const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 /// An upload of a MiB through two emulated machines.
 const TRANSFER_LIMIT: Duration = Duration::from_secs(60);
 
@@ -74,20 +71,16 @@ impl Peer {
         let sockets = tempfile::Builder::new().prefix("yoke-peer-").tempdir()?;
         let port = sockets.path().join("ttyS1");
         let listener = Listener::bind(&port)?;
-        let mut qemu = Ns::Hub.command("qemu-system-x86_64");
-        qemu.args(vm::EMULATION).args(["-smp", "1", "-m", "256", "-nodefaults", "-display", "none"]);
-        qemu.arg("-no-reboot").arg("-kernel").arg(base.vmlinuz()).arg("-initrd").arg(initrd);
+        let mut qemu = emulator::machine(1, 256);
+        qemu.arg("-kernel").arg(base.vmlinuz()).arg("-initrd").arg(initrd);
         qemu.args(["-append", "console=ttyS0 rdinit=/init panic=-1 quiet"]);
         qemu.args(["-serial", &format!("file:{}", dir.join("peer-console.log").display())]);
         qemu.args(["-chardev", &format!("socket,id=tty1,path={}", port.display()), "-serial", "chardev:tty1"]);
         for (number, bridge) in ["out", "in", "far"].iter().enumerate() {
-            qemu.args(["-netdev", &format!("tap,id=net{number},ifname=tap-peer-{bridge},script=no,downscript=no")]);
-            let mac = format!("52:54:00:59:01:0{number}");
-            qemu.args(["-device", &format!("virtio-net-pci,netdev=net{number},mac={mac},romfile=")]);
+            emulator::plug(&mut qemu, number, "virtio-net-pci", &format!("tap-peer-{bridge}"), "52:54:00:59:01");
         }
         let log = std::fs::File::create(dir.join("peer-qemu.log"))?;
-        let mut child =
-            qemu.stdout(Stdio::null()).stderr(log).spawn().context("start QEMU (package qemu-system-x86)")?;
+        let mut child = emulator::spawn(&mut qemu, log)?;
         match listener.open("peer", labshell::COLUMNS, &dir.join("peer.log"), CONNECT_LIMIT) {
             Ok(serial) => Ok(Self { shell: LabShell::new(serial), qemu: child, _sockets: sockets }),
             Err(error) => {

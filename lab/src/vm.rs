@@ -12,20 +12,12 @@ use serde_json::json;
 
 use crate::console::Console;
 use crate::disk::Slot;
+use crate::emulator::{self, CONNECT_LIMIT};
 use crate::labshell::{self, LabShell};
-use crate::net::Ns;
 use crate::qmp::Qmp;
 use crate::serial::Listener;
 use crate::term::VT100_COLUMNS;
 use crate::{processor, wait};
-
-/// QEMU connects its ports before it emulates anything.
-const CONNECT_LIMIT: Duration = Duration::from_secs(20);
-
-/// How QEMU emulates. Threads of their own for processors crash kernels on some hosts. And no CMPXCHG16B: what computes its flags (QEMU 7.2's
-/// TCG) may start from an operand instead of the flags before, so that now and then a kernel's allocator, which uses it all the time, goes on
-/// with single-stepping or nested-task set, and dies of a double fault. Without it the kernel takes a longer way.
-pub(crate) const EMULATION: [&str; 4] = ["-accel", "tcg,thread=single", "-cpu", "qemu64,-cx16"];
 
 /// What starts the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,13 +112,11 @@ impl Default for Machine {
 impl Machine {
     /// QEMU's command line for all but the ports.
     fn qemu(&self, disk: &Path, dir: &Path) -> Result<Command> {
-        let mut qemu = Ns::Hub.command("qemu-system-x86_64");
-        qemu.args(EMULATION);
+        let mut qemu = emulator::machine(self.cpus, self.memory);
         if self.cmpxchg16b {
             qemu.args(["-cpu", "qemu64"]);
         }
-        qemu.args(["-smp", &self.cpus.to_string(), "-m", &self.memory.to_string()]);
-        qemu.args(["-nodefaults", "-display", "none", "-vga", "std", "-no-reboot"]);
+        qemu.args(["-vga", "std"]);
         if self.early_card {
             qemu.args(["-device", &format!("{},mac={EARLY_CARD},romfile=", self.nic)]);
         }
@@ -154,13 +144,7 @@ impl Machine {
         });
         let (taps, seat) = if self.second { (["tap-out2", "tap-in2"], 2) } else { (["tap-out", "tap-in"], 0) };
         for (number, tap) in taps.iter().chain(self.more_cards).enumerate() {
-            qemu.args(["-netdev", &format!("tap,id=net{number},ifname={tap},script=no,downscript=no")]);
-            let model = self.nic;
-            // Without a boot ROM: firmware shall not try the network.
-            qemu.args([
-                "-device",
-                &format!("{model},netdev=net{number},id=nic{number},mac=52:54:00:59:0{seat}:0{number},romfile="),
-            ]);
+            emulator::plug(&mut qemu, number, self.nic, tap, &format!("52:54:00:59:0{seat}"));
         }
         if self.watchdog {
             qemu.args(["-device", "i6300esb"]);
@@ -246,8 +230,7 @@ impl Vm {
         }
         let log = std::fs::File::options().create(true).append(true).open(dir.join("qemu.log"))?;
         let started = wait::now();
-        let mut child =
-            qemu.stdout(Stdio::null()).stderr(log).spawn().context("start QEMU (package qemu-system-x86)")?;
+        let mut child = emulator::spawn(&mut qemu, log)?;
 
         let connect = || -> Result<(Console, Option<LabShell>, Qmp)> {
             let console = tty0.open("ttyS0", VT100_COLUMNS, &dir.join("console.log"), CONNECT_LIMIT)?;

@@ -4,16 +4,16 @@
 //! Nothing is taken out of it to make it slower, and nothing tuned that the packages do not tune.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use yoke_image::base::Base;
 
+use crate::emulator::{self, CONNECT_LIMIT};
 use crate::labshell;
-use crate::net::Ns;
 use crate::serial::{Listener, Serial};
-use crate::{disk, target, vm, wait};
+use crate::{disk, target, wait};
 
 /// Packages besides the essential ones, `mmdebstrap --variant=minbase`.
 const PACKAGES: &str = "systemd-sysv,udev,dbus,iproute2,kmod,initramfs-tools,zstd,openssh-server,keepalived,ipvsadm";
@@ -22,7 +22,6 @@ const DISK: u64 = 1 << 30;
 const PASSWORD: &str = "rival";
 /// It is a normal distribution under emulation.
 const BOOT_LIMIT: Duration = Duration::from_secs(240);
-const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 
 /// The installed system.
 #[derive(Debug)]
@@ -96,19 +95,17 @@ impl Debian {
         let sockets = tempfile::Builder::new().prefix("yoke-rival-").tempdir()?;
         let port = sockets.path().join("ttyS0");
         let listener = Listener::bind(&port)?;
-        let mut qemu = Ns::Hub.command("qemu-system-x86_64");
-        qemu.args(vm::EMULATION).args(["-smp", "1", "-m", "512", "-nodefaults", "-display", "none", "-vga", "std"]);
-        qemu.arg("-no-reboot").arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initrd);
+        let mut qemu = emulator::machine(1, 512);
+        qemu.args(["-vga", "std"]).arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initrd);
         qemu.args(["-append", "root=/dev/vda rw console=ttyS0 quiet"]);
         qemu.args(["-drive", &format!("file={},format=raw,if=none,id=disk", self.disk.display())]);
         qemu.args(["-device", "virtio-blk-pci,drive=disk"]);
         for (number, tap) in ["tap-out", "tap-in"].iter().enumerate() {
-            qemu.args(["-netdev", &format!("tap,id=net{number},ifname={tap},script=no,downscript=no")]);
-            qemu.args(["-device", &format!("virtio-net-pci,netdev=net{number},mac=52:54:00:59:00:0{number},romfile=")]);
+            emulator::plug(&mut qemu, number, "virtio-net-pci", tap, "52:54:00:59:00");
         }
         qemu.args(["-chardev", &format!("socket,id=tty0,path={}", port.display()), "-serial", "chardev:tty0"]);
         let log = std::fs::File::create(dir.join("rival-qemu.log"))?;
-        let qemu = qemu.stdout(Stdio::null()).stderr(log).spawn().context("start QEMU (package qemu-system-x86)")?;
+        let qemu = emulator::spawn(&mut qemu, log)?;
         let mut running = Running { qemu, serial: None, _sockets: sockets };
         running.serial = Some(listener.open("ttyS0", labshell::COLUMNS, &dir.join("rival.log"), CONNECT_LIMIT)?);
         Ok(running)
