@@ -1,7 +1,7 @@
 //! `install`: has the one-shot of that name do what an operator says, and takes the box down in order where a slot is to start.
 //!
-//! The one-shot alone touches the disk. `install add` runs beside everything else and is watched through [`Show::InstallProgress`]; the others
-//! take a moment.
+//! The one-shot alone touches disks. `install add` and `install disk` run beside everything else, one at a time, and are watched through
+//! [`Show::InstallProgress`]; the others take a moment.
 //!
 //! [`Show::InstallProgress`]: yoke_director::status::Show::InstallProgress
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use yoke_director::status::{Adding, Install, RefusalKind, Reply};
-use yoke_install::report::{Line, Slots};
+use yoke_install::report::{Line, Slots, Target};
 
 use crate::director::Director;
 use crate::flash;
@@ -25,7 +25,7 @@ use crate::vrrpd;
 /// Between two looks whether a one-shot that was killed has ended.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// The `install add` that runs, or the last one.
+/// The `install add` or `install disk` that runs, or the last one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Job(Arc<Mutex<State>>);
 
@@ -34,6 +34,8 @@ struct State {
     /// While it runs.
     pid: Option<Pid>,
     adding: Adding,
+    /// The disk that it overwrites, if it is an `install disk`.
+    disk: Option<String>,
     /// What runs was committed since the director was started.
     committed: bool,
 }
@@ -51,11 +53,12 @@ impl Job {
     fn start(&self, program: &Path, words: &[String]) -> Result<(), String> {
         let mut state = self.state();
         if state.pid.is_some() {
-            return Err("install add: another one is under way, see show install summary".to_owned());
+            return Err(format!("install {}: another one is under way, see show install summary", words[0]));
         }
         let mut child = spawn(program, words)?;
         state.pid = Some(Pid::from_raw(child.id().cast_signed()));
         state.adding = Adding { running: true, ..Adding::default() };
+        state.disk = (words[0] == "disk").then(|| words[1].clone());
         drop(state);
         let job = self.clone();
         std::thread::spawn(move || {
@@ -68,7 +71,7 @@ impl Job {
             (state.adding.text, state.adding.failed) = match last {
                 Line::Done { text } => (text, false),
                 Line::Failed { why } => (why, true),
-                Line::Progress(_) | Line::Slots(_) => ("install add: ended without a word".to_owned(), true),
+                Line::Progress(_) | Line::Slots(_) | Line::Target(_) => ("install: ended without a word".to_owned(), true),
             };
             log::warn!("{}", state.adding.text);
         });
@@ -142,11 +145,22 @@ pub(crate) async fn slots(director: &Director) -> Result<Slots, String> {
     }
 }
 
+/// What a disk is that is to be overwritten.
+pub(crate) async fn target(director: &Director, name: &str) -> Result<Target, String> {
+    match run(director, &["look", name]).await? {
+        Line::Target(target) => Ok(target),
+        other => Err(senseless(&other)),
+    }
+}
+
 /// Does what the operator says.
 pub(crate) async fn answer(director: &Director, caller: &Caller, what: Install) -> Reply {
     log::warn!("{} by {} ({})", word(&what), caller.name(), caller.place());
     let done = match what {
         Install::Add { source, address, force } => add(director, source, address, force),
+        Install::Disk { name } => {
+            director.install.start(&director.paths.install, &["disk".to_owned(), name]).map(|()| String::new())
+        }
         Install::Activate { minutes } => leave(director, caller, &["activate", &minutes.to_string()]).await,
         Install::Rollback => leave(director, caller, &["rollback"]).await,
         Install::Commit => commit(director).await,
@@ -161,6 +175,7 @@ pub(crate) async fn answer(director: &Director, caller: &Caller, what: Install) 
 fn word(what: &Install) -> String {
     match what {
         Install::Add { source, .. } => format!("install add {source}"),
+        Install::Disk { name } => format!("install disk {name}"),
         Install::Activate { minutes } => format!("install activate, for {minutes} minutes,"),
         Install::Commit => "install commit".to_owned(),
         Install::Rollback => "install rollback".to_owned(),
@@ -180,7 +195,7 @@ fn add(director: &Director, source: String, address: Option<IpAddr>, force: bool
 async fn leave(director: &Director, caller: &Caller, words: &[&str]) -> Result<String, String> {
     // The one-shots keep each other out as well; this says it before anything is handed over.
     if director.install.progress().running {
-        return Err("install: an install add is under way, wait for it or use: install abort".to_owned());
+        return Err("install: an install add or disk is under way, wait for it or use: install abort".to_owned());
     }
     let text = done(director, words).await?;
     flash::told(director, &format!("install {}", words[0]), caller).await;
@@ -214,6 +229,10 @@ async fn abort(director: &Director, caller: &Caller) -> Result<String, String> {
     if director.install.stop() {
         while director.install.progress().running {
             tokio::time::sleep(LOOK).await;
+        }
+        let disk = director.install.state().disk.clone();
+        if let Some(disk) = disk {
+            return Ok(format!("The install disk is stopped, {disk} does not start."));
         }
         return Ok(match slots(director).await {
             Ok(found) => stopped(&found),

@@ -234,7 +234,12 @@ fn needs(request: &Request) -> Needs {
         | Request::Reset(_)
         | Request::Drain { .. } => Needs::Privilege(15),
         Request::Show(show) => match show {
-            Show::Startup | Show::Rejected | Show::Diff | Show::History | Show::Ipvsadm { .. } => Needs::Privilege(15),
+            Show::Startup
+            | Show::Rejected
+            | Show::Diff
+            | Show::History
+            | Show::InstallTarget { .. }
+            | Show::Ipvsadm { .. } => Needs::Privilege(15),
             Show::VirtualServers { .. }
             | Show::RealServers { .. }
             | Show::HealthChecks { .. }

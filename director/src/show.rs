@@ -113,6 +113,7 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
         }
         Show::Install => Data::Install(install::slots(director).await?),
         Show::InstallProgress => Data::InstallProgress(director.install.progress()),
+        Show::InstallTarget { name } => Data::InstallTarget(install::target(director, &name).await?),
         Show::Ipvs => {
             let mut state = director.state_mut();
             Data::Ipvs(Box::new(balancer::settings(&mut state, &director.paths)?))

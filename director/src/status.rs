@@ -12,7 +12,7 @@ mod system;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use yoke_install::report::{Progress, Slots};
+use yoke_install::report::{Progress, Slots, Target};
 
 pub use balancing::{Counters, HealthChange, HealthCheckRow, RealServerRow, VirtualServerRow};
 pub use connections::{ConnectionFilter, ConnectionRow, ConnectionSyncRow, Connections, DaemonRow, DefenceRow, Ipvs};
@@ -146,6 +146,11 @@ pub enum Install {
         /// Though it is older than what runs.
         force: bool,
     },
+    /// Puts the box on another disk, over all that is there. As with [`Install::Add`], the reply comes at once.
+    Disk {
+        /// The kernel's name, such as `sda`.
+        name: String,
+    },
     /// Restarts into the other slot, once.
     Activate {
         /// Until the box returns by itself.
@@ -155,11 +160,11 @@ pub enum Install {
     Commit,
     /// Restarts into the other slot, for good.
     Rollback,
-    /// Stops adding, takes an activation back, or returns from a trial.
+    /// Stops adding or writing a disk, takes an activation back, or returns from a trial.
     Abort,
 }
 
-/// The `install add` under way, or the last one.
+/// The `install add` or `install disk` under way, or the last one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Adding {
     /// Whether it runs.
@@ -267,8 +272,13 @@ pub enum Show {
     Flash,
     /// `show install summary`.
     Install,
-    /// How far `install add` is.
+    /// How far `install add` or `install disk` is.
     InstallProgress,
+    /// What a disk is that `install disk` would overwrite; refused for one that it must not.
+    InstallTarget {
+        /// The kernel's name.
+        name: String,
+    },
     /// `show ipvs`: settings of the kernel's balancer.
     Ipvs,
     /// What `ipvsadm` prints of the kernel's table, for privilege 15. Commands of it that write are refused.
@@ -319,7 +329,7 @@ pub enum Reply {
     },
     /// Answer to [`Request::Install`].
     Installed {
-        /// A sentence; empty when `install add` has begun.
+        /// A sentence; empty when `install add` or `install disk` has begun.
         text: String,
     },
     /// Nothing was done.
@@ -415,5 +425,6 @@ pub enum Data {
     Flash(Flash),
     Install(Slots),
     InstallProgress(Adding),
+    InstallTarget(Target),
     Ipvs(Box<Ipvs>),
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use yoke_install::environment::{Environment, Slot};
+use yoke_install::layout::BOOT_CODE_BYTES;
 
 use crate::base::Base;
 use crate::files;
@@ -92,18 +93,15 @@ pub fn build(out: &Path, base: &Base) -> Result<Loader> {
 ///
 /// # Errors
 /// One of them does not look like what GRUB 2 makes.
-pub fn patch(loader: &Loader, start: u64) -> Result<(Vec<u8>, Vec<u8>)> {
+pub fn patch(loader: &Loader, start: u64) -> Result<([u8; BOOT_CODE_BYTES], Vec<u8>)> {
     let read = |path: &PathBuf| fs::read(path).with_context(|| format!("{}", path.display()));
     let mut boot = read(&loader.boot_img)?;
     let mut core = read(&loader.core_img)?;
-    patch_images(&mut boot, &mut core, start)?;
-    Ok((boot, core))
+    let code = patch_images(&mut boot, &mut core, start)?;
+    Ok((code, core))
 }
 
-/// The bytes of `boot.img` that belong to the loader; disk signature and partition table follow.
-pub const BOOT_CODE_BYTES: usize = 440;
-
-fn patch_images(boot: &mut Vec<u8>, core: &mut Vec<u8>, start: u64) -> Result<()> {
+fn patch_images(boot: &mut [u8], core: &mut Vec<u8>, start: u64) -> Result<[u8; BOOT_CODE_BYTES]> {
     // include/grub/i386/pc/boot.h: GRUB_BOOT_MACHINE_KERNEL_SECTOR, GRUB_BOOT_MACHINE_DRIVE_CHECK.
     const KERNEL_SECTOR: usize = 0x5c;
     const DRIVE_CHECK: usize = 0x66;
@@ -116,7 +114,6 @@ fn patch_images(boot: &mut Vec<u8>, core: &mut Vec<u8>, start: u64) -> Result<()
     // Two NOPs instead of a jump: trust the drive number of the BIOS, as grub-bios-setup decides for disks.
     ensure!(boot[DRIVE_CHECK] == 0xeb || boot[DRIVE_CHECK] == 0x90, "boot.img has no drive check");
     boot[DRIVE_CHECK..DRIVE_CHECK + 2].fill(0x90);
-    boot.truncate(BOOT_CODE_BYTES);
 
     core.resize(core.len().next_multiple_of(SECTOR), 0);
     ensure!(core.len() > SECTOR, "core.img is empty");
@@ -124,11 +121,13 @@ fn patch_images(boot: &mut Vec<u8>, core: &mut Vec<u8>, start: u64) -> Result<()
     let rest = u16::try_from(core.len() / SECTOR - 1).context("core.img is too large for its block list")?;
     core[LIST_START..LIST_START + 8].copy_from_slice(&(start + 1).to_le_bytes());
     core[LIST_LENGTH..LIST_LENGTH + 2].copy_from_slice(&rest.to_le_bytes());
-    Ok(())
+    Ok(*boot.first_chunk().expect("it has a sector"))
 }
 
 #[cfg(test)]
 mod tests {
+    use yoke_install::layout::LAYOUT;
+
     use super::*;
 
     #[test]
@@ -137,14 +136,13 @@ mod tests {
         boot[0x66] = 0xeb;
         boot[SECTOR - 2..].copy_from_slice(&[0x55, 0xaa]);
         let mut core = vec![1; 3 * SECTOR + 7];
-        patch_images(&mut boot, &mut core, 2048).expect("patches");
-        assert_eq!(boot.len(), BOOT_CODE_BYTES);
+        let boot = patch_images(&mut boot, &mut core, 2048).expect("patches");
         assert_eq!(boot[0x5c..0x64], 2048_u64.to_le_bytes());
         assert_eq!(boot[0x66..0x68], [0x90, 0x90]);
         assert_eq!(core.len(), 4 * SECTOR);
         assert_eq!(core[0x1f4..0x1fc], 2049_u64.to_le_bytes());
         assert_eq!(core[0x1fc..0x1fe], 3_u16.to_le_bytes());
-        assert!(patch_images(&mut vec![0; 10], &mut core, 2048).is_err());
+        assert!(patch_images(&mut [0; 10], &mut core, 2048).is_err());
     }
 
     /// Commands of the text must be in the images: a missing module shows only when the line runs.
@@ -176,9 +174,9 @@ mod tests {
         for (slot, name) in [("gpt3", "slot-a"), ("gpt4", "slot-b")] {
             assert!(GRUB_CFG.contains(&format!("part={slot}")));
             let number: usize = slot[3..].parse().expect("a number");
-            assert_eq!(crate::disk::LAYOUT[number - 1].name, name);
+            assert_eq!(LAYOUT[number - 1].name, name);
         }
-        assert_eq!(crate::disk::LAYOUT[1].name, "esp");
+        assert_eq!(LAYOUT[1].name, "esp");
         assert!(PREFIX.starts_with("(,gpt2)"));
     }
 }

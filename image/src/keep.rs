@@ -7,8 +7,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-
-use crate::disk;
+use yoke_install::layout;
 
 /// Makes `disk` a copy of `image` unless it is newer; the config partition of a `disk` that is there stays as it is.
 ///
@@ -23,9 +22,9 @@ pub fn refresh(image: &Path, disk: &Path) -> Result<()> {
     let draft = disk.with_extension("new");
     fs::copy(image, &draft).with_context(|| format!("{}", draft.display()))?;
     if let Ok(mut old) = File::open(disk) {
-        let (starts, _) = disk::offsets();
+        let (starts, _) = layout::offsets();
         let [.., start] = starts;
-        let [.., config] = &disk::LAYOUT;
+        let [.., config] = &layout::LAYOUT;
         old.seek(SeekFrom::Start(start))?;
         let mut kept = Vec::new();
         old.take(config.bytes).read_to_end(&mut kept)?;
@@ -46,7 +45,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("yoke-keep-{}", std::process::id()));
         fs::create_dir_all(&dir)?;
         let (image, copy) = (dir.join("image"), dir.join("disk"));
-        let ([_, _, slot, _, config], size) = disk::offsets();
+        let ([_, _, slot, _, config], size) = layout::offsets();
         let fill = |path: &Path, byte: u8| -> Result<()> {
             let mut file = File::create(path)?;
             file.set_len(size)?;

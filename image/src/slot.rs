@@ -11,12 +11,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use yoke_install::layout::SLOT_BYTES;
 use yoke_install::update;
 
 use crate::Params;
 use crate::base::Base;
 use crate::cpio::Cpio;
-use crate::disk;
 use crate::files;
 use crate::modules::Wanted;
 use crate::tool::run;
@@ -77,7 +77,7 @@ pub fn build(out: &Path, base: &Base, params: &Params, key: &str, say: &dyn Fn(&
     // Its own variable would clash with the two options.
     run(command.env_remove("SOURCE_DATE_EPOCH"))?;
     let size = fs::metadata(&squashfs)?.len();
-    let room = yoke_install::slot::room(disk::SLOT_BYTES);
+    let room = yoke_install::slot::room(SLOT_BYTES);
     ensure!(size <= room, "{}: {size} bytes do not fit a slot of {room}", squashfs.display());
     Ok(Slot { squashfs, initrd })
 }

@@ -6,15 +6,23 @@
 //! | [`environment`] | the loader's environment block: which slot is good, which is tried; pure |
 //! | [`esp`] | where that block lies in the ESP's file system: one sector, read and written in place |
 //! | [`slot`] | writing an update into a slot, and reading back what is there |
+//! | [`part`] | a stretch of a disk, as a device of its own |
 //! | [`fetch`] | the bytes of an update: a file, or HTTP |
+//! | [`layout`] | what every disk of ours looks like; the image is made by it too |
+//! | [`target`] | what another disk is, and what speaks against writing it |
+//! | [`clone`] | writing everything to another disk |
 //! | [`report`] | what the one-shot `install` prints, for the director |
 //!
 //! The program `install` is a one-shot: the director starts it for each command, and it gives up every capability before it does anything.
 //! Nothing here restarts the box or keeps time: `init` owns the trial of a slot, the director the hand-over before it.
 
+pub mod clone;
 pub mod environment;
 pub mod esp;
 pub mod fetch;
+pub mod layout;
+pub mod part;
 pub mod report;
 pub mod slot;
+pub mod target;
 pub mod update;

@@ -7,7 +7,7 @@
 #![expect(clippy::print_stdout, reason = "its output is for the director")]
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -20,9 +20,11 @@ use yoke_init::cmdline::Cmdline;
 use yoke_install::environment::{Environment, Slot};
 use yoke_install::report::{Line, Progress, SlotRow, Slots};
 use yoke_install::update::{self, HEADER_BYTES, Manifest};
-use yoke_install::{esp, fetch, slot};
+use yoke_install::clone::{self, Running};
+use yoke_install::part::Part;
+use yoke_install::{esp, fetch, layout, slot, target};
 
-const USE: &str = "use: install add SOURCE [ADDRESS] [force] | activate MINUTES | commit | rollback | abort | show";
+const USE: &str = "use: install add SOURCE [ADDRESS] [force] | activate MINUTES | commit | rollback | abort | disk NAME | look NAME | show";
 const RELEASE: &str = "/etc/yoke-release";
 /// Held by who changes slots or the loader's variables. The kernel lets go of it with its holder, however that ends.
 const LOCK: &str = "/run/yoke/install.lock";
@@ -49,7 +51,7 @@ fn run(words: &[&str]) -> Result<Line> {
         caps::clear(None, set).context("capabilities cannot be given up")?;
     }
     let disk = Disk::find()?;
-    let _lock = if words == ["show"] { None } else { Some(lock()?) };
+    let _lock = if matches!(words, ["show"] | ["look", _]) { None } else { Some(lock()?) };
     match words {
         ["add", source, more @ ..] => {
             let address = more.iter().find_map(|word| word.parse().ok());
@@ -59,6 +61,8 @@ fn run(words: &[&str]) -> Result<Line> {
         ["commit"] => disk.commit(),
         ["rollback"] => disk.roll_back(),
         ["abort"] => disk.abort(),
+        ["disk", name] => disk.clone_to(name),
+        ["look", name] => disk.look(name),
         ["show"] => disk.show(),
         _ => bail!(USE),
     }
@@ -68,6 +72,24 @@ fn lock() -> Result<File> {
     let file = File::create(LOCK).context(LOCK)?;
     file.try_lock().ok().context("an install is under way, wait for it or use: install abort")?;
     Ok(file)
+}
+
+/// Opens a disk or partition. `alone`: nobody else has it meanwhile, and nothing of it is mounted.
+fn device(name: &str, write: bool, alone: bool) -> Result<File> {
+    let path = format!("/dev/{name}");
+    let flags = if alone { libc::O_EXCL } else { 0 };
+    match OpenOptions::new().read(true).write(write).custom_flags(flags).open(&path) {
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+            bail!("{name}: is in use: something of it is mounted, or another install is under way")
+        }
+        other => other.context(path),
+    }
+}
+
+/// The saved configuration, where the flash is mounted and not replaced by memory.
+fn flash() -> Option<&'static Path> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    mounts.lines().any(|line| line.contains(" /flash ext4 ")).then_some(Path::new("/flash"))
 }
 
 /// The disk that runs, and who signs its firmware.
@@ -97,16 +119,14 @@ impl Disk {
     }
 
     /// Opens a partition and says how large it is. One that is written is nobody else's meanwhile, and not mounted.
-    fn open(&self, label: &str, write: bool) -> Result<(File, u64)> {
+    fn open(&self, label: &str, write: bool) -> Result<(Part, u64)> {
         let partitions = block::partitions();
         let Found::Sure(partition) = block::choose(&partitions, label, Some(&self.name)) else {
             bail!("{}: there is no partition {label}", self.name);
         };
-        let path = format!("/dev/{}", partition.name);
-        let flags = if write { libc::O_EXCL } else { 0 };
-        let mut file = OpenOptions::new().read(true).write(write).custom_flags(flags).open(&path).context(path)?;
-        let bytes = file.seek(SeekFrom::End(0))?;
-        Ok((file, bytes))
+        let mut file = device(&partition.name, write, write)?;
+        let bytes = layout::size(&mut file)?;
+        Ok((file.into(), bytes))
     }
 
     fn environment(&self) -> Result<Environment> {
@@ -117,7 +137,7 @@ impl Disk {
     fn set_environment(&self, environment: &Environment) -> Result<()> {
         let (file, _) = self.open("esp", true)?;
         esp::write(&file, environment).context("partition esp")?;
-        file.sync_all().context("partition esp")
+        file.sync().context("partition esp")
     }
 
     /// Whether what runs is tried: the loader has said so, and it is not committed yet. The variables alone do not tell: a box that fell back to
@@ -129,7 +149,7 @@ impl Disk {
             && !environment.is_pending()
     }
 
-    fn describe(&self, slot: Slot) -> Result<(File, Manifest)> {
+    fn describe(&self, slot: Slot) -> Result<(Part, Manifest)> {
         let (file, bytes) = self.open(slot.label(), false)?;
         let manifest = slot::describe(&file, bytes, &self.key)?;
         Ok((file, manifest))
@@ -214,6 +234,32 @@ impl Disk {
         environment.clear_next();
         self.set_environment(&environment)?;
         Ok(Line::Done { text })
+    }
+
+    fn look(&self, name: &str) -> Result<Line> {
+        ensure!(!self.on_trial(&self.environment()?), "what runs is on trial, use first: install commit, or install abort");
+        let mut target = target::look(Path::new("/sys"), name, &self.name)?;
+        device(&target.name, false, true)?;
+        target.configuration = flash().is_some();
+        Ok(Line::Target(target))
+    }
+
+    fn clone_to(&self, name: &str) -> Result<Line> {
+        let environment = self.environment()?;
+        ensure!(!self.on_trial(&environment), "what runs is on trial, use first: install commit, or install abort");
+        let target = target::look(Path::new("/sys"), name, &self.name)?;
+        let mut disk = device(&target.name, true, true)?;
+        let whole = Part::from(device(&self.name, false, false)?);
+        let part = |label| self.open(label, false).map(|(part, _)| part);
+        let (slot, bytes) = self.open(self.running.label(), false)?;
+        let manifest = slot::describe(&slot, bytes, &self.key).context("the running slot")?;
+        let version = manifest.version.clone();
+        let running = Running { disk: whole, bios: part("bios")?, esp: part("esp")?, slot: (slot, bytes, manifest) };
+        let name = &target.name;
+        clone::write(&running, flash(), &mut disk, &mut |progress| say(&Line::Progress(progress)))
+            .with_context(|| format!("{name}: does not start now"))?;
+        let what = if flash().is_some() { "and the saved configuration are" } else { "is, factory-fresh," };
+        Ok(Line::Done { text: format!("Version {version} {what} on {name}, which starts by itself") })
     }
 
     fn show(&self) -> Result<Line> {

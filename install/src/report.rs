@@ -8,7 +8,7 @@ use crate::environment::Slot;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "line")]
 pub enum Line {
-    /// `install add` is under way.
+    /// `install add` or `install disk` is under way.
     Progress(Progress),
     /// Done; a sentence.
     Done {
@@ -22,12 +22,14 @@ pub enum Line {
     },
     /// Answer to `install show`.
     Slots(Slots),
+    /// Answer to `install look`: the disk may be written.
+    Target(Target),
 }
 
-/// How far `install add` is.
+/// How far `install add` or `install disk` is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// `writing` or `checking`.
+    /// `writing` or `checking` a slot; `loader` or `config`, of a whole disk.
     pub step: String,
     /// Bytes done.
     pub done: u64,
@@ -44,6 +46,34 @@ impl Progress {
         let full = usize::try_from(part(CELLS)).unwrap_or_default();
         format!("{:<8} [{:<30}] {:>3}% of {} MiB", self.step, "#".repeat(full), part(100), self.all.div_ceil(1 << 20))
     }
+}
+
+/// A disk that is none of ours yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The kernel's name, such as `sda`.
+    pub name: String,
+    /// Vendor and model; empty when it does not say.
+    pub model: String,
+    /// Empty when it does not say.
+    pub serial: String,
+    /// Its size.
+    pub bytes: u64,
+    /// What is on it.
+    pub lost: Vec<Lost>,
+    /// Whether the saved configuration goes along: not where the flash of this box does not mount.
+    pub configuration: bool,
+}
+
+/// A partition that is lost when its disk is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The kernel's name, such as `sda1`.
+    pub name: String,
+    /// `PARTLABEL`; empty when it has none.
+    pub label: String,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// What is on the slots and what starts next.

@@ -3,14 +3,13 @@
 //! Writing is ordered so that a cut of the power at any moment leaves either nothing that could be started or all of it: first block and
 //! last block are emptied, the rest is written and read back, and only what reads back right gets the first block, then the last.
 
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use sha2::{Digest, Sha256};
 
+use crate::part::Part;
 use crate::report::Progress;
 use crate::update::{self, HEADER_BYTES, Manifest};
 
@@ -37,7 +36,7 @@ pub fn room(bytes: u64) -> u64 {
 ///
 /// # Errors
 /// There is none, or it is not signed.
-pub fn describe(device: &File, bytes: u64, key: &str) -> Result<Manifest> {
+pub fn describe(device: &Part, bytes: u64, key: &str) -> Result<Manifest> {
     let mut block = [0; HEADER_BYTES];
     let mut magic = [0; SQUASHFS.len()];
     device.read_exact_at(&mut magic, 0)?;
@@ -50,14 +49,13 @@ pub fn describe(device: &File, bytes: u64, key: &str) -> Result<Manifest> {
 ///
 /// # Errors
 /// It does not.
-pub fn check(device: &File, manifest: &Manifest, say: &mut dyn FnMut(Progress)) -> Result<()> {
+pub fn check(device: &Part, manifest: &Manifest, say: &mut dyn FnMut(Progress)) -> Result<()> {
     reread(device, manifest, &[], say)
 }
 
 /// As [`check`], with the first bytes, which are not on the disk yet, from `head`.
-fn reread(device: &File, manifest: &Manifest, head: &[u8], say: &mut dyn FnMut(Progress)) -> Result<()> {
-    // What is clean is dropped, so that the disk itself is read. A disk that refuses the advice is read through memory.
-    let _ = posix_fadvise(device, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+fn reread(device: &Part, manifest: &Manifest, head: &[u8], say: &mut dyn FnMut(Progress)) -> Result<()> {
+    device.forget();
     let mut hash = Sha256::new();
     hash.update(head);
     let mut at = head.len() as u64;
@@ -79,10 +77,10 @@ fn reread(device: &File, manifest: &Manifest, head: &[u8], say: &mut dyn FnMut(P
 ///
 /// # Errors
 /// The disk's.
-pub fn clear(device: &File, bytes: u64) -> Result<()> {
+pub fn clear(device: &Part, bytes: u64) -> Result<()> {
     device.write_all_at(&[0; HEADER_BYTES], 0)?;
     device.write_all_at(&[0; HEADER_BYTES], room(bytes))?;
-    Ok(device.sync_all()?)
+    Ok(device.sync()?)
 }
 
 /// Writes an update into a slot of `bytes`. `block` is its verified first block, `source` gives what follows.
@@ -90,7 +88,7 @@ pub fn clear(device: &File, bytes: u64) -> Result<()> {
 /// # Errors
 /// The source's, the disk's, or that what came is not what was signed: the slot is empty then.
 pub fn write(
-    device: &File,
+    device: &Part,
     bytes: u64,
     block: &[u8],
     manifest: &Manifest,
@@ -116,7 +114,7 @@ pub fn write(
         device.write_all_at(&chunk[..length], at).context("the disk cannot be written")?;
         at += length as u64;
         if at - flushed >= FLUSH_BYTES || at == manifest.bytes {
-            device.sync_data().context("the disk cannot be written")?;
+            device.sync().context("the disk cannot be written")?;
             flushed = at;
             say(Progress { step: "writing".into(), done: at, all: manifest.bytes });
         }
@@ -125,9 +123,9 @@ pub fn write(
     ensure!(hex(&hash.finalize()) == manifest.sha256, "is damaged: its content is not what was signed");
     reread(device, manifest, &head, say)?;
     device.write_all_at(&head, 0).context("the disk cannot be written")?;
-    device.sync_all().context("the disk cannot be written")?;
+    device.sync().context("the disk cannot be written")?;
     device.write_all_at(block, room(bytes)).context("the disk cannot be written")?;
-    device.sync_all().context("the disk cannot be written")?;
+    device.sync().context("the disk cannot be written")?;
     Ok(())
 }
 
@@ -138,13 +136,13 @@ mod tests {
 
     const SLOT_BYTES: u64 = 1 << 20;
 
-    fn slot() -> File {
-        let file = tempfile::tempfile().expect("temporary file");
-        file.write_all_at(&vec![0xee; 1 << 20], 0).expect("writes");
-        file
+    fn slot() -> Part {
+        let slot = Part::new(tempfile::tempfile().expect("temporary file"), 4096);
+        slot.write_all_at(&vec![0xee; 1 << 20], 0).expect("writes");
+        slot
     }
 
-    fn starts(device: &File) -> bool {
+    fn starts(device: &Part) -> bool {
         let mut head = [0; 4];
         device.read_exact_at(&mut head, 0).expect("reads");
         head == *b"hsqs"
@@ -156,7 +154,7 @@ mod tests {
         bytes
     }
 
-    fn put(device: &File, body: &[u8], signer: &Signer) -> Result<()> {
+    fn put(device: &Part, body: &[u8], signer: &Signer) -> Result<()> {
         let manifest = manifest(&squashfs());
         write(device, SLOT_BYTES, &signer.block(&manifest), &manifest, &mut &*body, &mut |_| {})
     }

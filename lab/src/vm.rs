@@ -51,6 +51,33 @@ pub enum Bus {
 
 /// The address of [`Machine::early_card`].
 pub const EARLY_CARD: &str = "52:54:00:59:0e:00";
+impl Bus {
+    /// QEMU's devices for the drive `id`, which firmware tries as the one of that number.
+    fn devices(self, id: &str, order: u8) -> Vec<String> {
+        let disk = |kind: &str| format!("{kind},drive={id},bootindex={order}");
+        let on = |controller: &str, kind: &str, bus: &str| {
+            vec![format!("{controller},id={id}-bus"), disk(&format!("{kind},bus={id}-bus{bus}"))]
+        };
+        match self {
+            Self::Virtio => vec![disk("virtio-blk-pci")],
+            Self::Ahci => on("ich9-ahci", "ide-hd", ".0"),
+            Self::Nvme => vec![disk("nvme,serial=yoke")],
+            Self::Usb => on("qemu-xhci", "usb-storage", ".0"),
+            Self::Scsi => on("virtio-scsi-pci", "scsi-hd", ".0"),
+        }
+    }
+}
+
+/// A second disk.
+#[derive(Debug, Clone)]
+pub struct Spare {
+    /// What is on it.
+    pub file: PathBuf,
+    /// Where it sits.
+    pub bus: Bus,
+    /// Whether firmware tries it before the disk.
+    pub first: bool,
+}
 
 /// How a machine is put together.
 #[derive(Debug, Clone)]
@@ -59,6 +86,8 @@ pub struct Machine {
     pub firmware: Firmware,
     /// Where the disk sits.
     pub bus: Bus,
+    /// A disk beside it.
+    pub spare: Option<Spare>,
     /// QEMU's name of both network cards' model.
     pub nic: &'static str,
     /// MiB.
@@ -92,6 +121,7 @@ impl Default for Machine {
         Self {
             firmware: Firmware::Bios,
             bus: Bus::Virtio,
+            spare: None,
             nic: "virtio-net-pci",
             memory: 512,
             cpus: 1,
@@ -133,15 +163,16 @@ impl Machine {
                 qemu.args(["-blockdev", &format!("{filter},log-super-update-interval=1")]);
             }
         }
-        qemu.args(match self.bus {
-            Bus::Virtio => &["-device", "virtio-blk-pci,drive=disk,bootindex=1"][..],
-            Bus::Ahci => &["-device", "ich9-ahci,id=sata", "-device", "ide-hd,bus=sata.0,drive=disk,bootindex=1"],
-            Bus::Nvme => &["-device", "nvme,serial=yoke,drive=disk,bootindex=1"],
-            Bus::Usb => &["-device", "qemu-xhci", "-device", "usb-storage,drive=disk,bootindex=1"],
-            Bus::Scsi => {
-                &["-device", "virtio-scsi-pci,id=scsi", "-device", "scsi-hd,bus=scsi.0,drive=disk,bootindex=1"]
-            }
-        });
+        let mut devices = self.bus.devices("disk", 1);
+        if let Some(Spare { file, bus, first }) = &self.spare {
+            // What is written as zeros takes no room here.
+            let drive = format!("file={},format=raw,if=none,id=spare,discard=unmap,detect-zeroes=unmap", file.display());
+            qemu.args(["-drive", &drive]);
+            devices.extend(bus.devices("spare", if *first { 0 } else { 2 }));
+        }
+        for device in &devices {
+            qemu.args(["-device", device]);
+        }
         let (taps, seat) = if self.second { (["tap-out2", "tap-in2"], 2) } else { (["tap-out", "tap-in"], 0) };
         for (number, tap) in taps.iter().chain(self.more_cards).enumerate() {
             emulator::plug(&mut qemu, number, self.nic, tap, &format!("52:54:00:59:0{seat}"));

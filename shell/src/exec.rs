@@ -58,6 +58,7 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::InstallAdd => install::add(shell, values),
         C::InstallActivate => install::activate(shell, values),
         C::InstallCommit => install::commit(shell),
+        C::InstallDisk => install::disk(shell, values),
         C::InstallRollback => install::roll_back(shell, values),
         C::InstallAbort => install::abort(shell),
         C::ShowInstall => show::system::install(shell, out),

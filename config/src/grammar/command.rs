@@ -74,6 +74,8 @@ pub enum Command {
     InstallActivate,
     /// `install commit`.
     InstallCommit,
+    /// `install disk NAME [force]`: Word, Kw.
+    InstallDisk,
     /// `install rollback [force]`: Kw.
     InstallRollback,
     /// `install abort`.

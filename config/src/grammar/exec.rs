@@ -63,7 +63,7 @@ pub static EXEC: &[Node] = &[
     kw("hand-over", "Leave the addresses to the peer").then(&[vrrp("Addresses that move", &HAND_OVER)]),
     kw("help", "Keys and help").run(C::Help),
     kw("install", "Firmware on two slots").then(&[
-        kw("abort", "Stop adding, or go back to the slot that is good").admin(C::InstallAbort),
+        kw("abort", "Stop adding or writing a disk, or go back to the slot that is good").admin(C::InstallAbort),
         kw("activate", "Start the other slot once").admin(C::InstallActivate).then(&ACTIVATE),
         kw("add", "Write an update into the other slot").then(&[arg(
             "URL|FILE",
@@ -74,6 +74,10 @@ pub static EXEC: &[Node] = &[
         .admin(C::InstallAdd)
         .then(&[kw("force", "Though it is older").val().admin(C::InstallAdd)])]),
         kw("commit", "Keep what runs").admin(C::InstallCommit),
+        kw("disk", "Put this box on another disk").then(&[arg("NAME", Ty::Word, "Its name, see: show inventory")
+            .val()
+            .admin(C::InstallDisk)
+            .then(&[force(C::InstallDisk)])]),
         kw("rollback", "Start the other slot from now on").admin(C::InstallRollback).then(&[force(C::InstallRollback)]),
     ]),
     kw("ipvsadm", "Kernel tables, read-only")

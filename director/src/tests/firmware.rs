@@ -65,7 +65,7 @@ fn nothing_leaves_the_slot_while_the_other_is_written_and_abort_says_what_is_in_
         assert!(matches!(admin.call(&Request::Install(add)), Reply::Installed { .. }));
         for what in [Install::Activate { minutes: 30 }, Install::Rollback] {
             let why = problems(RefusalKind::Failed, admin.call(&Request::Install(what)));
-            assert!(why[0].contains("install add is under way"), "{why:?}");
+            assert!(why[0].contains("install add or disk is under way"), "{why:?}");
         }
         match admin.call(&Request::Install(Install::Abort)) {
             Reply::Installed { text } => assert!(text.contains(said), "{text}"),

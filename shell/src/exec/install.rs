@@ -1,4 +1,5 @@
-//! `install`: firmware on two slots. What happens to a slot is the director's; here are the questions, the progress and the words.
+//! `install`: firmware on two slots, and the box on another disk. What happens there is the director's; here are the questions, the progress
+//! and the words.
 
 use std::net::IpAddr;
 
@@ -6,6 +7,7 @@ use yoke_config::value::Value;
 use yoke_config::walk::{has, option};
 use yoke_director::status::{Adding, Data, Install, Reply, Request, Show};
 use yoke_install::fetch::Url;
+use yoke_install::report::Target;
 
 use crate::director::unexpected;
 use crate::exec::power::offer_to_save;
@@ -25,6 +27,60 @@ pub(super) fn add(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
     let url = Url::parse(&source).map_err(|e| Fail::failed(format!("install add: {e}")))?;
     let address = url.map(|url| address(url.host)).transpose()?;
     tell(shell, Install::Add { source, address, force: has(values, "force") })?;
+    watch(shell)
+}
+
+pub(super) fn disk(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
+    let name = values.first().map(ToString::to_string).unwrap_or_default();
+    let target = match shell.director.show(Show::InstallTarget { name })? {
+        Data::InstallTarget(target) => target,
+        other => return Err(unexpected(&Reply::Data(other))),
+    };
+    if !has(values, "force") {
+        let name = &target.name;
+        if !shell.terminal.interactive {
+            let why = format!("install disk {name}: nobody to ask for confirmation, use: install disk {name} force");
+            return Err(Fail::failed(why));
+        }
+        offer_to_save(shell)?;
+        tty::show(&tty::harmless(&loss(&target)));
+        match shell.yes_or_no(&format!("Erase {name}?")) {
+            Some(true) => {}
+            _ => return Err(Stop::Enough.into()),
+        }
+    }
+    tell(shell, Install::Disk { name: target.name })?;
+    watch(shell)
+}
+
+/// What is lost on a disk, and what comes in its place.
+fn loss(target: &Target) -> String {
+    let Target { name, model, serial, bytes, lost, configuration } = target;
+    // As it is written on a disk: powers of ten.
+    let size = |bytes: u64| match bytes / 100_000_000 {
+        0 => format!("{} MB", bytes / 1_000_000),
+        tenths => format!("{}.{} GB", tenths / 10, tenths % 10),
+    };
+    let serial = if serial.is_empty() { String::new() } else { format!(", serial {serial}") };
+    let model = if model.is_empty() { String::new() } else { format!(", {model}") };
+    let mut text = format!("{name}, {}{model}{serial}, will be erased, and with it:\n", size(*bytes));
+    for part in lost {
+        let label = if part.label.is_empty() { String::new() } else { format!(", {}", part.label) };
+        text.push_str(&format!("  {}, {}{label}\n", part.name, size(part.bytes)));
+    }
+    if lost.is_empty() {
+        text.push_str("  what is on it without partitions, if anything\n");
+    }
+    text.push_str(if *configuration {
+        "The firmware that runs goes there, with the saved configuration, its archive, users and keys.\n"
+    } else {
+        "The firmware that runs goes there, factory-fresh: the flash of this box is not mounted.\n"
+    });
+    text
+}
+
+/// Shows the progress until the end.
+fn watch(shell: &Shell) -> Result<(), Fail> {
     let mut shown = String::new();
     loop {
         let adding = progress(shell)?;

@@ -106,9 +106,9 @@ pub(crate) fn install(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
         .collect();
     print(&draw(&columns, &cells), out)?;
     match (adding.progress, adding.running) {
-        (Some(progress), true) => out.text(&format!("install add: {}", progress.bar()))?,
-        (None, true) => out.text("install add: begins")?,
-        (_, false) if !adding.text.is_empty() => out.text(&format!("Last install add: {}", adding.text))?,
+        (Some(progress), true) => out.text(&format!("Under way: {}", progress.bar()))?,
+        (None, true) => out.text("Under way: begins")?,
+        (_, false) if !adding.text.is_empty() => out.text(&format!("Last install: {}", adding.text))?,
         _ => {}
     }
     Ok(())
