@@ -9,6 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use yoke_install::report::{Line, Slots, Target};
 
 use crate::director::Director;
 use crate::flash;
+use crate::notes::Source;
 use crate::session::{Caller, refused};
 use crate::vrrpd;
 
@@ -145,6 +147,17 @@ pub(crate) async fn slots(director: &Director) -> Result<Slots, String> {
     }
 }
 
+/// Tells the loader that this firmware has come up, and the operator when it is not the one that should.
+pub(crate) async fn up(director: Rc<Director>) {
+    let sentences = match done(&director, &["up"]).await {
+        Ok(text) if text.is_empty() => return,
+        Ok(text) => text,
+        Err(why) => format!("the loader is not told that this firmware has come up, and may start the other slot: {why}"),
+    };
+    log::error!("{sentences}");
+    director.state_mut().notes.set(Source::Firmware, vec![sentences]);
+}
+
 /// What a disk is that is to be overwritten.
 pub(crate) async fn target(director: &Director, name: &str) -> Result<Target, String> {
     match run(director, &["look", name]).await? {
@@ -207,6 +220,7 @@ async fn leave(director: &Director, caller: &Caller, words: &[&str]) -> Result<S
 async fn commit(director: &Director) -> Result<String, String> {
     let text = done(director, &["commit"]).await?;
     director.install.state().committed = true;
+    director.state_mut().notes.set(Source::Firmware, Vec::new());
     director.init.trial_over().await.map_err(|e| format!("{text}, but the box will restart once more: {e}"))?;
     Ok(format!("{text}."))
 }

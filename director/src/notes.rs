@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 /// Where a sentence comes from, in the order they are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Source {
+    /// Another slot runs than the one that should.
+    Firmware,
     /// How the configuration came to be at boot.
     Loading,
     /// The configuration itself: dangling names, words without a function yet.

@@ -15,7 +15,7 @@ use yoke_control::Peer;
 use crate::director::Director;
 use crate::files::{self, Medium};
 use crate::notes::Source;
-use crate::{boot, clock, commit, daemon, flash, health, nft, reconcile, restart, settle, sysctl, trial, vrrpd};
+use crate::{boot, clock, commit, daemon, flash, health, install, nft, reconcile, restart, settle, sysctl, trial, vrrpd};
 
 /// How long init may take to hear a request. It never waits itself, so more means that it is in trouble, and balancing goes on without it.
 const HEARD: Duration = Duration::from_secs(1);
@@ -152,6 +152,7 @@ async fn after(director: Rc<Director>, again: bool, asked: oneshot::Sender<()>, 
     }
     settle::run(&director, false).await;
     tokio::task::spawn_local(trial::watch(director.clone()));
+    tokio::task::spawn_local(install::up(director.clone()));
     drop(turn);
     flash::keep_uids(&director).await;
 }

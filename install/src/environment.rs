@@ -1,5 +1,6 @@
 //! GRUB's environment block: `good=`, the slot that was last marked good; `next=` and `tries=`, the slot on trial and how often it may
-//! still be started; `minutes=`, how long a trial lasts. `boot/grub.cfg` reads it and takes from `tries`; all else is written here.
+//! still be started; `minutes=`, how long a trial lasts; `starts=`, how often the good slot was started since it last came up. `boot/grub.cfg`
+//! reads it, takes from `tries` and counts `starts`; all else is written here.
 //!
 //! Pure text. All variables lie in the first sector, so that a change of them is one write that a disk does whole or not at all.
 
@@ -114,6 +115,17 @@ impl Environment {
         self.next().is_some() && self.0.get("tries").is_some_and(|tries| tries != "0")
     }
 
+    /// Whether a start was counted that nobody has said to have come up.
+    #[must_use]
+    pub fn is_counting(&self) -> bool {
+        self.0.get("starts").is_some_and(|starts| starts != "0")
+    }
+
+    /// What was started has come up: the loader counts from the beginning.
+    pub fn clear_starts(&mut self) {
+        self.set("starts", "0");
+    }
+
     /// No slot is tried.
     pub fn clear_next(&mut self) {
         self.set("next", "");
@@ -124,6 +136,7 @@ impl Environment {
     pub fn set_good(&mut self, slot: Slot) {
         self.set("good", slot.letter());
         self.clear_next();
+        self.clear_starts();
     }
 
     /// `slot` is started once, and for so many minutes unless it is committed.
@@ -146,15 +159,15 @@ mod tests {
 
     #[test]
     fn a_block_as_grub_writes_it_reads_and_writes_back() {
-        let mut it = Environment::parse(&block("good=b\nnext=\ntries=0\nother=x=y\n"));
-        assert_eq!((it.good(), it.next(), it.is_pending()), (Slot::B, None, false));
+        let mut it = Environment::parse(&block("good=b\nnext=\ntries=0\nother=x=y\nstarts=2\n"));
+        assert_eq!((it.good(), it.next(), it.is_pending(), it.is_counting()), (Slot::B, None, false, true));
         it.try_once(Slot::A, 30);
         let again = Environment::parse(&it.block().expect("fits"));
         assert_eq!((again.good(), again.next(), again.is_pending()), (Slot::B, Some(Slot::A), true));
         assert_eq!(again.block().expect("fits")[SECTOR_BYTES..], [b'#'; SECTOR_BYTES]);
         assert_eq!(again.0["other"], "x=y");
         it.set_good(Slot::A);
-        assert_eq!((it.good(), it.next(), it.is_pending()), (Slot::A, None, false));
+        assert_eq!((it.good(), it.next(), it.is_pending(), it.is_counting()), (Slot::A, None, false, false));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use yoke_install::clone::{self, Running};
 use yoke_install::part::Part;
 use yoke_install::{esp, fetch, layout, slot, target};
 
-const USE: &str = "use: install add SOURCE [ADDRESS] [force] | activate MINUTES | commit | rollback | abort | disk NAME | look NAME | show";
+const USE: &str = "use: install add SOURCE [ADDRESS] [force] | activate MINUTES | commit | rollback | abort | up | disk NAME | look NAME | show";
 const RELEASE: &str = "/etc/yoke-release";
 /// Held by who changes slots or the loader's variables. The kernel lets go of it with its holder, however that ends.
 const LOCK: &str = "/run/yoke/install.lock";
@@ -51,7 +51,7 @@ fn run(words: &[&str]) -> Result<Line> {
         caps::clear(None, set).context("capabilities cannot be given up")?;
     }
     let disk = Disk::find()?;
-    let _lock = if matches!(words, ["show"] | ["look", _]) { None } else { Some(lock()?) };
+    let _lock = if matches!(words, ["show" | "up"] | ["look", _]) { None } else { Some(lock()?) };
     match words {
         ["add", source, more @ ..] => {
             let address = more.iter().find_map(|word| word.parse().ok());
@@ -63,6 +63,7 @@ fn run(words: &[&str]) -> Result<Line> {
         ["abort"] => disk.abort(),
         ["disk", name] => disk.clone_to(name),
         ["look", name] => disk.look(name),
+        ["up"] => disk.up(),
         ["show"] => disk.show(),
         _ => bail!(USE),
     }
@@ -233,6 +234,24 @@ impl Disk {
         let text = format!("Slot {} stays good", environment.good().letter());
         environment.clear_next();
         self.set_environment(&environment)?;
+        Ok(Line::Done { text })
+    }
+
+    /// This slot has come up: the loader's count of its starts ends. Says so when it is not the slot that should run.
+    fn up(&self) -> Result<Line> {
+        let mut environment = self.environment()?;
+        if environment.is_counting() {
+            let _lock = lock()?;
+            environment = self.environment()?;
+            environment.clear_starts();
+            self.set_environment(&environment)?;
+        }
+        let (good, running) = (environment.good().letter(), self.running.letter());
+        let text = if self.tried || good == running {
+            String::new()
+        } else {
+            format!("slot {running} runs, as slot {good} did not come up; to keep it so: install commit, to try slot {good} again: reload")
+        };
         Ok(Line::Done { text })
     }
 

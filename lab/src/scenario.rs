@@ -25,6 +25,7 @@ mod privilege;
 mod recover;
 mod seed;
 mod ssh;
+mod stick;
 mod time;
 mod vrrp;
 mod watchdog;
@@ -66,6 +67,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Long, name: "crowd", run: crowd::run },
     Scenario { rung: Rung::Long, name: "power_cut", run: power_cut::run },
     Scenario { rung: Rung::Long, name: "disks", run: disks::run },
+    Scenario { rung: Rung::Long, name: "stick", run: stick::run },
     Scenario { rung: Rung::Long, name: "cut_firmware", run: power_cut_firmware::run },
 ];
 

@@ -18,8 +18,8 @@ use crate::wait;
 const LINK_LIMIT: Duration = Duration::from_secs(30);
 /// All of a disk written and read back by an emulated machine.
 pub(super) const DISK_LIMIT: Duration = Duration::from_secs(180);
-/// Larger than the image, as a disk is, and what begins its name in the question.
-const SPARE_BYTES: u64 = 700_000_000;
+/// Larger than the image, as a disk is; whole sectors.
+pub(super) const SPARE_BYTES: u64 = 700_000_256;
 
 /// Tells it.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
@@ -57,7 +57,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         let console = world.console()?;
         let start = console.serial.look(|screen| screen.term.row());
         console.serial.send("install disk nvme0n1\r")?;
-        for said in ["nvme0n1, 700 MB, QEMU NVMe Ctrl", "nvme0n1p5, 67 MB, config", "Erase nvme0n1? [yes/no]:"] {
+        for said in [", QEMU NVMe Ctrl, serial yoke, will be erased", "nvme0n1p5, 67 MB, config", "Erase nvme0n1? [yes/no]:"] {
             console.serial.wait_text(start, said, BOOT_LIMIT)?;
         }
         let before = std::fs::read(&spare)?;

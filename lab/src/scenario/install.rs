@@ -28,6 +28,8 @@ const ADD_LIMIT: Duration = Duration::from_secs(120);
 const TRIAL_LIMIT: Duration = Duration::from_secs(300);
 /// A kernel that panics waits 10 s, and so does stage 1; before it there is the loader.
 const BROKEN_LIMIT: Duration = Duration::from_secs(120);
+/// The second half of a slot, from a byte on so many: kernel and initrd are read, the root is not.
+const DAMAGED_ROOT: (u64, usize) = (14 << 20, 16 << 20);
 
 /// What CI sees of it.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
@@ -51,6 +53,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         world.cut_power()?;
         let environment = environment(&world.disk())?;
         ensure!(environment.good() == Slot::B && environment.next().is_none(), "{environment:?}");
+        ensure!(!environment.is_counting(), "a slot that came up counts as one that did not: {environment:?}");
         Ok(())
     })
 }
@@ -79,22 +82,44 @@ pub(super) fn returns(scene: &mut Scene<'_>) -> Result<()> {
         }
         Ok(())
     })?;
-    for (name, at, bytes) in [
+    scene.must("a_committed_slot_that_does_not_come_up_is_left_for_the_other", |world| {
+        world.console()?.serial.send("install rollback force\r")?;
+        world.wait_off(OFF_LIMIT)?;
+        boot(world)?;
+        runs(world, "b")?;
+        world.cut_power()?;
+        let whole = damage(&world.disk(), DAMAGED_ROOT)?;
+        for _ in 0..3 {
+            world.power_on()?;
+            world.wait_off(BROKEN_LIMIT).context("it does not give up")?;
+        }
+        boot(world)?;
+        runs(world, "a")?;
+        let said = world.console()?.ok("show warnings")?.text();
+        ensure!(said.contains("slot a runs, as slot b did not come up"), "{said}");
+        // Whole again, it is the good one still.
+        world.cut_power()?;
+        repair(&world.disk(), DAMAGED_ROOT, &whole)?;
+        boot(world)?;
+        runs(world, "b")?;
+        let said = world.console()?.ok("show warnings")?.text();
+        ensure!(!said.contains("did not come up"), "{said}");
+        world.console()?.serial.send("install rollback force\r")?;
+        world.wait_off(OFF_LIMIT)?;
+        boot(world)?;
+        runs(world, "a")
+    })?;
+    for (name, place) in [
         // The superblock: the loader finds no file system.
-        ("a_slot_without_a_file_system_is_passed_over", 0, HEADER_BYTES),
-        // The second half: kernel and initrd are read, the root is not.
-        ("a_slot_with_a_damaged_root_is_left_again", 14 << 20, 16 << 20),
+        ("a_slot_without_a_file_system_is_passed_over", (0, HEADER_BYTES)),
+        ("a_slot_with_a_damaged_root_is_left_again", DAMAGED_ROOT),
     ] {
         scene.must(name, |world| {
             activate(world, 30)?;
-            let part = disk::partition(&world.disk(), "slot-b")?;
-            let file = std::fs::File::options().read(true).write(true).open(world.disk())?;
-            let mut whole = vec![0; bytes];
-            file.read_exact_at(&mut whole, part.offset + at)?;
-            file.write_all_at(&vec![0xa5; bytes], part.offset + at)?;
+            let whole = damage(&world.disk(), place)?;
             world.power_on()?;
             // It restarts by itself, which ends QEMU, unless the loader has passed it over.
-            if at > 0 {
+            if place == DAMAGED_ROOT {
                 world.wait_off(BROKEN_LIMIT).context("it does not give up")?;
                 world.power_on()?;
             }
@@ -103,11 +128,25 @@ pub(super) fn returns(scene: &mut Scene<'_>) -> Result<()> {
             runs(world, "a")?;
             let said = world.console()?.run("install activate force")?.text();
             ensure!(said.contains("slot b"), "{said}");
-            file.write_all_at(&whole, part.offset + at)?;
-            Ok(())
+            repair(&world.disk(), place, &whole)
         })?;
     }
     Ok(())
+}
+
+/// Overwrites a stretch of slot b; returns what was there.
+fn damage(disk: &Path, (at, bytes): (u64, usize)) -> Result<Vec<u8>> {
+    let from = disk::partition(disk, "slot-b")?.offset + at;
+    let file = std::fs::File::options().read(true).write(true).open(disk)?;
+    let mut whole = vec![0; bytes];
+    file.read_exact_at(&mut whole, from)?;
+    file.write_all_at(&vec![0xa5; bytes], from)?;
+    Ok(whole)
+}
+
+fn repair(disk: &Path, (at, _): (u64, usize), whole: &[u8]) -> Result<()> {
+    let from = disk::partition(disk, "slot-b")?.offset + at;
+    Ok(std::fs::File::options().write(true).open(disk)?.write_all_at(whole, from)?)
 }
 
 /// A box with an address and a saved configuration, and a web server beside it.

@@ -333,6 +333,11 @@ fn answer(state: &mut State, caller: &mut Caller, request: Request) -> Reply {
             }
             Reply::Installed { text: String::new() }
         }
+        Request::Install(Install::Disk { name }) => {
+            let text = format!("Version 0.2.0 and the saved configuration are on {name}, which starts by itself");
+            state.adding = Adding { running: true, text, ..Adding::default() };
+            Reply::Installed { text: String::new() }
+        }
         Request::Install(what) => {
             state.stopped = Some(format!("{what:?}"));
             Reply::Installed { text: "Slot b with version 0.2.0 starts once. The box restarts.".to_owned() }

@@ -11,7 +11,7 @@ use yoke_director::status::{
     ProcessRow, RealServerRow, RouteRow, SessionRow, Show, Ssh, Version, VirtualServerRow,
 };
 use yoke_install::environment::Slot;
-use yoke_install::report::{Progress, SlotRow, Slots};
+use yoke_install::report::{Lost, Progress, SlotRow, Slots, Target};
 
 use super::State;
 
@@ -117,6 +117,17 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
         })),
         Show::Vrrp { .. } => Data::Vrrp(vrrp()),
         Show::Ipvs => Data::Ipvs(Box::new(ipvs())),
+        Show::InstallTarget { name } => Data::InstallTarget(Target {
+            name: name.clone(),
+            model: "QEMU HARDDISK".to_owned(),
+            serial: "7".to_owned(),
+            bytes: 8_590_000_000,
+            lost: vec![
+                Lost { name: format!("{name}1"), label: "EFI system".to_owned(), bytes: 104_857_600 },
+                Lost { name: format!("{name}2"), label: String::new(), bytes: 8_480_000_000 },
+            ],
+            configuration: name != "sdb",
+        }),
         Show::Ipvsadm { .. } => Data::Lines(vec!["IP Virtual Server version 1.2.1 (size=4096)".to_owned()]),
     }
 }
