@@ -5,9 +5,11 @@
 //! | [`update`] | the signed first block of an update file, and what speaks against one |
 //! | [`environment`] | the loader's environment block: which slot is good, which is tried; pure |
 //! | [`esp`] | where that block lies in the ESP's file system: one sector, read and written in place |
+//! | [`fat`] | files of a FAT32, read without mounting it |
 //! | [`slot`] | writing an update into a slot, and reading back what is there |
 //! | [`part`] | a stretch of a disk, as a device of its own |
-//! | [`fetch`] | the bytes of an update: a file, or HTTP |
+//! | [`fetch`] | the bytes of an update: a file, a pipe, a stick, or HTTP |
+//! | [`usb`] | which stick has a file |
 //! | [`layout`] | what every disk of ours looks like; the image is made by it too |
 //! | [`target`] | what another disk is, and what speaks against writing it |
 //! | [`clone`] | writing everything to another disk |
@@ -19,6 +21,7 @@
 pub mod clone;
 pub mod environment;
 pub mod esp;
+pub mod fat;
 pub mod fetch;
 pub mod layout;
 pub mod part;
@@ -26,3 +29,4 @@ pub mod report;
 pub mod slot;
 pub mod target;
 pub mod update;
+pub mod usb;

@@ -160,7 +160,8 @@ impl Disk {
         let mut environment = self.environment()?;
         ensure!(!self.on_trial(&environment), "what runs is on trial, use first: install commit, or install abort");
         let target = self.running.other();
-        let mut source = fetch::open(name, address)?;
+        let mut source = fetch::open(name, address, &self.name)?;
+        let name = fetch::named(name);
         let mut block = Vec::with_capacity(HEADER_BYTES);
         source.bytes.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut block).with_context(|| name.to_owned())?;
         let manifest = update::verify(&block, &self.key).with_context(|| name.to_owned())?;

@@ -5,6 +5,7 @@ mod balance;
 mod clear;
 mod files;
 mod install;
+mod upload;
 mod power;
 mod reach;
 mod redundancy;

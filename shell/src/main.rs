@@ -104,6 +104,7 @@ fn run(arguments: &Arguments) -> Result<u8, Fail> {
         let mut shell = Shell::new(director, Editor::piped(idle), false);
         return Ok(match &arguments.commands {
             Some(commands) => {
+                shell.stdin_is_free = true;
                 let mut lines = commands.lines().flat_map(split_commands).map(|(_, line)| line.trim().to_owned());
                 shell.run_script(|| lines.next().map_or(Next::End, Next::Line))
             }
@@ -195,7 +196,7 @@ fn refuse_file_transfer(commands: &str) -> Result<(), Fail> {
     let program = program.rsplit('/').next().unwrap_or_default();
     if matches!(program, "scp" | "sftp-server" | "rsync" | "internal-sftp") {
         return Err(Fail::failed(format!(
-            "{program}: files are not transferred here, use: ssh BOX \"show running-config\", or paste"
+            "{program}: files are not transferred here, use: ssh BOX \"show running-config\", or paste; firmware: ssh BOX \"install add stdin\" < FILE"
         )));
     }
     Ok(())

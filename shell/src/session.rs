@@ -59,6 +59,8 @@ pub(crate) struct Shell {
     pub(crate) hostname: String,
     /// Whether this session changed the running configuration since it was saved.
     pub(crate) changed: bool,
+    /// Whether standard input holds no commands, as with `-c`: then a command may read it.
+    pub(crate) stdin_is_free: bool,
     /// Whether it ends after the line that runs now.
     pub(crate) ended: bool,
     /// Indentation of a line of configuration that was refused: deeper ones behind it are of its block.
@@ -80,7 +82,8 @@ impl Shell {
         let position = exec_position(session.privilege);
         let hostname = session.hostname;
         let (open, known, changed, ended, refused) = (None, None, false, false, None);
-        Self { director, editor, terminal, position, open, known, hostname, changed, ended, refused }
+        let stdin_is_free = false;
+        Self { director, editor, terminal, position, open, known, hostname, changed, stdin_is_free, ended, refused }
     }
 
     /// Serves a terminal until the session ends.

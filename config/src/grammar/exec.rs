@@ -63,12 +63,12 @@ pub static EXEC: &[Node] = &[
     kw("hand-over", "Leave the addresses to the peer").then(&[vrrp("Addresses that move", &HAND_OVER)]),
     kw("help", "Keys and help").run(C::Help),
     kw("install", "Firmware on two slots").then(&[
-        kw("abort", "Stop adding or writing a disk, or go back to the slot that is good").admin(C::InstallAbort),
+        kw("abort", "Stop an install, or go back to the good slot").admin(C::InstallAbort),
         kw("activate", "Start the other slot once").admin(C::InstallActivate).then(&ACTIVATE),
         kw("add", "Write an update into the other slot").then(&[arg(
             "URL|FILE",
             Ty::Word,
-            "http://HOST/PATH, or a file of this box",
+            "http://HOST/PATH, usb:FILE of a stick, or stdin",
         )
         .val()
         .admin(C::InstallAdd)

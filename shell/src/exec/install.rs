@@ -11,6 +11,7 @@ use yoke_install::report::Target;
 
 use crate::director::unexpected;
 use crate::exec::power::offer_to_save;
+use crate::exec::upload::{self, Pipe};
 use crate::interrupt;
 use crate::outcome::{Fail, Stop};
 use crate::resolve::resolve;
@@ -24,9 +25,26 @@ const LOOK_MS: u16 = 250;
 
 pub(super) fn add(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
     let source = values.first().map(ToString::to_string).unwrap_or_default();
+    if source == upload::WORD {
+        return add_stdin(shell, has(values, "force"));
+    }
     let url = Url::parse(&source).map_err(|e| Fail::failed(format!("install add: {e}")))?;
     let address = url.map(|url| address(url.host)).transpose()?;
     tell(shell, Install::Add { source, address, force: has(values, "force") })?;
+    watch(shell)
+}
+
+/// An update that somebody pipes into `ssh BOX 'install add stdin'`.
+fn add_stdin(shell: &mut Shell, force: bool) -> Result<(), Fail> {
+    if !shell.stdin_is_free {
+        let how = "ssh BOX 'install add stdin' < FILE";
+        return Err(Fail::failed(format!("install add stdin: what is typed here are commands, use: {how}")));
+    }
+    let broken = |e: std::io::Error| Fail::failed(format!("install add stdin: {e}"));
+    let pipe = Pipe::make().map_err(broken)?;
+    tell(shell, Install::Add { source: pipe.source(), address: None, force })?;
+    let sent = pipe.send(|| progress(shell).is_ok_and(|adding| adding.running) && !interrupt::wait(LOOK_MS));
+    sent.map_err(broken)?;
     watch(shell)
 }
 
@@ -57,9 +75,9 @@ pub(super) fn disk(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
 fn loss(target: &Target) -> String {
     let Target { name, model, serial, bytes, lost, configuration } = target;
     // As it is written on a disk: powers of ten.
-    let size = |bytes: u64| match bytes / 100_000_000 {
-        0 => format!("{} MB", bytes / 1_000_000),
-        tenths => format!("{}.{} GB", tenths / 10, tenths % 10),
+    let size = |bytes: u64| match bytes / 1_000_000 {
+        mb @ 0..1000 => format!("{mb} MB"),
+        mb => format!("{}.{} GB", mb / 1000, mb / 100 % 10),
     };
     let serial = if serial.is_empty() { String::new() } else { format!(", serial {serial}") };
     let model = if model.is_empty() { String::new() } else { format!(", {model}") };
@@ -72,9 +90,9 @@ fn loss(target: &Target) -> String {
         text.push_str("  what is on it without partitions, if anything\n");
     }
     text.push_str(if *configuration {
-        "The firmware that runs goes there, with the saved configuration, its archive, users and keys.\n"
+        "This firmware goes there, with the saved configuration, users and keys.\n"
     } else {
-        "The firmware that runs goes there, factory-fresh: the flash of this box is not mounted.\n"
+        "This firmware goes there, factory-fresh: the flash here is not mounted.\n"
     });
     text
 }
