@@ -51,6 +51,7 @@ pub enum Bus {
 
 /// The address of [`Machine::early_card`].
 pub const EARLY_CARD: &str = "52:54:00:59:0e:00";
+
 impl Bus {
     /// QEMU's devices for the drive `id`, which firmware tries as the one of that number.
     fn devices(self, id: &str, order: u8) -> Vec<String> {
