@@ -73,7 +73,9 @@ impl Job {
             (state.adding.text, state.adding.failed) = match last {
                 Line::Done { text } => (text, false),
                 Line::Failed { why } => (why, true),
-                Line::Progress(_) | Line::Slots(_) | Line::Target(_) => ("install: ended without a word".to_owned(), true),
+                Line::Progress(_) | Line::Slots(_) | Line::Target(_) => {
+                    ("install: ended without a word".to_owned(), true)
+                }
             };
             log::warn!("{}", state.adding.text);
         });
@@ -152,7 +154,9 @@ pub(crate) async fn up(director: Rc<Director>) {
     let sentences = match done(&director, &["up"]).await {
         Ok(text) if text.is_empty() => return,
         Ok(text) => text,
-        Err(why) => format!("the loader is not told that this firmware has come up, and may start the other slot: {why}"),
+        Err(why) => {
+            format!("the loader is not told that this firmware has come up, and may start the other slot: {why}")
+        }
     };
     log::error!("{sentences}");
     director.state_mut().notes.set(Source::Firmware, vec![sentences]);

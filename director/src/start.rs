@@ -15,7 +15,9 @@ use yoke_control::Peer;
 use crate::director::Director;
 use crate::files::{self, Medium};
 use crate::notes::Source;
-use crate::{boot, clock, commit, daemon, flash, health, install, nft, reconcile, restart, settle, sysctl, trial, vrrpd};
+use crate::{
+    boot, clock, commit, daemon, flash, health, install, nft, reconcile, restart, settle, sysctl, trial, vrrpd,
+};
 
 /// How long init may take to hear a request. It never waits itself, so more means that it is in trouble, and balancing goes on without it.
 const HEARD: Duration = Duration::from_secs(1);

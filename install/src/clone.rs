@@ -41,12 +41,7 @@ pub struct Running {
 ///
 /// # Errors
 /// Of a disk, or that what was copied is damaged. The disk does not start then.
-pub fn write(
-    running: &Running,
-    flash: Option<&Path>,
-    disk: &mut File,
-    say: &mut dyn FnMut(Progress),
-) -> Result<()> {
+pub fn write(running: &Running, flash: Option<&Path>, disk: &mut File, say: &mut dyn FnMut(Progress)) -> Result<()> {
     let guids = Guids::random();
     let (starts, _) = layout::offsets();
     let bytes = layout::size(disk)?;

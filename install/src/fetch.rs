@@ -233,7 +233,9 @@ mod tests {
         assert_eq!(url("http://h/a/b?c").unwrap(), Some(("h", 80, "/a/b?c")));
         assert_eq!(url("HTTP://10.0.0.1:8080").unwrap(), Some(("10.0.0.1", 8080, "/")));
         assert_eq!(url("http://[2001:db8::1]:81/x").unwrap(), Some(("2001:db8::1", 81, "/x")));
-        for bad in ["https://h/x", "http:///x", "http://h:x/", "http://h:99999/", "http://h/a b", "http://u@h/", "ftp://h/x"] {
+        for bad in
+            ["https://h/x", "http:///x", "http://h:x/", "http://h:99999/", "http://h/a b", "http://u@h/", "ftp://h/x"]
+        {
             assert!(url(bad).is_err(), "{bad}");
         }
     }

@@ -17,11 +17,11 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use nix::libc;
 use yoke_init::block::{self, Found};
 use yoke_init::cmdline::Cmdline;
+use yoke_install::clone::{self, Running};
 use yoke_install::environment::{Environment, Slot};
+use yoke_install::part::Part;
 use yoke_install::report::{Line, Progress, SlotRow, Slots};
 use yoke_install::update::{self, HEADER_BYTES, Manifest};
-use yoke_install::clone::{self, Running};
-use yoke_install::part::Part;
 use yoke_install::{esp, fetch, layout, slot, target};
 
 const USE: &str = "use: install add SOURCE [ADDRESS] [force] | activate MINUTES | commit | rollback | abort | up | disk NAME | look NAME | show";
@@ -251,13 +251,18 @@ impl Disk {
         let text = if self.tried || good == running {
             String::new()
         } else {
-            format!("slot {running} runs, as slot {good} did not come up; to keep it so: install commit, to try slot {good} again: reload")
+            format!(
+                "slot {running} runs, as slot {good} did not come up; to keep it so: install commit, to try slot {good} again: reload"
+            )
         };
         Ok(Line::Done { text })
     }
 
     fn look(&self, name: &str) -> Result<Line> {
-        ensure!(!self.on_trial(&self.environment()?), "what runs is on trial, use first: install commit, or install abort");
+        ensure!(
+            !self.on_trial(&self.environment()?),
+            "what runs is on trial, use first: install commit, or install abort"
+        );
         let mut target = target::look(Path::new("/sys"), name, &self.name)?;
         device(&target.name, false, true)?;
         target.configuration = flash().is_some();

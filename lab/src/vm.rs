@@ -167,7 +167,8 @@ impl Machine {
         let mut devices = self.bus.devices("disk", 1);
         if let Some(Spare { file, bus, first }) = &self.spare {
             // What is written as zeros takes no room here.
-            let drive = format!("file={},format=raw,if=none,id=spare,discard=unmap,detect-zeroes=unmap", file.display());
+            let drive =
+                format!("file={},format=raw,if=none,id=spare,discard=unmap,detect-zeroes=unmap", file.display());
             qemu.args(["-drive", &drive]);
             devices.extend(bus.devices("spare", if *first { 0 } else { 2 }));
         }

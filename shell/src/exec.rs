@@ -5,11 +5,11 @@ mod balance;
 mod clear;
 mod files;
 mod install;
-mod upload;
 mod power;
 mod reach;
 mod redundancy;
 mod setup;
+mod upload;
 
 use yoke_config::grammar::Command as C;
 use yoke_config::value::Value;

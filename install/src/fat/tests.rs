@@ -107,7 +107,10 @@ fn what_is_not_there_is_named() {
 #[test]
 fn damage_is_an_error_and_never_a_circle() {
     let circle = stick(&[(2, entry(b"A          ", 0x20, 3, 9).repeat(16))], &[(2, 2)]);
-    assert_eq!(Fat::open(Box::new(circle)).expect("is one").file("b").expect_err("a circle").to_string(), "is damaged: a folder has no end");
+    assert_eq!(
+        Fat::open(Box::new(circle)).expect("is one").file("b").expect_err("a circle").to_string(),
+        "is damaged: a folder has no end"
+    );
     for (start, chains) in [(3, vec![(3, END)]), (3, vec![(3, 0)]), (3, vec![(3, 0x0fff_0000)]), (0, vec![])] {
         let short = stick(&[(2, entry(b"A          ", 0x20, start, 2000))], &[vec![(2, END)], chains.clone()].concat());
         let fat = Fat::open(Box::new(short)).expect("is one");

@@ -26,10 +26,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     scene.network()?;
     let spare = spare(&scene.world.dir, "spare.img")?;
     let first = Machine { firmware: Firmware::Uefi, bus: Bus::Ahci, nic: "e1000", ..Machine::default() };
-    scene.boot(Machine {
-        spare: Some(Spare { file: spare.clone(), bus: Bus::Nvme, first: false }),
-        ..first
-    })?;
+    scene.boot(Machine { spare: Some(Spare { file: spare.clone(), bus: Bus::Nvme, first: false }), ..first })?;
     scene.must("uefi_with_ahci_and_e1000", |world| {
         let console = world.console()?;
         console.first_password(PASSWORD)?;
@@ -57,7 +54,9 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         let console = world.console()?;
         let start = console.serial.look(|screen| screen.term.row());
         console.serial.send("install disk nvme0n1\r")?;
-        for said in [", QEMU NVMe Ctrl, serial yoke, will be erased", "nvme0n1p5, 67 MB, config", "Erase nvme0n1? [yes/no]:"] {
+        for said in
+            [", QEMU NVMe Ctrl, serial yoke, will be erased", "nvme0n1p5, 67 MB, config", "Erase nvme0n1? [yes/no]:"]
+        {
             console.serial.wait_text(start, said, BOOT_LIMIT)?;
         }
         let before = std::fs::read(&spare)?;
