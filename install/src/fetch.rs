@@ -197,7 +197,6 @@ mod tests {
                 let mut file = File::options().write(true).open(path).unwrap();
                 for _ in 0..3 {
                     file.write_all(&[7; 100_000]).unwrap();
-                    std::thread::sleep(Duration::from_millis(20));
                 }
             }
         });
@@ -207,6 +206,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a server that is slow")]
     fn a_trickle_has_an_end_and_what_is_steady_has_none() {
         let slow = |bytes: usize, pause: u64| {
             struct Slow(usize, u64);

@@ -12,6 +12,8 @@ use gpt::mbr::ProtectiveMBR;
 use gpt::partition_types::{self, Type};
 use uuid::Uuid;
 
+use crate::environment::SECTOR_BYTES;
+
 /// Bytes of a sector. Disks with native 4 KiB sectors need another GPT and are not supported.
 pub const SECTOR: u64 = 512;
 /// The bytes of the first sector that belong to the loader; disk signature and partition table follow.
@@ -107,7 +109,7 @@ pub fn write_table<D: Read + Write + Seek + std::fmt::Debug>(disk: &mut D, guids
 
 /// The first sector of a disk of `bytes`: `boot_code`, and the protective MBR that makes the GPT one.
 #[must_use]
-pub fn first_sector(bytes: u64, boot_code: &[u8; BOOT_CODE_BYTES]) -> [u8; SECTOR as usize] {
+pub fn first_sector(bytes: u64, boot_code: &[u8; BOOT_CODE_BYTES]) -> [u8; SECTOR_BYTES] {
     // An MBR cannot say more, and then says all (UEFI 2.10, table 5-4).
     let protected = u32::try_from((bytes / SECTOR).saturating_sub(1)).unwrap_or(u32::MAX);
     let mut mbr = ProtectiveMBR::with_lb_size(protected);

@@ -40,7 +40,7 @@ fn entry(name: &[u8; 11], kind: u8, cluster: u8, size: u32) -> Vec<u8> {
 
 /// The entries of a long name, before that with the short one.
 fn long(name: &str, short: &[u8; 11]) -> Vec<u8> {
-    let sum = short.iter().fold(0_u8, |sum, byte| (sum >> 1 | sum << 7).wrapping_add(*byte));
+    let sum = short.iter().fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
     let mut characters: Vec<u16> = name.encode_utf16().chain([0]).collect();
     characters.resize(characters.len().next_multiple_of(13), 0xffff);
     let parts: Vec<&[u16]> = characters.chunks(13).collect();
