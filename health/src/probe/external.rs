@@ -1,8 +1,8 @@
 //! A program of the image: `NAME ADDRESS PORT`, good when it exits with 0. What it writes is the reason.
 //!
 //! A process is dear beside a connection: so many run at a time, and the others wait for their turn, which their timeout does not count. A program
-//! and what it has started are one process group, which is killed as a whole when the program has ended, or its time has. What leaves the group
-//! (`setsid`) is not found; whatever is orphaned is reaped by PID 1.
+//! and what it has started are one process group, which is killed as a whole when the program has ended, or its time has. What has left the group
+//! (`setsid`) is orphaned by that and comes to this process, where `strays` finds it.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +18,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{Tried, quoted, words};
 
+mod strays;
+
 /// Where such programs are; the read-only root holds them, so nobody adds one to a running box.
 const PROGRAMS: &str = "/usr/lib/yoke/checks";
 
@@ -25,7 +27,7 @@ pub(super) async fn ask(server: SocketAddr, program: &str) -> Tried {
     run(Path::new(PROGRAMS), server, program).await
 }
 
-/// User and group of a program: nobody, nogroup.
+/// User and group of a program: nobody, nogroup. No other process that this one starts is theirs.
 const NOBODY: u32 = 65534;
 
 /// Bytes read of what it writes.
@@ -41,10 +43,11 @@ pub(super) async fn turns(count: u32) -> SemaphorePermit<'static> {
     TURNS.acquire_many(count).await.expect("nobody closes it")
 }
 
-/// `oom_score_adj` of proc(5).
+/// `oom_score_adj` of proc(5): ended when memory is short, before what the box is for. As init's own `ENDED_FIRST`, which this room cannot name
+/// without needing the whole of init.
 const ENDED_FIRST: &str = "500";
 
-/// A process group, killed when this is dropped.
+/// A process group, killed when this is dropped, and what has left it.
 struct Group(Option<Pid>);
 
 impl Drop for Group {
@@ -52,6 +55,7 @@ impl Drop for Group {
         if let Some(id) = self.0 {
             // It may be empty by now. Its number is not another's yet: it was this process that had to reap the leader, a moment ago at most.
             let _ = killpg(id, Signal::SIGKILL);
+            strays::ended(id);
         }
     }
 }
@@ -65,13 +69,14 @@ pub(super) async fn run(directory: &Path, server: SocketAddr, program: &str) -> 
         command.uid(NOBODY).gid(NOBODY);
     }
     let failed = |error: std::io::Error| format!("program {program}: {}", words(&error));
-    let mut child = command.process_group(0).kill_on_drop(true).spawn().map_err(failed)?;
+    command.process_group(0).kill_on_drop(true);
+    let mut child = strays::begin(|| command.spawn(), |child| pid(child.id())).map_err(failed)?;
     // It inherits what protects the director when memory is short.
     if let Some(id) = child.id() {
         // One that has ended already needs it no more.
         let _ = std::fs::write(format!("/proc/{id}/oom_score_adj"), ENDED_FIRST);
     }
-    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw));
+    let group = Group(pid(child.id()));
     let mut said = Vec::new();
     let mut out = child.stdout.take().map(|out| out.take(SAID_MAX));
     let status = {
@@ -94,6 +99,10 @@ pub(super) async fn run(directory: &Path, server: SocketAddr, program: &str) -> 
         Some(code) => Err(format!("program {program}: exit status {code}, {}", quoted(&said))),
         None => Err(format!("program {program}: killed by a signal")),
     }
+}
+
+fn pid(id: Option<u32>) -> Option<Pid> {
+    id.and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw)
 }
 
 /// To the end, or to as much as is wanted. It can be given up and gone on with.

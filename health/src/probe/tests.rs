@@ -292,6 +292,44 @@ fn what_a_program_has_started_ends_with_it() {
 }
 
 #[test]
+fn what_has_left_the_group_of_a_program_ends_with_it_and_is_reaped() {
+    if !nix::unistd::geteuid().is_root() {
+        // Whose user is not another than ours cannot be told apart; the image's director is root.
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("set");
+    program_at(directory.path(), "leaves", "#!/bin/sh\nsetsid sleep 86393 &\n(setsid sleep 86394 &)\nexit 0\n");
+    // Only what is killed at the timeout orphans these.
+    program_at(
+        directory.path(),
+        "hangs",
+        "#!/bin/sh\nsetsid sh -c 'setsid sleep 86395 & sleep 86395' &\nsleep 86396\n",
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let server = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
+    let run = |name: &'static str, timeout: Duration| {
+        let attempt = external::run(directory.path(), server, name);
+        // As long again as the last look for strays.
+        let after = async { tokio::time::sleep(Duration::from_millis(1_500)).await };
+        runtime.block_on(async { (tokio::time::timeout(timeout, attempt).await, after.await).0 })
+    };
+    assert_eq!(run("leaves", Duration::from_secs(20)), Ok(Ok(())));
+    until_gone("86393");
+    until_gone("86394");
+    assert!(run("hangs", Duration::from_secs(1)).is_err());
+    until_gone("86395");
+    until_gone("86396");
+    let zombies = || {
+        let processes = std::fs::read_dir("/proc").expect("proc").flatten();
+        let stats = processes.filter_map(|process| std::fs::read_to_string(process.path().join("stat")).ok());
+        let own = format!(" Z {} ", std::process::id());
+        stats.filter(|stat| stat.contains(&own) && stat.contains("(sleep)")).count()
+    };
+    assert_eq!(zombies(), 0);
+}
+
+#[test]
 fn a_program_that_waits_for_its_turn_has_not_failed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let check = Check::External { program: "none-of-this-name".into() };
