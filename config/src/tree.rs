@@ -19,7 +19,7 @@ use std::ops::Bound;
 use crate::grammar::{nodes_at, nodes_of};
 use crate::value::Value;
 
-pub use load::{Rejected, load, parse_edits};
+pub use load::{Rejected, indent, load, parse_edits};
 pub use merge::merge;
 pub use print::listing;
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use yoke_config::lex;
 use yoke_config::model::Privilege;
+use yoke_config::tree::indent;
 use yoke_config::walk::{Meaning, Pipe, Position, interpret, looks_secret};
 use yoke_director::status::{LineKind, Reply, Request};
 
@@ -314,11 +315,6 @@ impl Keys for PagerKeys {
     fn show(&mut self, text: &str) {
         tty::show(text);
     }
-}
-
-/// Spaces before a line.
-fn indent(line: &str) -> usize {
-    line.len() - line.trim_start_matches(' ').len()
 }
 
 fn exec_position(privilege: u8) -> Position {

@@ -224,7 +224,9 @@ fn means_something(block: &'static Block, line: &str) -> bool {
         || block.nodes.iter().filter_map(opens).any(|inner| inner.nodes.iter().any(|node| node.word == first))
 }
 
-fn indent(line: &str) -> usize {
+/// Spaces before a line.
+#[must_use]
+pub fn indent(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
