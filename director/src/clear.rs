@@ -64,18 +64,21 @@ pub(crate) fn interface_counters(director: &Director, only: Option<&str>) -> Rep
 }
 
 /// `clear arp`: neighbours of both families are asked for anew when they are next needed.
-pub(crate) fn neighbours() -> Reply {
-    match forget() {
+pub(crate) async fn neighbours() -> Reply {
+    // Thousands of them take a while, and verdicts wait for nobody.
+    match tokio::task::spawn_blocking(forget).await.expect("forget does not panic") {
         Ok(()) => Reply::Done { warnings: Vec::new() },
         Err(e) => refused(RefusalKind::Failed, format!("clear arp: {e}")),
     }
 }
 
 fn forget() -> io::Result<()> {
-    for message in rtnetlink::dump(RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()))? {
+    let listed = rtnetlink::dump(RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()))?;
+    let socket = rtnetlink::open()?;
+    for message in listed {
         let RouteNetlinkMessage::NewNeighbour(neighbour) = message else { continue };
         let Some(request) = request(&neighbour) else { continue };
-        match rtnetlink::change(RouteNetlinkMessage::DelNeighbour(request)) {
+        match rtnetlink::change(&socket, RouteNetlinkMessage::DelNeighbour(request)) {
             Err(e) if e.raw_os_error() != Some(ENOENT) => return Err(e),
             _ => {}
         }

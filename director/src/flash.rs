@@ -21,13 +21,17 @@ use crate::restart;
 use crate::session::{Caller, refused};
 use crate::show::firmware;
 
+/// Longest wait of a restart for its reason to be on flash. Whoever restarts a box whose flash hangs wants just that.
+const WORD_LIMIT: Duration = Duration::from_secs(3);
+
 /// Leaves word for the next boot why it is. Without it the boot is one after a power cut, or after a watchdog.
 pub(crate) async fn told(director: &Director, what: &str, caller: &Caller) {
     let text = format!("{what} by {} ({})\n", caller.name(), caller.place());
     let (path, mounted) = (director.paths.flash.join("restart"), director.paths.flash_is_mounted());
     if mounted {
-        // Not worth a word: the box goes down either way.
-        let _ = on_flash(director, move || files::replace(&path, text.as_bytes(), 0o600, Medium::Flash)).await;
+        let word = on_flash(director, move || files::replace(&path, text.as_bytes(), 0o600, Medium::Flash));
+        // Not worth a word, nor a long wait: the box goes down either way.
+        let _ = tokio::time::timeout(WORD_LIMIT, word).await;
     }
 }
 
@@ -164,14 +168,16 @@ pub(crate) async fn on_flash<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Stalled> {
     let limit = director.flash_limit;
-    let turn = tokio::time::timeout(limit, Arc::clone(&director.medium).lock_owned());
+    // One limit for both waits: an operator waits for this.
+    let deadline = tokio::time::Instant::now() + limit;
+    let turn = tokio::time::timeout_at(deadline, Arc::clone(&director.medium).lock_owned());
     let medium = turn.await.map_err(|_| Stalled::Waiting(limit))?;
     let working = tokio::task::spawn_blocking(move || {
         // Given back by the thread, however long its caller waits.
         let _medium = medium;
         work()
     });
-    let done = tokio::time::timeout(limit, working).await.map_err(|_| Stalled::Begun(limit))?;
+    let done = tokio::time::timeout_at(deadline, working).await.map_err(|_| Stalled::Begun(limit))?;
     Ok(done.expect("what is done on flash does not panic"))
 }
 

@@ -174,7 +174,7 @@ async fn answer(director: &Rc<Director>, caller: &mut Caller, request: Request) 
         Request::Vrrp { command, group } => vrrp(director, caller, command, group).await,
         Request::ClearStatistics { virtual_server } => show::clear(director, virtual_server.as_deref()).await,
         Request::ClearCounters { interface } => clear::interface_counters(director, interface.as_deref()),
-        Request::ClearNeighbours => clear::neighbours(),
+        Request::ClearNeighbours => clear::neighbours().await,
         Request::ClearLog => match director.init.clear_log().await {
             Ok(()) => Reply::Done { warnings: Vec::new() },
             Err(e) => refused(RefusalKind::Failed, e.to_string()),

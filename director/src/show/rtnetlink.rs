@@ -1,7 +1,7 @@
 //! Dumps of the kernel's links, addresses, routes and neighbours, for `show`, and the one change that `clear` makes: the network is
 //! `init setup`'s to change.
 //!
-//! One socket for each question. The kernel answers before the send returns, so this does not wait.
+//! One socket for each question, and for all changes of a kind. The kernel answers before the send returns, so this does not wait.
 
 use std::io;
 
@@ -15,7 +15,8 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 /// Those of the socket, the kernel's refusal, and `InvalidData` for an answer that cannot be read. A table that changes while it is listed
 /// is listed as it comes: the next `show` sees the rest.
 pub(crate) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkMessage>> {
-    let socket = ask(request, NLM_F_DUMP)?;
+    let socket = open()?;
+    ask(&socket, request, NLM_F_DUMP)?;
     let mut found = Vec::new();
     loop {
         let (datagram, _) = socket.recv_from_full()?;
@@ -39,8 +40,9 @@ pub(crate) fn dump(request: RouteNetlinkMessage) -> io::Result<Vec<RouteNetlinkM
 ///
 /// # Errors
 /// Those of the socket, the kernel's refusal, and `InvalidData` for an answer that cannot be read.
-pub(crate) fn change(request: RouteNetlinkMessage) -> io::Result<()> {
-    let (datagram, _) = ask(request, NLM_F_ACK)?.recv_from_full()?;
+pub(crate) fn change(socket: &Socket, request: RouteNetlinkMessage) -> io::Result<()> {
+    ask(socket, request, NLM_F_ACK)?;
+    let (datagram, _) = socket.recv_from_full()?;
     let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&datagram).map_err(invalid)?;
     match message.payload {
         NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
@@ -48,18 +50,25 @@ pub(crate) fn change(request: RouteNetlinkMessage) -> io::Result<()> {
     }
 }
 
-fn ask(request: RouteNetlinkMessage, flags: u16) -> io::Result<Socket> {
+/// A socket to the kernel.
+///
+/// # Errors
+/// When there is no descriptor left.
+pub(crate) fn open() -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
+    Ok(socket)
+}
+
+fn ask(socket: &Socket, request: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
     let mut message = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::from(request));
     message.header.flags = flags | NLM_F_REQUEST;
     message.header.sequence_number = 1;
     message.finalize();
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
-    socket.send(&bytes, 0)?;
-    Ok(socket)
+    socket.send(&bytes, 0).map(drop)
 }
 
 fn invalid(e: impl std::error::Error + Send + Sync + 'static) -> io::Error {

@@ -204,3 +204,17 @@ fn a_flash_that_hangs_leaves_no_change_half_done_and_is_named() {
     assert!(fs::read_to_string(&uids).unwrap().contains("noc 1002"));
     assert!(matches!(save(&mut admin, false), Reply::Done { .. }));
 }
+
+#[test]
+fn a_restart_does_not_wait_for_a_flash_that_hangs() {
+    let box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    assert!(matches!(save(&mut admin, false), Reply::Done { .. }));
+    let why = box_.paths.flash.join("restart");
+    silent(&why);
+    let start = crate::clock::now();
+    assert!(matches!(admin.call(&Request::Reload { power_off: false }), Reply::Done { .. }));
+    // Half of what the flash has otherwise.
+    assert!(crate::clock::now() - start < box_.flash_limit / 2);
+    speak(&why);
+}
