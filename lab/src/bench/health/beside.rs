@@ -6,15 +6,16 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
+use super::servers;
 use crate::figure::{Figure, Goal};
 use crate::net::{self, Ns};
 use crate::runner::{Scene, World, say};
@@ -52,8 +53,7 @@ impl Servers {
             socket.set_reuse_address(true)?;
             socket.bind(&std::net::SocketAddr::from(([0, 0, 0, 0], PORT)).into())?;
             socket.listen(4096)?;
-            // Every segment that this machine gets.
-            let ear = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::TCP))?;
+            let ear = servers::ear()?;
             for socket in [&socket, &ear] {
                 // So it can be told to end.
                 socket.set_read_timeout(Some(Duration::from_millis(20)))?;
@@ -71,7 +71,9 @@ impl Servers {
             let mut packet = [0; 64];
             while !heard.load(Ordering::Relaxed) {
                 let Ok(length) = (&ear).read(&mut packet) else { continue };
-                if let Some(count) = asked_by(&packet[..length]).and_then(|by| counted.get(by)) {
+                if let Some((IpAddr::V4(from), _)) = servers::parse_syn(&packet[..length], PORT)
+                    && let Some(count) = counted.get(usize::from(from.octets()[3]))
+                {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
             }
@@ -91,13 +93,6 @@ impl Servers {
         }
         Ok(())
     }
-}
-
-/// The last number of the address from which this IPv4 packet asks a server: one with SYN and no other flag.
-fn asked_by(packet: &[u8]) -> Option<usize> {
-    let segment = packet.get(usize::from(packet.first()? & 0x0f) * 4..)?;
-    let is_ours = segment.get(2..4)? == PORT.to_be_bytes() && *segment.get(13)? == 0x02;
-    is_ours.then_some(usize::from(*packet.get(15)?))
 }
 
 /// Measures.
@@ -185,7 +180,7 @@ fn turn(world: &mut World, by: usize, program: &str, begin: &[&str]) -> Result<(
         Ok(())
     })?;
     let (worked, asked, took) =
-        (processor(world, program)? - before.0, servers.asked(by) - before.1, before.2.elapsed());
+        (worked(&before.0, &processor(world, program)?), servers.asked(by) - before.1, before.2.elapsed());
     say(&format!("{program}: {asked} checks in {took:.1?}, {worked:.2} s of a processor"));
     let watch = format!(
         "{namespace}sh -c 'while :; do read up rest </proc/uptime; echo $up $(grep -c -e \"-> \" /proc/net/ip_vs); sleep 0.05; done' >/watched 2>&1 & \
@@ -194,9 +189,11 @@ fn turn(world: &mut World, by: usize, program: &str, begin: &[&str]) -> Result<(
     world.shell()?.ok(&watch)?;
     servers.die()?;
     let died: f64 = world.shell()?.ok("cut -d ' ' -f 1 /proc/uptime")?.trim().parse()?;
+    // The watch has to see it.
     let out = wait::until("all servers to be out", OUT_LIMIT, || {
-        let said = world.shell()?.ok(&count)?;
-        ensure!(said.trim() == "1" || said.trim() == "0", "{said} lines are left");
+        let said = world.shell()?.ok("tail -n 1 /watched")?;
+        let left = said.split_whitespace().nth(1).unwrap_or_default();
+        ensure!(left == "1" || left == "0", "{said}: lines are left");
         Ok(())
     });
     world.shell()?.ok("kill $(cat /watch.pid)")?;
@@ -205,12 +202,21 @@ fn turn(world: &mut World, by: usize, program: &str, begin: &[&str]) -> Result<(
     Ok((worked / asked as f64, deaths(&watched, died)?))
 }
 
-/// Seconds on a processor that all threads of a program's processes have had.
-fn processor(world: &mut World, program: &str) -> Result<f64> {
-    let line = format!("for pid in $(pidof {program}); do cut -d ' ' -f 1 /proc/$pid/task/*/schedstat; done");
+/// Seconds on a processor that each thread of a program's processes has had.
+fn processor(world: &mut World, program: &str) -> Result<BTreeMap<String, f64>> {
+    let line = format!("for pid in $(pidof {program}); do grep -H '' /proc/$pid/task/*/schedstat; done");
     let said = world.shell()?.ok(&line)?;
-    let all = said.split_whitespace().map(|word| word.parse::<u64>().with_context(|| said.clone()));
-    Ok(all.sum::<Result<u64>>()? as f64 / 1e9)
+    let thread = |line: &str| {
+        let (path, numbers) = line.split_once(':').with_context(|| said.clone())?;
+        let nanoseconds: u64 = numbers.split(' ').next().unwrap_or_default().parse().with_context(|| said.clone())?;
+        anyhow::Ok((path.to_owned(), nanoseconds as f64 / 1e9))
+    };
+    said.lines().map(thread).collect()
+}
+
+/// Between two of those. A thread that has ended meanwhile is an idle one of a pool: what it had worked was before.
+fn worked(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> f64 {
+    after.iter().map(|(thread, seconds)| seconds - before.get(thread).copied().unwrap_or(0.0)).sum()
 }
 
 /// From lines of an uptime and a count of what is left, how long after the death each server was out.
