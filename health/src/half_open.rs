@@ -29,10 +29,11 @@ use crate::{Outcome, Time};
 /// Servers of which the way is remembered: as many as there are checks at most, and some that are gone.
 const PEERS_MAX: usize = 32_768;
 
-/// Under way so many, answers are read together: a wake-up costs as much as several of them. Where there are fewer, latencies are exact.
-const FEW: usize = 4;
-/// From the first answer until they are read, and so what a latency may be said too long.
-const TOGETHER: Duration = Duration::from_millis(2);
+/// Where more are under way, answers are looked at by the clock and not as each comes: a wake-up costs as much as several of them. Where there are
+/// not, latencies are exact.
+const FEW: usize = 8;
+/// From a SYN until its answer is looked for, and between two looks after that; so much a latency may be said too long.
+const LOOK: [Duration; 2] = [Duration::from_millis(3), Duration::from_millis(20)];
 
 /// How a server is asked.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +52,8 @@ pub(crate) struct HalfOpen {
     peers: BTreeMap<SocketAddr, Peer>,
     outbox: Vec<Syn>,
     ended: Vec<(u64, End)>,
+    /// When answers are looked at.
+    look: Option<Time>,
 }
 
 impl HalfOpen {
@@ -61,7 +64,7 @@ impl HalfOpen {
     pub(crate) fn open() -> io::Result<Self> {
         let wire = Wire::open()?;
         let (flights, peers) = (Flights::new(wire.ports()), BTreeMap::new());
-        Ok(Self { flights, wire, peers, outbox: Vec::new(), ended: Vec::new() })
+        Ok(Self { flights, wire, peers, outbox: Vec::new(), ended: Vec::new(), look: None })
     }
 
     /// Begins attempt `number`, of which [`Self::poll_outcomes`] will tell. Whether it could: too many may be under way
@@ -100,11 +103,17 @@ impl HalfOpen {
 
     fn forget(&mut self) {
         self.peers.clear();
-        self.wire.forget();
+        self.wire.forget(|source| self.flights.has_source(source));
     }
 
     /// Sends what has begun.
     pub(crate) fn flush(&mut self, now: Time) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        let many = self.flights.len() > FEW;
+        self.wire.watch(!many);
+        self.look = many.then(|| now + LOOK[0]);
         let mut stale = Vec::new();
         let mut outbox = std::mem::take(&mut self.outbox);
         self.wire.send(&outbox, |syn, error| match error {
@@ -129,29 +138,29 @@ impl HalfOpen {
         self.outbox = outbox;
     }
 
-    /// When the first attempt is to be repeated or runs out of time.
+    /// When the first attempt is to be repeated or runs out of time, or answers are to be looked at.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        self.flights.poll_timeout()
+        self.look.into_iter().chain(self.flights.poll_timeout()).min()
     }
 
-    /// Waits until something has come, and more of it if more is on its way.
+    /// Waits until something has come that is not looked at by the clock.
     pub(crate) async fn ready(&mut self) {
         self.wire.ready().await;
-        if self.flights.len() > FEW {
-            tokio::time::sleep(TOGETHER).await;
-        }
     }
 
     /// What has ended by now.
     pub(crate) fn poll_outcomes(&mut self, now: Time) -> Vec<(u64, Outcome)> {
         // An answer that is there counts, however late it is looked at.
-        let is_late = self.flights.poll_timeout().is_some_and(|at| at <= now);
+        let is_late = self.poll_timeout().is_some_and(|at| at <= now);
         self.wire.read(is_late, |answer| self.ended.extend(self.flights.handle_answer(&answer, now)));
         while let Some(due) = self.flights.poll_due(now) {
             match due {
                 Ok(syn) => self.outbox.push(syn),
                 Err(ended) => self.ended.push(ended),
             }
+        }
+        if self.look.is_some_and(|at| at <= now) {
+            self.look = (self.flights.len() > 0).then(|| now + LOOK[1]);
         }
         self.ended.drain(..).map(|(number, end)| (number, outcome(end))).collect()
     }

@@ -135,8 +135,9 @@ async fn run(
         if let Some(half_open) = &mut half_open {
             half_open.flush(at);
         }
-        let next = checks.poll_timeout().into_iter().chain(half_open.as_ref().and_then(HalfOpen::poll_timeout)).min();
-        let idle = next.map_or(Duration::MAX, |next| end_of_grain(next).saturating_sub(now()));
+        let next = checks.poll_timeout().map(end_of_grain);
+        let next = next.into_iter().chain(half_open.as_ref().and_then(HalfOpen::poll_timeout)).min();
+        let idle = next.map_or(Duration::MAX, |next| next.saturating_sub(now()));
         tokio::select! {
             order = orders.recv() => match order {
                 Some(Order::Probe(wanted)) => {

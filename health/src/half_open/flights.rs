@@ -115,6 +115,11 @@ impl Flights {
         self.flights.len()
     }
 
+    /// Whether any has gone from this address of ours.
+    pub(super) fn has_source(&self, source: IpAddr) -> bool {
+        self.flights.values().any(|flight| flight.syn.source == source)
+    }
+
     /// When something is to be repeated or given up.
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         self.timers.first().map(|(at, _)| *at)

@@ -9,6 +9,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::sync::Arc;
 use std::task::Poll;
 
 use nix::errno::Errno;
@@ -32,13 +33,13 @@ const PORTS: u16 = 16;
 /// Places for them that are tried.
 const PLACES: usize = 64;
 /// Sent and read by one system call at most.
-const BATCH: usize = 64;
+const BATCH: usize = 32;
 /// Of what is heard: the longest IPv4 header (60), an ICMP header (8), and in it the longest IPv4 header with 8 bytes of a segment.
 const HEARD_BYTES: usize = 60 + 8 + 60 + 8;
 /// Answers that wait while this thread does not run: several thousand, each of which the kernel counts as 1 KiB or so. One that is lost would be a
 /// failed check of a server that is well.
 const WAITING_BYTES: usize = 4 << 20;
-/// Raw sockets that are kept although their address may not be in use any more.
+/// Raw sockets that are kept although their address may not be one of ours any more.
 const SOURCES_MAX: usize = 16;
 
 /// What a socket hears.
@@ -50,7 +51,9 @@ enum Kind {
 
 #[derive(Debug)]
 struct Ear {
-    fd: AsyncFd<Socket>,
+    socket: Arc<Socket>,
+    /// Absent while it is looked at by the clock: whatever came would wake this thread.
+    watch: Option<AsyncFd<Arc<Socket>>>,
     ipv6: bool,
     kind: Kind,
     /// Something has come.
@@ -110,10 +113,10 @@ impl Wire {
         Ok(Some(source))
     }
 
-    /// What is known of addresses is known no more.
-    pub(super) fn forget(&mut self) {
+    /// Any source may be gone. Of many, only those are kept from which something `is_awaited`.
+    pub(super) fn forget(&mut self, is_awaited: impl Fn(IpAddr) -> bool) {
         if self.sources.len() > SOURCES_MAX {
-            self.sources.clear();
+            self.sources.retain(|source, _| is_awaited(*source));
         }
     }
 
@@ -134,12 +137,22 @@ impl Wire {
         }
     }
 
+    /// Whether [`Self::ready`] tells of answers, or only of errors and news.
+    pub(super) fn watch(&mut self, on: bool) {
+        for ear in self.sources.values_mut().filter(|ear| ear.watch.is_some() != on) {
+            // What has come already is found out by looking.
+            ear.watch = on.then(|| watched(ear.socket.clone())).and_then(Result::ok);
+            ear.ready = true;
+        }
+    }
+
     /// Waits until something has come.
     pub(super) async fn ready(&mut self) {
         poll_fn(|context| {
             let mut any = false;
             for ear in self.sources.values_mut().chain(&mut self.errors) {
-                if let Poll::Ready(Ok(mut guard)) = ear.fd.poll_read_ready(context) {
+                let Some(watch) = &ear.watch else { continue };
+                if let Poll::Ready(Ok(mut guard)) = watch.poll_read_ready(context) {
                     // Before it is read: what comes meanwhile is told again.
                     guard.clear_ready();
                     (ear.ready, any) = (true, true);
@@ -194,7 +207,9 @@ impl Ear {
             socket.set_recv_buffer_size(WAITING_BYTES)?;
         }
         socket.bind(&SocketAddr::new(source, 0).into())?;
-        Ok(Self { fd: watched(socket)?, ipv6, kind, ready: true })
+        let socket = Arc::new(socket);
+        let watch = Some(watched(socket.clone())?);
+        Ok(Self { socket, watch, ipv6, kind, ready: true })
     }
 
     fn send(&self, syns: &[Syn], failed: &mut impl FnMut(Syn, Errno)) {
@@ -207,7 +222,7 @@ impl Ear {
         let mut messages: Vec<_> = places.map(|((to, slice), c)| MMsgHdr::new_with_addr(to, slice, c)).collect();
         let mut at = 0;
         while at < messages.len() {
-            match sendmmsg(self.fd.get_ref().as_fd(), &mut messages[at..], SendFlags::DONTWAIT) {
+            match sendmmsg(self.socket.as_fd(), &mut messages[at..], SendFlags::DONTWAIT) {
                 Ok(sent) if sent > 0 => at += sent,
                 // The error is that of the first.
                 outcome => {
@@ -224,7 +239,7 @@ impl Ear {
         let mut buffers = [[0; HEARD_BYTES]; BATCH];
         let mut slices: Vec<_> = buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
         let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
-        let socket = self.fd.get_ref().as_raw_fd();
+        let socket = self.socket.as_raw_fd();
         let Ok(messages) = recvmmsg(socket, &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None) else {
             return 0;
         };
