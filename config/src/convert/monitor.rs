@@ -46,7 +46,9 @@ pub(super) fn read(name: &Name, below: &Tree, out: &mut Findings) -> Monitor {
             ("expect status", [V::Word(codes)]) => lines.status = Some(statuses(codes.as_str())),
             ("expect regex", [V::Text(text)]) => lines.regex = Some(text.clone()),
             ("tls name", [V::Word(name)]) => lines.tls_name = Some(name.as_str().to_owned()),
-            ("tls trust", [V::Kw(_)]) => lines.trust = Some(Trust::Any),
+            ("tls trust", [V::Kw(word)]) => {
+                lines.trust = Some(if *word == "public" { Trust::Public } else { Trust::Any });
+            }
             ("tls trust", [V::Kw(_), V::Word(base64)]) => {
                 lines.trust = Some(Trust::Authority(authority(&object, base64.as_str(), out)));
             }

@@ -47,6 +47,7 @@ pub(super) static MONITOR: Block = Block {
             kw("name", "Name asked for, if not the host").then(&[value("WORD", Ty::Word, "Server name")]),
             kw("trust", "Whose certificate is good").then(&[
                 choice("any", "Any, even one that has expired").default("any"),
+                choice("public", "One that a public authority has signed"),
                 kw("ca", "One that this authority has signed").val().then(&[value(
                     "BASE64",
                     Ty::Base64,

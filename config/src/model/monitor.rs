@@ -171,6 +171,8 @@ pub enum Trust {
     /// Anybody's: the path to the server is the operator's own.
     #[default]
     Any,
+    /// One signed by an authority that browsers trust.
+    Public,
     /// One signed by this authority: its certificate, DER.
     Authority(Vec<u8>),
 }

@@ -1,6 +1,6 @@
 //! TLS around a probe, with rustls: the name that is asked for, and whose certificate is good.
 //!
-//! Certificates are checked only where the operator names an authority. The server proves in any case that it has the key of the certificate it
+//! Certificates are checked only where the operator names an authority, or asks for a public one. The server proves in any case that it has the key of the certificate it
 //! shows. No session is resumed: each probe is to see what a new client sees.
 
 use std::net::IpAddr;
@@ -42,25 +42,35 @@ pub(super) async fn connect(
 
 fn client(trust: &Trust) -> Result<Arc<ClientConfig>, String> {
     static ANYBODY: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+    static PUBLIC: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     match trust {
-        Trust::Any => {
-            if let Some(client) = ANYBODY.get() {
-                return Ok(client.clone());
-            }
-            let provider = provider();
-            let client = build(provider.clone(), Arc::new(Anybody(provider)))?;
-            Ok(ANYBODY.get_or_init(|| client).clone())
-        }
+        Trust::Any => once(&ANYBODY, || build(provider(), Arc::new(Anybody(provider())))),
+        Trust::Public => once(&PUBLIC, || trusting(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())),
         Trust::Authority(der) => {
             let mut roots = RootCertStore::empty();
             roots
                 .add(CertificateDer::from(der.as_slice()))
                 .map_err(|error| format!("tls trust ca: no certificate of an authority: {error}"))?;
-            let provider = provider();
-            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-            build(provider, verifier.build().map_err(|error| format!("tls trust ca: {error}"))?)
+            trusting(roots)
         }
     }
+}
+
+/// One that all probes have, made for the first of them.
+fn once(
+    all: &OnceLock<Arc<ClientConfig>>,
+    make: impl FnOnce() -> Result<Arc<ClientConfig>, String>,
+) -> Result<Arc<ClientConfig>, String> {
+    if let Some(client) = all.get() {
+        return Ok(client.clone());
+    }
+    let client = make()?;
+    Ok(all.get_or_init(|| client).clone())
+}
+
+fn trusting(roots: RootCertStore) -> Result<Arc<ClientConfig>, String> {
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider());
+    build(provider(), verifier.build().map_err(|error| format!("tls trust: {error}"))?)
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -85,7 +95,7 @@ fn reason(error: &Error) -> String {
         }
         // The second: one of the same name has signed it.
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
-            "the certificate is not signed by the authority".to_owned()
+            "the certificate is not signed by a trusted authority".to_owned()
         }
         Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

@@ -1,6 +1,8 @@
 //! Real servers that die and come back while clients ask: who is asked when, and what the operator is told. Told within the boot of `balancing`,
 //! whose virtual server `web` balances by round robin over port 8080 of both servers.
 
+mod certificates;
+
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -140,6 +142,7 @@ pub(super) fn checks(scene: &mut Scene<'_>) {
         world.console()?.configure(&["no virtual-server echo", "no health-monitor by-web"])?;
         moved
     });
+    certificates::checks(scene);
 }
 
 /// What the first server, a router for a while, does with packets: the last of an address behind it, how ip(8) calls it, and what a check says of it.

@@ -59,9 +59,10 @@ fn a_certificate_has_to_be_signed_valid_and_for_the_name() {
     assert!(ask(good, "www.example.net", trusted()).is_ok());
     fails(ask(good, "www.example.org", trusted()), "tls: the certificate is for another name");
     let stranger = Trust::Authority(Authority::new().der);
-    fails(ask(good, "www.example.net", stranger), "tls: the certificate is not signed by the authority");
+    fails(ask(good, "www.example.net", stranger), "tls: the certificate is not signed by a trusted authority");
     let expired = authority.server(2021);
     fails(ask(expired, "www.example.net", trusted()), "tls: the certificate has expired");
+    fails(ask(good, "www.example.net", Trust::Public), "tls: the certificate is not signed by a trusted authority");
     for server in [good, expired] {
         assert!(ask(server, "www.example.org", Trust::Any).is_ok(), "anybody is trusted");
     }
