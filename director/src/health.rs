@@ -52,6 +52,8 @@ pub(crate) struct Health {
     asides: BTreeMap<Target, String>,
     /// Whether each had quorum when a director was here before this one.
     had_quorum: BTreeMap<Name, bool>,
+    /// What is known, under `/run`; `None` until it is written, and after a failure.
+    journal: Option<memo::Journal>,
 }
 
 impl Health {
@@ -111,9 +113,9 @@ impl Health {
     }
 
     /// Writes what is known of the pools in effect, for a director after this one.
-    pub(crate) fn save(&self, paths: &Paths) {
+    pub(crate) fn save(&mut self, paths: &Paths) {
         if self.prober.is_some() {
-            memo::save(paths, self, &self.pools);
+            memo::save(paths, self);
         }
     }
 
@@ -163,14 +165,20 @@ pub(crate) fn retarget(director: &Director) {
         let key = reconcile::key_of_path(path, mark);
         key.is_some_and(|key| programmed && table.services.contains_key(&key) && !refused.contains_key(&key))
     };
+    let ports = state.health.ports.clone();
     let targets = targets(config, &mut state.health.ports, is_served);
+    // Most changes of a configuration are none of what is probed: then the journal has it all.
+    let same =
+        state.health.journal.is_some() && state.health.ports == ports && state.health.probed.iter().eq(targets.keys());
     state.health.asides.retain(|target, _| targets.contains_key(target));
     state.health.verdicts.retain(|target, _| targets.contains_key(target));
     state.health.reasons.retain(|target, _| targets.contains_key(target));
     let hostname = config.hostname().to_owned();
     state.health.probed = targets.keys().cloned().collect();
     prober.probe(Wanted { targets, known: state.health.verdicts.clone(), hostname });
-    state.health.save(&director.paths);
+    if !same {
+        state.health.save(&director.paths);
+    }
     state.notes.set(Source::Unjudged, unjudged(config));
 }
 
@@ -228,9 +236,8 @@ fn apply(director: &Director, news: &[News], now: Time) {
     }
     let pools = state.health.judge(&config, now);
     // First what is known: a director that is killed in between finds the kernel behind it, not ahead.
-    if !news.is_empty() {
-        memo::save(&director.paths, &state.health, &pools);
-    }
+    let turned = news.iter().filter(|news| news.change.is_some()).map(|news| &news.target);
+    memo::add(&director.paths, &mut state.health, turned, &pools);
     let unserved = state.unserved();
     program(state, &config, &pools);
     let quorum = |pools: &Pools| pools.values().map(|pool| pool.quorum).collect::<Vec<_>>();

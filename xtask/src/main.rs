@@ -50,6 +50,11 @@ fn main() -> Result<ExitCode> {
                 let test = ["test", "--release", "--quiet", "--package", "yoke-shell", "every_command_answers"];
                 cargo(&test, &["--", "--nocapture"])?;
             }
+            if options.is_empty() || options.contains(&"health") {
+                step("commits and shows beside 10,000 monitors, not emulated");
+                let test = ["test", "--release", "--quiet", "--package", "yoke-director", "ten_thousand_checks"];
+                cargo(&test, &["--", "--nocapture"])?;
+            }
             if options != ["shell"] {
                 image(&[])?;
                 cargo(&["run", "--release", "--package", "yoke-lab", "--", "bench"], options)?;

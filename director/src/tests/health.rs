@@ -1,9 +1,10 @@
 //! Health with the real prober and real servers on this machine: who is balanced to, when, and what is said of it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::time::Duration;
 
 use ipvs::{DestinationKey, Forward};
-use yoke_director::status::{Data, HealthCheckRow, RealServerRow, Show};
+use yoke_director::status::{Data, HealthCheckRow, RealServerRow, Reply, Show};
 
 use super::harness::{Box_, Caller, until};
 
@@ -176,6 +177,80 @@ fn a_director_that_is_killed_in_an_outage_begins_where_it_ended() {
     assert_eq!(box_.kernel.inside().changes, changes);
     let _back = Server::again(port);
     until("it is back", || destinations(&box_).len() == 2);
+}
+
+/// Each verdict is a line; what a killed director has left of one is no verdict.
+#[test]
+fn what_is_known_grows_by_lines_and_a_line_that_was_cut_off_is_none() {
+    let mut box_ = probing();
+    let mut admin = box_.admin();
+    let (live, mortal) = (Server::start(), Server::start());
+    let port = mortal.port();
+    admin.must_apply(&virtual_server("", &[live.port(), port]));
+    until("both are in", || destinations(&box_).len() == 2);
+    let written = || std::fs::read_to_string(box_.paths.health()).unwrap();
+    let before = written();
+    drop(mortal);
+    until("the dead one is out", || destinations(&box_) == [(live.port(), 5)]);
+    let after = written();
+    let added = after.strip_prefix(&before).expect("nothing was written anew");
+    assert!(added.lines().count() == 1 && added.contains(&format!("\"port\":{port},")), "{added}");
+    admin.must_apply("hostname lb2\n");
+    assert_eq!(written(), after, "nothing that is probed has changed");
+    let changes = box_.kernel.inside().changes;
+    box_.kill();
+    let risen = added.replace("\"up\":false", "\"up\":true");
+    let torn = format!("{after}{}", &risen[..risen.len() - 9]);
+    std::fs::write(box_.paths.health(), torn).unwrap();
+    box_.start();
+    assert_eq!(destinations(&box_), [(live.port(), 5)]);
+    assert_eq!(box_.kernel.inside().changes, changes);
+}
+
+/// As many as the product promises, with the real prober: every one answers, and all are asked every 5 seconds.
+#[test]
+#[expect(clippy::print_stdout, reason = "figures for cargo xtask bench")]
+fn ten_thousand_checks_hold_up_neither_a_commit_nor_a_show() {
+    let box_ = probing();
+    let mut admin = box_.admin();
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let virtual_server = |n: u32| {
+        let real = |m: u32| format!(" real-server 127.1.{n}.{m} {port}\n");
+        let all: String = (1..=100).map(real).collect();
+        format!("virtual-server v{n}\n virtual 192.0.2.{n} tcp 80\n health-check tcp\n{all}")
+    };
+    admin.must_apply(&(1..=100).map(virtual_server).collect::<String>());
+    // A development build is ten times slower, and a test does not run alone.
+    let limit = Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 100 });
+    let mut worst =
+        [("commit", Duration::ZERO), ("show virtual-server", Duration::ZERO), ("show health-check", Duration::ZERO)];
+    let (mut number, mut in_) = (0, 0);
+    // From the first verdicts, 200 a second, until a while after the last.
+    let mut rounds_after = 0;
+    while rounds_after < 20 {
+        number += 1;
+        let line =
+            format!("virtual-server v{}\n real-server 127.1.{0}.1 {port}\n  weight {number}\n", number % 100 + 1);
+        let mut timed = |at: usize, did: &mut dyn FnMut()| {
+            let start = crate::clock::now();
+            did();
+            worst[at].1 = worst[at].1.max(crate::clock::now() - start);
+        };
+        let (revision, _) = admin.running();
+        timed(0, &mut || assert!(matches!(admin.apply_to(revision, &line), Reply::Applied { .. })));
+        timed(1, &mut || drop(admin.show(Show::VirtualServers { name: None })));
+        timed(2, &mut || drop(admin.show(Show::HealthChecks { monitor: None })));
+        in_ = destinations(&box_).len();
+        rounds_after += u32::from(in_ == 10_000);
+        assert!(number < 10_000, "{in_} of 10,000 servers are in");
+    }
+    for (what, took) in worst {
+        println!("{what}, worst of {number}, 10,000 monitors: {} ms (at most 100)", took.as_millis());
+        assert!(took < limit, "{what}: {took:?}");
+    }
+    assert_eq!(in_, 10_000);
 }
 
 #[test]
