@@ -14,6 +14,7 @@ mod health;
 mod install;
 mod instruments;
 mod ipvsadm;
+mod kills;
 mod links;
 mod matrix;
 mod operator;
@@ -66,6 +67,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { rung: Rung::Long, name: "ports", run: privilege::every_port },
     Scenario { rung: Rung::Long, name: "crowd", run: crowd::run },
     Scenario { rung: Rung::Long, name: "power_cut", run: power_cut::run },
+    Scenario { rung: Rung::Long, name: "kills", run: kills::run },
     Scenario { rung: Rung::Long, name: "disks", run: disks::run },
     Scenario { rung: Rung::Long, name: "stick", run: stick::run },
     Scenario { rung: Rung::Long, name: "cut_firmware", run: power_cut_firmware::run },

@@ -105,6 +105,8 @@ pub struct Machine {
     pub erst: bool,
     /// Logs every write and flush of the disk to this file (`writelog`).
     pub write_log: Option<PathBuf>,
+    /// A qcow2 file over the disk, which takes all writes: what the machine has not flushed is not all there when QEMU is killed.
+    pub overlay: Option<PathBuf>,
     /// Has a hardware watchdog, an i6300ESB, which resets the machine: QEMU ends then.
     pub watchdog: bool,
     /// More programs for the lab's shell, found there as `/NAME`.
@@ -131,6 +133,7 @@ impl Default for Machine {
             rtc: None,
             erst: false,
             write_log: None,
+            overlay: None,
             watchdog: false,
             lab_files: Vec::new(),
             more_cards: &[],
@@ -153,7 +156,8 @@ impl Machine {
         }
         match &self.write_log {
             None => {
-                qemu.args(["-drive", &format!("file={},format=raw,if=none,id=disk", disk.display())]);
+                let (file, format) = self.overlay.as_deref().map_or((disk, "raw"), |overlay| (overlay, "qcow2"));
+                qemu.args(["-drive", &format!("file={},format={format},if=none,id=disk", file.display())]);
             }
             Some(log) => {
                 std::fs::File::create(log)?;

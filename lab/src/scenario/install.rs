@@ -21,7 +21,7 @@ use crate::runner::{Scene, World};
 use crate::vm::Machine;
 
 /// The router serves updates here.
-const SERVER: &str = "203.0.113.1:8081";
+pub(super) const SERVER: &str = "203.0.113.1:8081";
 /// 30 MiB by an emulated machine: fetched, hashed, written, read back and hashed again.
 const ADD_LIMIT: Duration = Duration::from_secs(120);
 /// A trial of one minute, from the start of the kernel to the end of the box.

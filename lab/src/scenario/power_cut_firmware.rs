@@ -26,8 +26,9 @@ const CUTS: [(Kind, usize); 4] = [(Kind::Begin, 100), (Kind::Add, 100), (Kind::A
 /// Cuts of the control.
 const CONTROL_CUTS: usize = 60;
 
+/// What was under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// First boot and the first save.
     Begin,
     Add,
@@ -97,10 +98,10 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
 
 /// What cuts came to.
 #[derive(Debug, Default)]
-struct Told {
-    old: usize,
-    new: usize,
-    bad: Vec<String>,
+pub(super) struct Told {
+    pub(super) old: usize,
+    pub(super) new: usize,
+    pub(super) bad: Vec<String>,
 }
 
 /// A disk, what was written to it since, and what began with which entry.
@@ -108,11 +109,16 @@ struct Film {
     start: Vec<u8>,
     entries: Vec<Entry>,
     begins: Vec<(Kind, usize)>,
+    judge: Judge,
+}
+
+/// Who looks at a disk as the loader and the next boot would.
+pub(super) struct Judge {
     esp: Partition,
     slot_b: Partition,
     config: Partition,
     update: Vec<u8>,
-    /// Where a cut flash is looked at.
+    /// Where its flash is looked at.
     file: PathBuf,
 }
 
@@ -120,10 +126,7 @@ impl Film {
     fn open(before: &Path, log: &Path, dir: &Path, begins: Vec<(Kind, usize)>) -> Result<Self> {
         let start = std::fs::read(before)?;
         let entries = writelog::read(log, &(0..start.len() as u64))?;
-        let part = |label| disk::partition(before, label);
-        let (esp, slot_b, config) = (part("esp")?, part("slot-b")?, part("config")?);
-        let update = std::fs::read(install::image_file())?;
-        Ok(Self { start, entries, begins, esp, slot_b, config, update, file: dir.join("cut.img") })
+        Ok(Self { start, entries, begins, judge: Judge::new(before, dir)? })
     }
 
     /// The entries of one kind.
@@ -141,7 +144,7 @@ impl Film {
             let cut = range.start + 1 + (range.len() - 1) * number / count;
             let mut bytes = self.start.clone();
             writelog::cut(&mut bytes, &self.entries, cut, &mut Choices::new(number as u64));
-            match self.judge(kind, &bytes) {
+            match self.judge.judge(kind, &bytes) {
                 Ok(true) => told.new += 1,
                 Ok(false) => told.old += 1,
                 Err(error) => told.bad.push(format!("behind write {cut}: {error:#}")),
@@ -149,9 +152,19 @@ impl Film {
         }
         Ok(told)
     }
+}
+
+impl Judge {
+    /// For disks with the partitions of this one.
+    pub(super) fn new(disk: &Path, dir: &Path) -> Result<Self> {
+        let part = |label| disk::partition(disk, label);
+        let (esp, slot_b, config) = (part("esp")?, part("slot-b")?, part("config")?);
+        let update = std::fs::read(install::image_file())?;
+        Ok(Self { esp, slot_b, config, update, file: dir.join("cut.img") })
+    }
 
     /// What the next boot finds on a disk: whether the new state; an error when neither.
-    fn judge(&self, kind: Kind, bytes: &[u8]) -> Result<bool> {
+    pub(super) fn judge(&self, kind: Kind, bytes: &[u8]) -> Result<bool> {
         let loader = esp::read(&Bytes(part(bytes, &self.esp)?)).context("the loader's variables")?;
         let slot_b = part(bytes, &self.slot_b)?;
         let body = &self.update[HEADER_BYTES..];
@@ -174,7 +187,7 @@ impl Film {
     }
 
     /// The configuration that is loaded, checked as the boot does; `None`: as from the factory. A file that is there and damaged is an error.
-    fn configuration(&self, bytes: &[u8]) -> Result<Option<String>> {
+    pub(super) fn configuration(&self, bytes: &[u8]) -> Result<Option<String>> {
         std::fs::write(&self.file, part(bytes, &self.config)?)?;
         disk::check(&self.file)?;
         let read = |name: &str| -> Result<String> {
