@@ -120,6 +120,22 @@ pub(crate) async fn erase(director: &Director, caller: &Caller) -> Reply {
     }
 }
 
+/// `format flash:`, for a flash that does not mount: it is empty afterwards, and can be saved to. What runs goes on.
+pub(crate) async fn format(director: &Director, caller: &Caller) -> Reply {
+    let turn = director.turn().await;
+    log::warn!("flash formatted by {} ({})", caller.name(), caller.place());
+    let problems = match director.init.format().await {
+        Ok(problems) => problems,
+        Err(e) => vec![e.to_string()],
+    };
+    if let Some(first) = problems.into_iter().next() {
+        return refused(RefusalKind::Failed, first);
+    }
+    drop(turn);
+    keep_uids(director).await;
+    Reply::Done { warnings: Vec::new() }
+}
+
 /// `factory-reset`: erases, forgets host keys, user ids and which card had which name, and has the box restarted.
 pub(crate) async fn factory_reset(director: &Director, caller: &Caller) -> Reply {
     // Held over the flash's work, for [`LIMIT`] at most: what is saved by others comes before, and is erased, or never.

@@ -30,6 +30,14 @@ impl Init {
         }
     }
 
+    /// Has the file system of `/flash` made anew and returns its problems.
+    pub(crate) async fn format(&self) -> Result<Vec<String>, Error> {
+        match self.call(&Request::Format, SETUP_LIMIT, None).await? {
+            Reply::Setup { problems } => Ok(problems),
+            _ => Err(self.0.error(Why::Unexpected)),
+        }
+    }
+
     /// Has `services.json` read again.
     pub(crate) async fn services(&self) -> Result<(), Error> {
         self.done(&Request::Services).await

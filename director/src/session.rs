@@ -154,6 +154,7 @@ async fn answer(director: &Rc<Director>, caller: &mut Caller, request: Request) 
         Request::Reset(filter) => reset::run(director, caller.name(), &filter).await,
         Request::Save { force } => flash::save(director, caller, force).await,
         Request::Erase => flash::erase(director, caller).await,
+        Request::Format => flash::format(director, caller).await,
         Request::FactoryReset => flash::factory_reset(director, caller).await,
         Request::Reload { power_off } => {
             log::warn!(
@@ -227,6 +228,7 @@ fn needs(request: &Request) -> Needs {
         | Request::Replace { .. }
         | Request::Save { .. }
         | Request::Erase
+        | Request::Format
         | Request::FactoryReset
         | Request::Reload { .. }
         | Request::Install(_)

@@ -84,6 +84,8 @@ pub enum Request {
     },
     /// `write erase`: removes startup-config, its backup and every revision, so that the next boot is a first one.
     Erase,
+    /// `format flash:`: makes its file system anew where it does not mount.
+    Format,
     /// `factory-reset`: removes configuration, archive, keys, then reboots.
     FactoryReset,
     /// `reload`: hands over, stops in order and reboots; `power_off` instead of rebooting.

@@ -3,7 +3,7 @@
 //! A box whose flash is broken still boots: then an empty, read-only memory file system is mounted instead, so that nothing
 //! looks saved that is not, and every problem becomes a warning. What is *in* the files is the director's business.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -42,7 +42,7 @@ fn mount_flash() -> u8 {
         Err(problem) => {
             say::problem(&problem);
             say::problem(
-                "flash: the configuration cannot be saved, the box runs without its flash until it is repaired",
+                "flash: the configuration cannot be saved, the box runs without its flash until it is repaired, use: format flash:",
             );
             let flags = FLAGS | MsFlags::MS_RDONLY;
             if let Err(errno) = mount(Some("tmpfs"), FLASH, Some("tmpfs"), flags, Some("mode=0755,size=64k")) {
@@ -53,8 +53,62 @@ fn mount_flash() -> u8 {
     }
 }
 
-/// Returns what an operator should know although all is well now.
-fn check_and_mount() -> Result<Vec<String>, String> {
+/// Runs `init format`: 0 when `/flash` is new, empty and mounted. What works is not touched, and nothing is mounted away from who uses it.
+#[must_use]
+pub fn format_main() -> u8 {
+    match format() {
+        Ok(()) => mount_flash(),
+        Err(problem) => {
+            say::problem(&problem);
+            1
+        }
+    }
+}
+
+fn format() -> Result<(), String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").map_err(|e| format!("flash: /proc/self/mounts: {e}"))?;
+    let device = find()?;
+    let is_in_use = |line: &str| line.split(' ').next() == Some(&device);
+    if mounts.lines().any(is_in_use) {
+        return Err("flash: it is mounted, to erase it use: factory-reset".to_owned());
+    }
+    let mut words = FORMAT.to_vec();
+    words.push(&device);
+    let made = Command::new("/usr/sbin/mke2fs").args(words).stderr(std::io::stdout()).status();
+    match made {
+        Ok(status) if status.success() => {}
+        Ok(status) => return Err(format!("flash: {device}: mke2fs: {status}, the disk may be at its end")),
+        Err(error) => return Err(format!("flash: /usr/sbin/mke2fs: {error}")),
+    }
+    // What stood in for it is empty and read-only.
+    if mounts::is_mounted(FLASH) {
+        umount(FLASH).map_err(|errno| format!("flash: {}", errno.desc().to_lowercase()))?;
+    }
+    Ok(())
+}
+
+/// As `image/src/disk.rs` makes it, and for its reasons: with copies of the superblock, and without a thread that initialises it later.
+const FORMAT: [&str; 16] = [
+    "-q",
+    "-F",
+    "-t",
+    "ext4",
+    "-b",
+    "1024",
+    "-m",
+    "0",
+    "-L",
+    LABEL,
+    "-J",
+    "size=4",
+    "-O",
+    "metadata_csum",
+    "-E",
+    "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0,nodiscard",
+];
+
+/// The partition that is to be `/flash`, as a device.
+fn find() -> Result<String, String> {
     let partitions = block::partitions();
     let disk = block::disk_under(Path::new("/")).ok();
     let partition = match block::choose(&partitions, LABEL, disk.as_deref()) {
@@ -66,7 +120,12 @@ fn check_and_mount() -> Result<Vec<String>, String> {
         }
         Found::Nowhere => return Err(format!("flash: there is no partition {LABEL}")),
     };
-    let device = format!("/dev/{}", partition.name);
+    Ok(format!("/dev/{}", partition.name))
+}
+
+/// Returns what an operator should know although all is well now.
+fn check_and_mount() -> Result<Vec<String>, String> {
+    let device = find()?;
     let mut notes = Vec::new();
     if let Err(error) = Loader::new().load("ext4") {
         return Err(format!("flash: {error}"));

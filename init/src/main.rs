@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         (_, "modprobe", _) => modprobe::main(&arguments[1..]),
         (1, _, _) => pid1::main(),
         (_, _, Some("flash")) => flash::main(),
+        (_, _, Some("format")) => flash::format_main(),
         (_, _, Some("network")) => drivers::network_main(),
         (_, _, Some("devices")) => drivers::devices_main(),
         (_, _, Some("setup")) => setup::main(),

@@ -73,6 +73,8 @@ struct Init {
     problems: BTreeMap<Task, Vec<String>>,
     /// Callers that wait for the network, and how many runs of setup must end before their reply.
     setup_waiters: Vec<(ClientId, u8)>,
+    /// The same for the flash.
+    format_waiters: Vec<(ClientId, u8)>,
     /// Callers that wait for the next line of the log, by their name.
     followers: BTreeMap<String, ClientId>,
     /// When to load the drivers nobody waits for, unless the network is done earlier.
@@ -130,6 +132,7 @@ fn run() -> anyhow::Result<std::convert::Infallible> {
         warnings,
         problems: BTreeMap::new(),
         setup_waiters: Vec::new(),
+        format_waiters: Vec::new(),
         followers: BTreeMap::new(),
         devices_at: Some(now() + DEVICES_DELAY),
         interfaces: 0,

@@ -13,6 +13,8 @@ pub const SOCKET: &str = "/run/yoke/init.sock";
 pub enum Request {
     /// Run `init setup` once; the reply comes when it has ended. A request during a run queues one further run.
     Setup,
+    /// Make the file system of `/flash` anew, which must not be mounted; the reply, [`Reply::Setup`], comes when it is done.
+    Format,
     /// Read `/run/yoke/services.json` again and start, stop or restart what changed.
     Services,
     /// Restart one service by name.
@@ -64,7 +66,7 @@ pub enum Reply {
         /// Why.
         why: String,
     },
-    /// How `init setup` ended: every problem one sentence; empty means that all is there.
+    /// How `init setup`, or the new file system, ended: every problem one sentence; empty means that all is there.
     Setup {
         /// Sentences for the operator, such as `interface eth3: no such device`.
         problems: Vec<String>,

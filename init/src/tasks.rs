@@ -19,11 +19,13 @@ pub enum Task {
     Devices,
     /// `init setup`: the network part of the configuration.
     Setup,
+    /// Makes `/flash` anew where it does not mount: an operator has asked for it.
+    Format,
 }
 
 impl Task {
     /// In the order in which they are first wanted.
-    pub const ALL: [Self; 4] = [Self::Flash, Self::Network, Self::Devices, Self::Setup];
+    pub const ALL: [Self; 5] = [Self::Flash, Self::Network, Self::Devices, Self::Setup, Self::Format];
 
     /// Its word on init's command line, and its source in the log.
     #[must_use]
@@ -33,6 +35,7 @@ impl Task {
             Self::Network => "network",
             Self::Devices => "devices",
             Self::Setup => "setup",
+            Self::Format => "format",
         }
     }
 
@@ -48,13 +51,15 @@ impl Task {
             Self::Devices => 60,
             // 4,000 addresses under emulation take 2 s. Less than the director's patience, so that it hears the reason.
             Self::Setup => 50,
+            // 64 MiB, of which mke2fs writes a tenth, on a worn USB stick.
+            Self::Format => 50,
         })
     }
 
     /// What must have ended before it may start: there is no use in looking for interfaces whose drivers are not loaded.
     fn after(self) -> Option<Self> {
         match self {
-            Self::Flash | Self::Network => None,
+            Self::Flash | Self::Network | Self::Format => None,
             Self::Devices | Self::Setup => Some(Self::Network),
         }
     }

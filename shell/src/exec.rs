@@ -55,6 +55,7 @@ pub(crate) fn run(shell: &mut Shell, command: C, values: &[Value], out: &mut Out
         C::ShowWarnings => show::system::warnings(shell, out),
         C::Reload => power::reload(shell, values),
         C::PowerOff => power::power_off(shell, values),
+        C::FormatFlash => power::format_flash(shell, values),
         C::FactoryReset => power::factory_reset(shell, values),
         C::InstallAdd => install::add(shell, values),
         C::InstallActivate => install::activate(shell, values),

@@ -68,6 +68,8 @@ pub enum Command {
     PowerOff,
     /// `factory-reset [force]`: Kw.
     FactoryReset,
+    /// `format flash: [force]`: Kw force.
+    FormatFlash,
     /// `install add URL|FILE [force]`: Word, Kw.
     InstallAdd,
     /// `install activate [auto-abort-timer M]`: Kw, Int.

@@ -59,6 +59,9 @@ pub static EXEC: &[Node] = &[
     .run(C::Enable)]),
     kw("exit", "End the session").run(C::Exit),
     kw("factory-reset", "Erase everything and restart").admin(C::FactoryReset).then(&[force(C::FactoryReset)]),
+    kw("format", "Make a file system anew").then(&[kw("flash:", "Where it does not mount: it is empty afterwards")
+        .admin(C::FormatFlash)
+        .then(&[force(C::FormatFlash)])]),
     kw("hand-back", "Take over from the peer").then(&[vrrp("Addresses that move", &HAND_BACK)]),
     kw("hand-over", "Leave the addresses to the peer").then(&[vrrp("Addresses that move", &HAND_OVER)]),
     kw("help", "Keys and help").run(C::Help),

@@ -64,7 +64,7 @@ impl FakeInit {
             inside.seen.push(std::fs::read_to_string(path).unwrap_or_default());
         }
         match request {
-            Request::Setup => Reply::Setup { problems: inside.problems.clone() },
+            Request::Setup | Request::Format => Reply::Setup { problems: inside.problems.clone() },
             Request::Services
             | Request::Restart { .. }
             | Request::ClearLog

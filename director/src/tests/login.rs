@@ -98,6 +98,7 @@ fn level_1_looks_and_changes_nothing() {
         Request::Replace { text: String::new() },
         Request::Save { force: true },
         Request::Erase,
+        Request::Format,
         Request::FactoryReset,
         Request::Reload { power_off: false },
         Request::Drain { drain: true, address: [10, 0, 0, 1].into(), port: None, virtual_server: None },

@@ -2,6 +2,7 @@
 //!
 //! When something is wanted is theirs to say.
 
+use super::clients::ClientId;
 use super::processes::Start;
 use super::{DEVICES_AFTER_SETUP, INIT, Init, interfaces};
 use crate::clock::now;
@@ -125,17 +126,31 @@ impl Init {
                     self.tasks.handle_request(Task::Setup);
                 }
             }
-            Task::Setup => {
-                let mut waiting = Vec::new();
-                for (client, runs) in std::mem::take(&mut self.setup_waiters) {
-                    match runs {
-                        0 | 1 => self.clients.reply(client, &Reply::Setup { problems: problems.clone() }),
-                        more => waiting.push((client, more - 1)),
-                    }
+            Task::Format => {
+                if problems.is_empty() {
+                    // What was said of the old one.
+                    self.warnings.retain(|warning| !warning.starts_with("flash:"));
                 }
-                self.setup_waiters = waiting;
+                let waiters = std::mem::take(&mut self.format_waiters);
+                self.format_waiters = self.tell(waiters, &problems);
+            }
+            Task::Setup => {
+                let waiters = std::mem::take(&mut self.setup_waiters);
+                self.setup_waiters = self.tell(waiters, &problems);
                 self.devices_at = self.devices_at.map(|at| at.min(now() + DEVICES_AFTER_SETUP));
             }
         }
+    }
+
+    /// Answers who waits for the run that has ended; returns who waits for a later one.
+    fn tell(&mut self, waiters: Vec<(ClientId, u8)>, problems: &[String]) -> Vec<(ClientId, u8)> {
+        let mut waiting = Vec::new();
+        for (client, runs) in waiters {
+            match runs {
+                0 | 1 => self.clients.reply(client, &Reply::Setup { problems: problems.to_vec() }),
+                more => waiting.push((client, more - 1)),
+            }
+        }
+        waiting
     }
 }

@@ -22,6 +22,11 @@ impl Init {
                 self.setup_waiters.push((client, runs));
                 return;
             }
+            Request::Format => {
+                let runs = self.tasks.handle_request(Task::Format);
+                self.format_waiters.push((client, runs));
+                return;
+            }
             Request::Services => match read_services() {
                 Ok(specs) => {
                     self.supervisor.handle_configured(&specs, now());

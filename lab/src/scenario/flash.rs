@@ -1,6 +1,8 @@
 //! What a box does with a damaged flash: falls back to the backup, to the archive, to factory, each time loudly; keeps a
 //! line it does not understand and refuses to lose it. The damage is done from outside, between two boots.
 
+use std::os::unix::fs::FileExt as _;
+
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
 
@@ -123,7 +125,34 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         let warnings = console.ok("show warnings")?.text();
         ensure!(warnings.contains("startup-config"), "{warnings}");
         ensure!(traffic::http(addr::VIP_NAT).is_err(), "it serves without a configuration");
+        let refused = console.run("format flash: force")?.text();
+        ensure!(refused.contains("factory-reset"), "a flash that works is erased: {refused}");
         world.cut_power()
+    });
+    scene.check("a_flash_that_does_not_mount_is_told_of_and_repaired_from_the_shell", |world| {
+        let part = crate::disk::partition(&world.disk(), "config")?;
+        let file = std::fs::File::options().write(true).open(world.disk())?;
+        // Every copy of its superblock too.
+        file.write_all_at(&vec![0xa5; usize::try_from(part.bytes)?], part.offset)?;
+        world.power_on()?;
+        // It serves as from the factory, and whoever looks at its console sees why.
+        let console = world.console()?;
+        console.serial.wait_text(0, "Password for user admin (new):", BOOT_LIMIT)?;
+        console.first_password(PASSWORD)?;
+        let warnings = console.ok("show warnings")?.text();
+        ensure!(warnings.contains("does not mount") && warnings.contains("format flash:"), "{warnings}");
+        console.configure(&["hostname repaired"])?;
+        let refused = console.run("write memory")?;
+        ensure!(!refused.errors().is_empty(), "it says that it has saved: {}", refused.text());
+        console.ok("format flash: force")?;
+        let said = console.ok("write memory")?.text();
+        ensure!(said.contains("[OK]"), "{said}");
+        let warnings = console.ok("show warnings")?.text();
+        ensure!(!warnings.contains("flash:"), "{warnings}");
+        world.cut_power()?;
+        let saved = String::from_utf8(Flash::open(&world.disk())?.read("startup-config")?)?;
+        ensure!(saved.contains("hostname repaired"), "{saved}");
+        Ok(())
     });
     Ok(())
 }

@@ -163,12 +163,14 @@ fn scan_all(world: &mut World, last: &dyn Fn(&str) -> u16) -> Result<()> {
         ensure!(scan::answers_ping(VRRP_ADDRESS), "no answer from the address of the group");
         Ok(())
     })?;
+    let every = ADDRESSES.iter().all(|(address, _)| last(address) == u16::MAX);
     // A kernel says "port unreachable" once in a second to each; it is asked 65,000 times.
     let rates = "net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_msgs_per_sec=1000000 net.ipv4.icmp_msgs_burst=1000000 net.ipv6.icmp.ratelimit=0";
     world.shell()?.ok(&format!("sysctl -w {rates}"))?;
     for (address, _) in ADDRESSES {
         open_are(address, last(address), false)?;
-        let silent = scan::udp(address, 1..=last(address))?;
+        // The kernel's own list has the rest, where it is too much for one boot of many.
+        let silent = scan::udp(address, 1..=if every { u16::MAX } else { SOME })?;
         ensure!(silent.is_empty(), "{address}: UDP ports that do not refuse: {silent:?}");
     }
     listeners(world, &[])?;

@@ -40,6 +40,29 @@ pub(super) fn factory_reset(shell: &mut Shell, values: &[Value]) -> Result<(), F
     leave(shell, &Request::FactoryReset, "Everything is erased. The box restarts.")
 }
 
+pub(super) fn format_flash(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
+    if !has(values, "force") {
+        if !shell.terminal.interactive {
+            return Err(Fail::failed("format flash: nobody to ask for confirmation, use: format flash: force"));
+        }
+        tty::show("Whatever could still be read of it will be gone. What runs goes on.\n");
+        match shell.yes_or_no("Format flash?") {
+            Some(true) => {}
+            _ => return Err(Stop::Enough.into()),
+        }
+    }
+    match shell.director.change(&Request::Format)? {
+        Reply::Done { warnings } => {
+            shell.warn(&warnings);
+            if shell.terminal.interactive {
+                tty::show("The flash is empty. To save what runs: write memory\n");
+            }
+            Ok(())
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
 /// What IOS asks before `reload`. Without anybody to ask, `reload` itself is refused next.
 pub(super) fn offer_to_save(shell: &mut Shell) -> Result<(), Fail> {
     if !shell.terminal.interactive || !account::is_modified(shell) {

@@ -315,6 +315,7 @@ fn answer(state: &mut State, caller: &mut Caller, request: Request) -> Reply {
             state.startup = None;
             done()
         }
+        Request::Format => done(),
         Request::FactoryReset => {
             state.stopped = Some("factory-reset".to_owned());
             done()
