@@ -59,7 +59,7 @@ impl Ssh {
     ///
     /// # Errors
     /// When ssh cannot be run.
-    pub fn with_key(&self, user: &str, host: &str, command: &str, stdin: &str) -> Result<Output> {
+    pub fn with_key(&self, user: &str, host: &str, command: &str, stdin: impl AsRef<[u8]>) -> Result<Output> {
         let mut ssh = self.key(user, host);
         if !command.is_empty() {
             ssh.arg(command);
@@ -67,7 +67,7 @@ impl Ssh {
         let mut child = ssh.spawn()?;
         let mut input = child.stdin.take().context("stdin is piped")?;
         // A box that refuses closes before it has read.
-        let _ = input.write_all(stdin.as_bytes());
+        let _ = input.write_all(stdin.as_ref());
         drop(input);
         child.wait_with_output().context("run ssh")
     }

@@ -107,6 +107,24 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         ensure!(!running.contains("hostname never"), "a line after the wrong one was executed");
         Ok(())
     });
+    scene.check("an_update_that_breaks_off_in_ssh_leaves_its_slot_empty", |world| {
+        let update = std::fs::read(super::install::image_file())?;
+        for (bytes, why) in [
+            (&b"<html>"[..], "stdin: is not an update file"),
+            (&update[..4095], "stdin: is cut short"),
+            (&update[..1 << 20], "stdin: slot b is empty now: is cut short: 1044480 of"),
+        ] {
+            let output = keys.with_key("admin", addr::DIRECTOR, "install add stdin", bytes)?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            ensure!(output.status.code() == Some(1) && said.contains(why), "{why}: {said}");
+        }
+        let piped = keys.with_key("admin", addr::DIRECTOR, "", "install add stdin\n")?;
+        let said = String::from_utf8_lossy(&piped.stderr);
+        ensure!(said.contains("what is typed here are commands"), "{said}");
+        let said = world.console()?.ok("show install summary")?.text();
+        ensure!(said.lines().any(|line| line.trim_start().starts_with("b ") && line.contains("empty")), "{said}");
+        Ok(())
+    });
     scene.check("netmiko_drives_it_as_an_ios_box", |world| {
         ssh::netmiko(addr::DIRECTOR, "admin", PASSWORD)?;
         let startup = world.console()?.ok("show startup-config")?.text();

@@ -44,7 +44,14 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     {
         scene.check(name, |world| {
             world.machine = machine(first);
-            is(world, host)
+            is(world, host)?;
+            // The loader's own file system is a FAT32 on a stick, when it is not the one that runs.
+            let said = world.console()?.run("install add usb:GRUB/grub.cfg")?.text();
+            let why = if first { "is not an update file" } else { "there is no USB stick" };
+            ensure!(said.contains("usb:GRUB/grub.cfg") && said.contains(why), "{said}");
+            let said = world.console()?.run("install add usb:nothing")?.text();
+            ensure!(!first || said.contains("has no nothing"), "{said}");
+            Ok(())
         });
         let _ = scene.world.cut_power();
     }
