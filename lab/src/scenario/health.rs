@@ -10,7 +10,7 @@ use anyhow::{Result, bail, ensure};
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::RcvBufForce;
 
-use crate::net::{self, Ns, addr};
+use crate::net::{self, Ns, SERVERS, addr};
 use crate::runner::{Scene, World};
 use crate::servers::ECHO_PORT;
 use crate::traffic::{self, Flow, tally};
@@ -145,25 +145,28 @@ pub(super) fn checks(scene: &mut Scene<'_>) {
     certificates::checks(scene);
 }
 
-/// What the first server, a router for a while, does with packets: the last of an address behind it, how ip(8) calls it, and what a check says of it.
-const BEHIND: [(&str, &str, [&str; 2]); 3] = [
-    ("1", "unreachable", ["connect: no route to host", "connect: network unreachable"]),
-    ("2", "prohibit", ["connect: no route to host", "connect: permission denied"]),
-    ("3", "blackhole", ["no answer to connect in 1.0 s"; 2]),
+/// What a server, a router for a while, does with packets: which, the last of a network behind it, how ip(8) calls it, and what a check says of it.
+/// Two of them, as each says why to one address no more than once a second.
+const BEHIND: [(Ns, &str, &str, [&str; 2]); 3] = [
+    (Ns::Server1, "1", "unreachable", ["connect: no route to host", "connect: network unreachable"]),
+    (Ns::Server2, "2", "prohibit", ["connect: no route to host", "connect: permission denied"]),
+    (Ns::Server2, "3", "blackhole", ["no answer to connect in 1.0 s"; 2]),
 ];
 
 /// Of both families, and beside them one that refuses and one that is well.
 fn reasons(world: &mut World) -> Result<()> {
     let forwards = |on: &str| {
-        Ns::Server1.enter(|| {
-            std::fs::write("/proc/sys/net/ipv4/ip_forward", on)?;
-            Ok(std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", on)?)
+        SERVERS.into_iter().try_for_each(|server| {
+            server.enter(|| {
+                std::fs::write("/proc/sys/net/ipv4/ip_forward", on)?;
+                Ok(std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", on)?)
+            })
         })
     };
     let route = |verb: &str| {
-        BEHIND.iter().try_for_each(|(n, kind, _)| {
+        BEHIND.iter().try_for_each(|(router, n, kind, _)| {
             for prefix in [format!("10.100.{n}.0/24"), format!("2001:db8:100:{n}::/64")] {
-                net::ip(&["-n", &Ns::Server1.name(), "route", verb, kind, &prefix])?;
+                net::ip(&["-n", &router.name(), "route", verb, kind, &prefix])?;
             }
             anyhow::Ok(())
         })
@@ -175,8 +178,10 @@ fn reasons(world: &mut World) -> Result<()> {
         "no virtual-server behind",
         "no virtual-server behind6",
         "no health-monitor behind",
-        "no ip route 10.100.0.0/16 10.0.20.11",
-        "no ipv6 route 2001:db8:100::/48 2001:db8:20::11",
+        "no ip route 10.100.0.0/16 10.0.20.12",
+        "no ip route 10.100.1.0/24 10.0.20.11",
+        "no ipv6 route 2001:db8:100::/48 2001:db8:20::12",
+        "no ipv6 route 2001:db8:100:1::/64 2001:db8:20::11",
         "interface eth1",
         "no ipv6 address 2001:db8:20::2/64",
     ])?;
@@ -190,8 +195,10 @@ fn told(world: &mut World) -> Result<()> {
         "interface eth1",
         "ipv6 address 2001:db8:20::2/64",
         "exit",
-        "ip route 10.100.0.0/16 10.0.20.11",
-        "ipv6 route 2001:db8:100::/48 2001:db8:20::11",
+        "ip route 10.100.0.0/16 10.0.20.12",
+        "ip route 10.100.1.0/24 10.0.20.11",
+        "ipv6 route 2001:db8:100::/48 2001:db8:20::12",
+        "ipv6 route 2001:db8:100:1::/64 2001:db8:20::11",
         "health-monitor behind",
         "interval 1",
         "timeout 1",
@@ -210,13 +217,13 @@ fn told(world: &mut World) -> Result<()> {
         lines.push("health-check behind".to_owned());
         expected.extend([format!("{near} 9 down connect: refused"), format!("{near} 8080 up ")]);
         lines.extend([format!("real-server {near} 9"), format!("real-server {near} 8080")]);
-        for (n, _, reasons) in BEHIND {
+        for (_, n, _, reasons) in BEHIND {
             lines.push(format!("real-server {before}{n}{after} 8080"));
             expected.push(format!("{before}{n}{after} 8080 down {}", reasons[family]));
         }
     }
     world.console()?.configure(&lines.iter().map(String::as_str).collect::<Vec<_>>())?;
-    // A router says why once a second at most, so that some checks meet silence: each reason has to be seen once.
+    // A router may have had its say a moment ago, and a check meet silence: each reason has to be seen once.
     wait::until("all reasons", BACK_LIMIT, || {
         let shown = world.console()?.json("show health-check behind")?;
         let rows = shown["health_checks"].as_array().map(Vec::as_slice).unwrap_or_default();
