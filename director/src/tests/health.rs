@@ -179,6 +179,78 @@ fn a_director_that_is_killed_in_an_outage_begins_where_it_ended() {
     until("it is back", || destinations(&box_).len() == 2);
 }
 
+#[test]
+fn when_all_fail_at_once_a_pool_may_go_on_as_if_none_had() {
+    let box_ = probing();
+    let mut admin = box_.admin();
+    let (one, two) = (Server::start(), Server::start());
+    let ports = [one.port(), two.port()];
+    admin.must_apply(&virtual_server(" fail-open\n", &ports));
+    let both = sorted(ports.iter().map(|port| (*port, 5)).collect());
+    until("both are in", || sorted(destinations(&box_)) == both);
+    drop((one, two));
+    let open = ", it balances as if none had failed";
+    until("both have failed", || {
+        admin.warnings().iter().any(|w| w.contains("2 of 2 real servers down") && w.ends_with(open))
+    });
+    assert_eq!(sorted(destinations(&box_)), both);
+    let _one = Server::again(ports[0]);
+    until("only what lives is in", || destinations(&box_) == [(ports[0], 5)]);
+    assert!(!admin.warnings().iter().any(|w| w.ends_with(open)));
+}
+
+#[test]
+fn a_server_that_is_back_begins_slowly() {
+    let box_ = probing();
+    let mut admin = box_.admin();
+    let (live, mortal) = (Server::start(), Server::start());
+    let port = mortal.port();
+    admin.must_apply(&virtual_server(" slow-start 4\n", &[live.port(), port]));
+    let both = sorted(vec![(live.port(), 5), (port, 5)]);
+    until("both are in", || sorted(destinations(&box_)) == both);
+    // Until then none has more than another, and all have all of their weight.
+    until("both are grown", || checks(&mut admin).iter().all(|row| row.since_s >= 4));
+    drop(mortal);
+    until("the dead one is out", || destinations(&box_) == [(live.port(), 5)]);
+    let _back = Server::again(port);
+    let mut weights = Vec::new();
+    until("it has grown", || {
+        let all = destinations(&box_);
+        assert!(all.contains(&(live.port(), 5)), "the other one has all of its weight: {all:?}");
+        weights.extend(all.into_iter().filter(|(of, _)| *of == port).map(|(_, weight)| weight));
+        weights.last() == Some(&5)
+    });
+    assert_eq!(weights[0], 1);
+    assert!(weights.is_sorted() && weights.iter().any(|weight| (2..5).contains(weight)), "{weights:?}");
+}
+
+#[test]
+fn a_lost_quorum_comes_back_with_its_hysteresis_across_a_restart_too() {
+    let mut box_ = probing();
+    let mut admin = box_.admin();
+    let (one, two, three) = (Server::start(), Server::start(), Server::start());
+    let ports = [one.port(), two.port(), three.port()];
+    // Lost below 6, back at 12, and 9 for one of which nothing is known.
+    let lines = " mode nat\n quorum 9 hysteresis 3\n sorry-server 127.0.0.2 99 mode nat\n";
+    admin.must_apply(&virtual_server(lines, &ports));
+    let all = sorted(ports.iter().map(|port| (*port, 5)).collect());
+    until("all are in", || sorted(destinations(&box_)) == all);
+    drop(three);
+    until("one is out", || destinations(&box_).len() == 2);
+    assert!(!destinations(&box_).contains(&(99, 1)), "10 is within the hysteresis");
+    drop(two);
+    let lost = |ports: &[u16]| sorted(ports.iter().map(|port| (*port, 0)).chain([(99, 1)]).collect());
+    until("quorum is lost", || sorted(destinations(&box_)) == lost(&ports[..1]));
+    box_.kill();
+    box_.start();
+    assert_eq!(sorted(destinations(&box_)), lost(&ports[..1]));
+    let _two = Server::again(ports[1]);
+    until("the second is up", || destinations(&box_).len() == 3);
+    assert_eq!(sorted(destinations(&box_)), lost(&ports[..2]), "10 is not enough to come back");
+    let _three = Server::again(ports[2]);
+    until("quorum is there", || sorted(destinations(&box_)) == all);
+}
+
 /// Each verdict is a line; what a killed director has left of one is no verdict.
 #[test]
 fn what_is_known_grows_by_lines_and_a_line_that_was_cut_off_is_none() {

@@ -67,6 +67,36 @@ fn a_retry_that_ran_into_its_timeout_is_followed_at_once() {
     assert_eq!(timing.detection_max(), 14 * S);
 }
 
+/// What `docs/operate.md` says, to the second: from a death just after a good attempt to the verdict.
+#[test]
+fn the_longest_time_to_a_verdict_is_the_formula() {
+    // Interval, timeout, retry, retry-delay, fall; what each attempt takes; seconds.
+    let table = [
+        ((5, 3, 2, 1, 1), 3, 14, "the defaults, silence: 5 + 2 x 3 + 3"),
+        ((5, 3, 2, 1, 1), 0, 7, "the defaults, refused: 5 + 2 x 1"),
+        ((1, 1, 1, 1, 1), 1, 3, "1 + 1 x 1 + 1"),
+        ((5, 3, 0, 1, 1), 3, 8, "5 + 3"),
+        ((5, 2, 2, 4, 1), 2, 15, "5 + 2 x 4 + 2"),
+        ((5, 3, 2, 1, 2), 3, 24, "5 + 10 + 9: the second check begins at the next beat"),
+    ];
+    for ((interval, timeout, retry, delay, fall), took, seconds, why) in table {
+        let timing =
+            Timing { interval: interval * S, timeout: timeout * S, retry, retry_delay: delay * S, rise: 1, fall };
+        let mut machine = Machine::new(State::Up, Time::ZERO);
+        machine.handle_start(Time::ZERO);
+        machine.handle_outcome(true, Time::ZERO, &timing);
+        let mut now = Time::ZERO;
+        while machine.state() == State::Up {
+            now = machine.poll_timeout().expect("idle");
+            machine.handle_start(now);
+            now += took * S;
+            machine.handle_outcome(false, now, &timing);
+        }
+        assert_eq!(now, seconds * S, "{why}");
+        assert!(took < timeout || now == timing.detection_max(), "{why}");
+    }
+}
+
 #[test]
 fn a_late_start_does_not_shift_the_schedule_and_what_is_missed_is_missed() {
     let timing = timing(0, 1, 1);
