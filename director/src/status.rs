@@ -5,19 +5,23 @@
 
 mod balancing;
 mod connections;
+mod firmware;
 mod machine;
 mod network;
+mod session;
 mod system;
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use yoke_install::report::{Progress, Slots, Target};
+use yoke_install::report::{Slots, Target};
 
 pub use balancing::{Counters, HealthChange, HealthCheckRow, RealServerRow, VirtualServerRow};
 pub use connections::{ConnectionFilter, ConnectionRow, ConnectionSyncRow, Connections, DaemonRow, DefenceRow, Ipvs};
+pub use firmware::{Adding, Install};
 pub use machine::{Card, Disk, Inventory, Ntp, NtpServerRow, Ssh};
 pub use network::{InterfaceRow, NeighbourRow, RouteRow};
+pub use session::{LineKind, Session};
 pub use system::{Flash, FlashFile, HistoryRow, Log, LogHostRow, LogRow, Memory, ProcessRow, SessionRow, Version};
 
 /// Where the director listens, mode 0666; the caller is known by `SO_PEERCRED`.
@@ -135,50 +139,6 @@ pub enum Request {
     Messages,
 }
 
-/// What an operator does about the firmware.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "do")]
-pub enum Install {
-    /// Writes an update into the slot that does not run. The reply comes at once; the shell watches [`Show::InstallProgress`].
-    Add {
-        /// A URL or a path.
-        source: String,
-        /// Of the URL's host.
-        address: Option<IpAddr>,
-        /// Though it is older than what runs.
-        force: bool,
-    },
-    /// Puts the box on another disk, over all that is there. As with [`Install::Add`], the reply comes at once.
-    Disk {
-        /// The kernel's name, such as `sda`.
-        name: String,
-    },
-    /// Restarts into the other slot, once.
-    Activate {
-        /// Until the box returns by itself.
-        minutes: u16,
-    },
-    /// Keeps what runs.
-    Commit,
-    /// Restarts into the other slot, for good.
-    Rollback,
-    /// Stops adding or writing a disk, takes an activation back, or returns from a trial.
-    Abort,
-}
-
-/// The `install add` or `install disk` under way, or the last one.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Adding {
-    /// Whether it runs.
-    pub running: bool,
-    /// How far it is.
-    pub progress: Option<Progress>,
-    /// How it ended, a sentence; empty before.
-    pub text: String,
-    /// Whether it failed.
-    pub failed: bool,
-}
-
 /// What an operator tells the redundancy protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -189,16 +149,6 @@ pub enum VrrpCommand {
     HandBack,
     /// Start the state machine afresh, counters at zero.
     Reset,
-}
-
-/// Where an operator sits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LineKind {
-    /// Serial or VGA.
-    Console,
-    /// SSH.
-    Vty,
 }
 
 /// What a `show` wants to see.
@@ -366,37 +316,6 @@ pub enum RefusalKind {
     Denied,
     /// 4: a configuration change was not applied, or rolled back.
     NotApplied,
-}
-
-/// Who a session is and what its prompt says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
-    /// For the prompt.
-    pub hostname: String,
-    /// Empty before login.
-    pub username: String,
-    /// uid and gid the shell continues with after a console login.
-    pub ids: (u32, u32),
-    /// 1 or 15; 0 before login.
-    pub privilege: u8,
-    /// No credential exists: ask for admin's new password.
-    pub first_password: bool,
-    /// `banner login`.
-    pub banner_login: String,
-    /// `banner motd`.
-    pub banner_motd: String,
-    /// `exec-timeout` in minutes, 0 never.
-    pub exec_timeout_min: u16,
-    /// `length`, if configured.
-    pub length: Option<u16>,
-    /// `width`, if configured.
-    pub width: Option<u16>,
-    /// `speed` of the console in bits per second.
-    pub speed: u32,
-    /// First line of a console: `Yoke 0.1.0 ...`.
-    pub firmware: String,
-    /// How the configuration came to be when that is unusual: `no configuration on flash`, `startup-config damaged, ...`.
-    pub notice: String,
 }
 
 /// Data of a `show`.

@@ -1,8 +1,9 @@
 //! The judge of one server: attempts become checks, checks in a row become a verdict.
 //!
 //! A check begins every interval. While the server is up a failed attempt is tried again, `retry` times, the beginnings `retry-delay` apart, but
-//! one after the other: an attempt has all of its timeout, as with keepalived (which begins `retry-delay` after its end), and a check in path has only
-//! one port to come from. Several at a time would find a silent server out sooner, and take one for dead that a switch kept from answering. Only then the check has failed, and after `fall` of them in a row the server is down. A server that is not up gets one attempt a check: the
+//! one after the other: an attempt has all of its timeout, as with keepalived (which begins `retry-delay` after its end), and a check in path has
+//! only one port to come from. Several at a time would find a silent server out sooner, and take one for dead that a switch kept from answering.
+//! Only then the check has failed, and after `fall` of them in a row the server is down. A server that is not up gets one attempt a check: the
 //! first success lets in one that was never seen, `rise` in a row one that was down. Pure; says when the next attempt begins and never asks the
 //! time itself.
 
