@@ -4,6 +4,7 @@
 //! process is nobody's. So nothing is found where this process is not root, which is in tests only. One that dies slowly, or is orphaned only by the
 //! death of another, is looked for again, a few times.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -43,18 +44,44 @@ pub(super) fn begin<T>(spawn: impl FnOnce() -> io::Result<T>, id: impl Fn(&T) ->
     Ok(child)
 }
 
+thread_local! {
+    /// Looks to come of the task that looks for strays on this thread, which is the prober's; 0: there is no such task.
+    static LOOKS: Cell<usize> = const { Cell::new(0) };
+}
+
 /// A leader has ended or been killed, with its group.
 pub(super) fn ended(leader: Pid) {
     leaders().insert(leader, true);
-    sweep();
-    // Outside of a runtime nobody waits; the next program's end looks again.
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(async {
-            for pause in AGAIN {
-                tokio::time::sleep(pause).await;
-                sweep();
-            }
-        });
+    // One task for all that end meanwhile: a look goes through all processes.
+    if LOOKS.replace(AGAIN.len()) > 0 {
+        return;
+    }
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn(look(Looking))),
+        Err(_) => {
+            LOOKS.set(0);
+            sweep();
+        }
+    }
+}
+
+/// That the task exists: it may end with its runtime at any point.
+struct Looking;
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        LOOKS.set(0);
+    }
+}
+
+async fn look(_looking: Looking) {
+    while let left @ 1.. = LOOKS.get() {
+        tokio::time::sleep(AGAIN[AGAIN.len() - left]).await;
+        // Unless somebody has ended meanwhile: then it begins anew.
+        if LOOKS.get() == left {
+            LOOKS.set(left - 1);
+        }
+        sweep();
     }
 }
 
