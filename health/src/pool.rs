@@ -7,7 +7,8 @@
 //!    weight 0 would stay there as long as the client goes on sending.
 //! 4. Quorum is had at `quorum + hysteresis` of healthy weight (or all there is), lost below `quorum - hysteresis`, and otherwise as it was. While it is lost and
 //!    there is a sorry server, that one takes the new clients, and those that are up keep their connections with weight 0.
-//! 5. `slow-start`: a server that has come up grows to its weight in so many seconds, from 1, unless no other server has all of its weight.
+//! 5. `slow-start`: a server that has come up grows to its weight in so many seconds, from 1; but whoever is up longest has all of its weight, and
+//!    so have those that came with it, within an eighth of that time: at a start all come at once.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,6 +20,9 @@ use crate::{State, Time, Verdict};
 
 /// How often a growing weight is set at most: a change costs the kernel next to nothing, and everybody who reads the log a line less.
 const STEP: Duration = Duration::from_secs(1);
+
+/// The part of `slow-start` within which servers have come up together: 7.5 s of a minute, more than the default interval.
+const TOGETHER: u32 = 8;
 
 /// Address and port of a real server.
 pub type Key = (IpAddr, u16);
@@ -83,8 +87,12 @@ pub fn judge(
     let sorry = server.sorry_server.filter(|_| !quorum);
 
     let slow = Duration::from_secs(u64::from(server.slow_start_s));
-    let growing = |verdict: &Option<Verdict>| verdict.is_some_and(|verdict| now < verdict.since + slow) && !open;
-    let grown = members.values().any(|(weight, verdict)| *weight > 0 && counts(verdict) && !growing(verdict));
+    // Somebody has all of its weight: who is up longest, and who came with it.
+    let takes = members.values().filter(|(weight, verdict)| *weight > 0 && counts(verdict));
+    let eldest = takes.map(|(_, verdict)| verdict.map_or(Time::ZERO, |verdict| verdict.since)).min();
+    let grown = eldest.map(|eldest| eldest + slow / TOGETHER);
+    let growing =
+        |verdict: &Verdict| now < verdict.since + slow && grown.is_some_and(|grown| verdict.since > grown) && !open;
     let udp = matches!(server.virtual_, Virtual::Address(_, Transport::Udp, _));
     let mut next = None;
     let mut place = |weight: u16, verdict: &Option<Verdict>| {
@@ -95,8 +103,7 @@ pub fn judge(
         if sorry.is_some() {
             return Place::In(0);
         }
-        let Some(since) = verdict.map(|verdict| verdict.since).filter(|_| growing(verdict) && grown && weight > 1)
-        else {
+        let Some(since) = verdict.filter(|verdict| growing(verdict) && weight > 1).map(|verdict| verdict.since) else {
             return Place::In(weight);
         };
         let at = now + STEP;

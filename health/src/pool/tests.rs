@@ -138,6 +138,19 @@ fn a_server_that_is_back_grows() {
     assert_eq!((show(&pool).as_str(), pool.next), ("100 100", None));
 }
 
+#[test]
+fn who_comes_late_begins_slowly_though_nobody_is_up_for_long() {
+    let server = server(&[100, 100, 100], " slow-start 80\n");
+    let up = |since: u32| Some(Verdict { state: State::Up, since: since * S, proven: true });
+    // Up at 0 s, with that one at 10 s, and at 40 s.
+    let verdict = |key: Key| [up(0), up(10), up(40)][last(key)];
+    let weights = |now: u32| show(&judge(&server, &verdict, Some(true), now * S));
+    assert_eq!(weights(40), "100 100 1");
+    assert_eq!(weights(60), "100 100 25");
+    assert_eq!(weights(80), "100 100 50", "nobody is given less than before");
+    assert_eq!(weights(120), "100 100 100");
+}
+
 proptest! {
     #[test]
     fn laws(
