@@ -167,16 +167,24 @@ pub(crate) fn retarget(director: &Director) {
     };
     let ports = state.health.ports.clone();
     let targets = targets(config, &mut state.health.ports, is_served);
-    // Most changes of a configuration are none of what is probed: then the journal has it all.
-    let same =
-        state.health.journal.is_some() && state.health.ports == ports && state.health.probed.iter().eq(targets.keys());
+    let known = state.health.verdicts.len();
     state.health.asides.retain(|target, _| targets.contains_key(target));
     state.health.verdicts.retain(|target, _| targets.contains_key(target));
     state.health.reasons.retain(|target, _| targets.contains_key(target));
+    // Most changes of a configuration are none of what is probed: then the journal has it all, and nothing that is no more, such as what a change
+    // adopted that was undone.
+    let same = state.health.journal.is_some()
+        && state.health.ports == ports
+        && state.health.verdicts.len() == known
+        && state.health.probed.iter().eq(targets.keys());
     let hostname = config.hostname().to_owned();
     state.health.probed = targets.keys().cloned().collect();
     prober.probe(Wanted { targets, known: state.health.verdicts.clone(), hostname });
-    if !same {
+    if same {
+        // A quorum may have been configured.
+        let pools = state.health.pools.clone();
+        memo::add(&director.paths, &mut state.health, std::iter::empty(), &pools);
+    } else {
         state.health.save(&director.paths);
     }
     state.notes.set(Source::Unjudged, unjudged(config));

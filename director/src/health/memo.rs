@@ -7,6 +7,7 @@
 //! A file that is not there or not readable is nothing known: every server has to prove itself. A failure to write is logged; then a
 //! director that is restarted asks before it balances, which costs seconds and no client meets a dead server.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::net::IpAddr;
@@ -79,6 +80,8 @@ pub(super) struct Journal {
     /// Lines when it was written anew, and since.
     lines: usize,
     added: usize,
+    /// As it says.
+    quorum: BTreeMap<Name, bool>,
 }
 
 /// Writes all of it.
@@ -93,19 +96,25 @@ pub(super) fn save(paths: &Paths, health: &mut Health) {
         OpenOptions::new().append(true).open(paths.health())
     });
     match written {
-        Ok(file) => health.journal = Some(Journal { file, lines: lines.len(), added: 0 }),
+        Ok(file) => {
+            let quorum = health.pools.iter().map(|(name, pool)| (name.clone(), pool.quorum)).collect();
+            health.journal = Some(Journal { file, lines: lines.len(), added: 0, quorum });
+        }
         Err(error) => log::error!("{}: {error}", paths.health().display()),
     }
 }
 
-/// Adds what has become of `targets`, and the quorum of the virtual servers of `pools` where it is not what is in effect.
+/// Adds what has become of `targets`, and the quorum of the virtual servers of `pools` where it has turned.
 pub(super) fn add<'t>(paths: &Paths, health: &mut Health, targets: impl Iterator<Item = &'t Target>, pools: &Pools) {
     let known =
         targets.filter_map(|target| Some(Line::Target(Known::new(health, target, health.verdicts.get(target)?))));
-    let had = |name: &Name| health.pools.get(name).map(|pool| pool.quorum);
-    let turned = pools.iter().filter(|(name, pool)| Some(pool.quorum) != had(name));
-    let lines: Vec<Line> =
-        known.chain(turned.map(|(name, pool)| Line::Quorum(name.to_string(), pool.quorum))).collect();
+    let had = |name: &Name| health.journal.as_ref().and_then(|journal| journal.quorum.get(name).copied());
+    let turned: Vec<(Name, bool)> = pools
+        .iter()
+        .filter(|(name, pool)| Some(pool.quorum) != had(name))
+        .map(|(name, pool)| (name.clone(), pool.quorum))
+        .collect();
+    let lines: Vec<Line> = known.chain(turned.iter().map(|(name, had)| Line::Quorum(name.to_string(), *had))).collect();
     if lines.is_empty() {
         return;
     }
@@ -113,6 +122,7 @@ pub(super) fn add<'t>(paths: &Paths, health: &mut Health, targets: impl Iterator
         Some(journal) if journal.added + lines.len() <= journal.lines.max(ADDED_MIN) => {
             journal.file.write_all(&text)?;
             journal.added += lines.len();
+            journal.quorum.extend(turned);
             Ok(true)
         }
         _ => Ok(false),

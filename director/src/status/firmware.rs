@@ -9,7 +9,7 @@ use yoke_install::report::Progress;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "do")]
 pub enum Install {
-    /// Writes an update into the slot that does not run. The reply comes at once; the shell watches [`Show::InstallProgress`].
+    /// Writes an update into the slot that does not run. The reply comes at once; the shell watches [`super::Show::InstallProgress`].
     Add {
         /// A URL or a path.
         source: String,

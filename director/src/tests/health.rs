@@ -267,6 +267,8 @@ fn what_is_known_grows_by_lines_and_a_line_that_was_cut_off_is_none() {
     assert!(added.lines().count() == 1 && added.contains(&format!("\"port\":{port},")), "{added}");
     admin.must_apply("hostname lb2\n");
     assert_eq!(written(), after, "nothing that is probed has changed");
+    admin.must_apply("virtual-server www\n quorum 10\n");
+    assert_eq!(written(), format!("{after}{{\"quorum\":[\"www\",false]}}\n"), "5 of 10");
     let changes = box_.kernel.inside().changes;
     box_.kill();
     let risen = added.replace("\"up\":false", "\"up\":true");
