@@ -19,6 +19,7 @@ use crate::disk;
 use crate::net::Ns;
 use crate::runner::{Scene, World};
 use crate::vm::Machine;
+use crate::wait;
 
 /// The router serves updates here.
 pub(super) const SERVER: &str = "203.0.113.1:8081";
@@ -78,6 +79,12 @@ pub(super) fn returns(scene: &mut Scene<'_>) -> Result<()> {
         world.wait_off(OFF_LIMIT)?;
         boot(world)?;
         runs(world, "b")?;
+        // The login comes before the director has told the loader.
+        let disk = world.disk();
+        wait::until("slot b to have come up", BOOT_LIMIT, || {
+            ensure!(!environment(&disk)?.is_counting(), "its start still counts");
+            Ok(())
+        })?;
         world.cut_power()?;
         for _ in 0..3 {
             world.power_on()?;
@@ -86,8 +93,12 @@ pub(super) fn returns(scene: &mut Scene<'_>) -> Result<()> {
         }
         boot(world)?;
         runs(world, "a")?;
-        let said = world.console()?.ok("show warnings")?.text();
-        ensure!(said.contains("slot a runs, as slot b did not come up"), "{said}");
+        let console = world.console()?;
+        wait::until("a warning", BOOT_LIMIT, || {
+            let said = console.ok("show warnings")?.text();
+            ensure!(said.contains("slot a runs, as slot b did not come up"), "{said}");
+            Ok(())
+        })?;
         // It is the good one still.
         world.cut_power()?;
         boot(world)?;
