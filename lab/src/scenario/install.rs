@@ -29,8 +29,8 @@ const ADD_LIMIT: Duration = Duration::from_secs(120);
 const TRIAL_LIMIT: Duration = Duration::from_secs(300);
 /// A kernel that panics waits 10 s, and so does stage 1; before it there is the loader.
 const BROKEN_LIMIT: Duration = Duration::from_secs(120);
-/// The second half of a slot, from a byte on so many: kernel and initrd are read, the root is not.
-const DAMAGED_ROOT: (u64, usize) = (14 << 20, 16 << 20);
+/// The rest of a slot, from a byte on so many: kernel and initrd are read, PID 1 is not, and the tables at its end (the last 0.1 MiB) are.
+const DAMAGED_ROOT: (u64, usize) = (14 << 20, 24 << 20);
 
 /// What CI sees of it.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
