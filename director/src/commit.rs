@@ -259,8 +259,7 @@ pub(crate) async fn nft_again(director: &Director, script: String) -> Result<(),
         }
     }
     drop(guard);
-    // One more is ours. Between more of them somebody else's may be, after ours even: then the next look is a thorough one.
-    let now = generation(director).filter(|now| before.is_some_and(|before| now.wrapping_sub(before) <= 1));
+    let now = generation_of_ours(director, before);
     let mut guard = director.state_mut();
     let state = &mut *guard;
     if before.is_some() && state.ssh_limit.generation == before {
@@ -273,6 +272,12 @@ pub(crate) async fn nft_again(director: &Director, script: String) -> Result<(),
 /// The kernel's count of nft's transactions; `None` when it does not say.
 pub(crate) fn generation(director: &Director) -> Option<u32> {
     director.state_mut().kernel.generation().ok().map(|generation| generation.id)
+}
+
+/// The count after a transaction of ours that began with `before`, which is no reason to look at either of our tables. One more is ours; between
+/// more of them somebody else's may be, after ours even: then `None`, and the next look is a thorough one.
+pub(crate) fn generation_of_ours(director: &Director, before: Option<u32>) -> Option<u32> {
+    generation(director).filter(|now| before.is_some_and(|before| now.wrapping_sub(before) <= 1))
 }
 
 /// Goes back to `old` after a step towards `new` was refused; `begun` as in [`carry_over`].

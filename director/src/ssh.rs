@@ -96,14 +96,14 @@ pub(crate) async fn limit(director: &Director) -> Result<(), String> {
     let (program, text) = (director.paths.nft.clone(), script.clone());
     let done =
         tokio::task::spawn_blocking(move || nft::apply(&program, &text)).await.expect("nft::apply does not panic");
-    let after = commit::generation(director);
+    let now = commit::generation_of_ours(director, before);
     let mut guard = director.state_mut();
     let state = &mut *guard;
-    if before.is_some() && state.nft_generation == before {
-        // This one more is ours, and no reason to look at the other table.
-        state.nft_generation = after.filter(|after| before.is_some_and(|before| after.wrapping_sub(before) <= 1));
+    // What was refused is no transaction: one more is somebody else's.
+    if done.is_ok() && before.is_some() && state.nft_generation == before {
+        state.nft_generation = now;
     }
-    state.ssh_limit = Limit { script: done.is_ok().then_some(script), generation: after };
+    state.ssh_limit = Limit { script: done.is_ok().then_some(script), generation: now };
     done.map_err(|failure| format!("ip ssh: connections are not limited: {}", failure.why()))
 }
 

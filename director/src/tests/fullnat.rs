@@ -23,24 +23,28 @@ virtual-server full
 const TAG: &str = "192.0.2.10 . tcp . 80 : 2";
 
 /// A box whose nft keeps the table in a file and counts the scripts it is given. When there is a file `intrude`, somebody removes the table
-/// right after a script.
+/// right after a script; when there is `intrude-ssh`, instead of the limit of SSH, which is refused.
 fn a_box() -> (Box_, PathBuf, PathBuf) {
     let mut box_ = Box_::off();
     box_.resync = Duration::from_millis(20);
     let at = |name: &str| box_.paths.run.join(name);
     let (table, count) = (at("table"), at("count"));
     let script = format!(
-        "if [ \"$1\" = -f ]; then script=$(cat); case $script in *yoke_ssh*) exit 0;; esac; \
+        "if [ \"$1\" = -f ]; then script=$(cat); \
+         case $script in *yoke_ssh*) \
+         if [ ! -e {intrude}-ssh ]; then echo x >> {limits}; exit 0; fi; \
+         rm {table} {intrude}-ssh; echo x >> {foreign}; echo 'Error: not now' >&2; exit 1;; esac; \
          printf '%s\\n' \"$script\" > {table}; cat {conntrack} >> {table}; echo x >> {count}; \
          if [ -e {intrude} ]; then rm {table}; echo x >> {foreign}; rm {intrude}; fi; else cat {table} 2>&1; fi",
         table = table.display(),
         count = count.display(),
         intrude = at("intrude").display(),
         foreign = at("foreign").display(),
+        limits = at("limits").display(),
         conntrack = conntrack(&box_).display(),
     );
     program(&box_.paths.nft, &script);
-    box_.kernel.inside().transactions = vec![count.clone(), at("foreign")];
+    box_.kernel.inside().transactions = vec![count.clone(), at("foreign"), at("limits")];
     (box_, table, count)
 }
 
@@ -157,6 +161,18 @@ fn a_foreign_hand_right_after_our_own_is_seen_too() {
     fs::write(box_.paths.run.join("intrude"), "").unwrap();
     box_.kernel.inside().generation += 1;
     until("somebody removes it", || !box_.paths.run.join("intrude").exists());
+    until("our table again", || fs::read_to_string(&table).is_ok_and(|now| now == ours));
+}
+
+#[test]
+fn a_foreign_hand_beside_a_limit_of_ssh_that_is_refused_is_seen_too() {
+    let (mut box_, table, _) = a_box();
+    let mut admin = admin(&mut box_);
+    admin.must_apply(FULL);
+    let ours = fs::read_to_string(&table).unwrap();
+    fs::write(box_.paths.run.join("intrude-ssh"), "").unwrap();
+    box_.kernel.inside().generation += 1;
+    until("somebody removes it", || !box_.paths.run.join("intrude-ssh").exists());
     until("our table again", || fs::read_to_string(&table).is_ok_and(|now| now == ours));
 }
 
