@@ -96,10 +96,13 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         console.first_password(super::PASSWORD)?;
         console.ok("terminal length 0")?;
         console.configure(&typed(include_str!("../../config/matrix.cfg")))?;
-        let text = console.json("show virtual-server")?.to_string();
-        let up = text.matches("\"state\":\"up\"").count();
-        ensure!(up == 12, "{up} of 12 are up: {text}");
-        Ok(())
+        // Each has a server after its first check that is good, a moment after its block.
+        wait::until("all to be up", SERVING_LIMIT, || {
+            let text = console.json("show virtual-server")?.to_string();
+            let up = text.matches("\"state\":\"up\"").count();
+            ensure!(up == 12, "{up} of 12 are up: {text}");
+            Ok(())
+        })
     })?;
     for cell in &CELLS {
         scene.check(&format!("{}_tcp", cell.name), |world| ask(world, cell, || traffic::http(cell.vip)));
