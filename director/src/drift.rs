@@ -57,12 +57,13 @@ pub(crate) async fn resync(director: Rc<Director>) {
     // As in a change: what a service needs is there before the service.
     settings(&director, now);
     rules(&director, now).await;
-    if let Err(why) = ssh::limit(&director).await {
-        log::warn!("{why}");
-    }
     table(&director, now);
     sync::run(&director);
     note(&director, now);
+    // What is found does not wait for it.
+    if let Err(why) = ssh::limit(&director).await {
+        log::warn!("{why}");
+    }
     drop(turn);
     settle::setup_again(&director).await;
     flash::keep_uids_again(&director).await;

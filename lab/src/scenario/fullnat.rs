@@ -232,9 +232,12 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         (CELLS[0].ask)()?;
         let other = world.shell()?.ok(&nft("list table inet other"))?;
         ensure!(other.contains("priority") && other.contains("counter"), "{other}");
-        let warnings = world.console()?.ok("show warnings")?.text();
-        ensure!(warnings.contains("nft: another program changed the table inet yoke"), "{warnings}");
-        Ok(())
+        // The table is listed once more before it is said.
+        wait::until("a warning", RESYNC_LIMIT, || {
+            let warnings = world.console()?.ok("show warnings")?.text();
+            ensure!(warnings.contains("nft: another program changed the table inet yoke"), "{warnings}");
+            Ok(())
+        })
     });
     scene.check("tracking_ends_with_the_last_that_needs_it", |world| {
         let lines: Vec<String> =
