@@ -113,34 +113,47 @@ impl HalfOpen {
         }
         let many = self.flights.len() > FEW;
         self.wire.watch(!many);
-        self.look = many.then(|| now + LOOK[0]);
+        // Not put off by who begins meanwhile.
+        self.look = many.then(|| self.look.map_or(now + LOOK[0], |at| at.min(now + LOOK[0])));
         let mut stale = Vec::new();
         let mut outbox = std::mem::take(&mut self.outbox);
         self.wire.send(&outbox, |syn, error| match error {
             // This box is busy.
             Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM => self.flights.handle_congestion(&syn, now),
-            // Its source is no address of ours any more.
-            Errno::EINVAL | Errno::EADDRNOTAVAIL => stale.push(syn),
+            // Its source may be no address of ours any more: the kernel says so in each of these words.
+            Errno::EINVAL | Errno::EADDRNOTAVAIL | Errno::ENETUNREACH | Errno::EHOSTUNREACH => stale.push((syn, error)),
+            // Netfilter has dropped it, as it does while its table of connections is full. To a connection that is a loss like any other.
+            Errno::EPERM => {}
             error => self.ended.extend(self.flights.handle_error(&syn, error as i32)),
         });
         outbox.clear();
-        if !stale.is_empty() {
-            self.forget();
-        }
-        for syn in stale {
+        let mut moved = false;
+        for (syn, error) in stale {
             match self.wire.source(syn.server).ok().flatten() {
-                Some(source) => outbox.extend(self.flights.handle_source(&syn, source)),
-                None => self.ended.extend(self.flights.handle_error(&syn, Errno::EADDRNOTAVAIL as i32)),
+                Some(source) if source != syn.source => {
+                    moved = true;
+                    outbox.extend(self.flights.handle_source(&syn, source));
+                }
+                _ => self.ended.extend(self.flights.handle_error(&syn, error as i32)),
             }
         }
-        self.wire.send(&outbox, |syn, error| self.ended.extend(self.flights.handle_error(&syn, error as i32)));
+        if moved {
+            self.forget();
+        }
+        self.wire.send(&outbox, |syn, error| match error {
+            Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM => self.flights.handle_congestion(&syn, now),
+            Errno::EPERM => {}
+            error => self.ended.extend(self.flights.handle_error(&syn, error as i32)),
+        });
         outbox.clear();
         self.outbox = outbox;
     }
 
-    /// When the first attempt is to be repeated or runs out of time, or answers are to be looked at.
+    /// When the first attempt is to be repeated or runs out of time, or answers are to be looked at; now, when there is something to be told of or
+    /// more to be read.
     pub(crate) fn poll_timeout(&self) -> Option<Time> {
-        self.look.into_iter().chain(self.flights.poll_timeout()).min()
+        let now = (!self.ended.is_empty() || self.wire.has_more()).then_some(Time::ZERO);
+        now.into_iter().chain(self.look).chain(self.flights.poll_timeout()).min()
     }
 
     /// Waits until something has come that is not looked at by the clock.

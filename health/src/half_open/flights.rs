@@ -156,8 +156,11 @@ impl Flights {
         Some((flight.number, end))
     }
 
-    /// It could not be sent.
+    /// It could not be sent. Of one that is sent again that is a loss: it has its time.
     pub(super) fn handle_error(&mut self, syn: &Syn, error: i32) -> Option<(u64, End)> {
+        if self.flights.get(&syn.isn)?.wait > REPEAT {
+            return None;
+        }
         self.take(syn.isn).map(|flight| (flight.number, End::Failed(error)))
     }
 

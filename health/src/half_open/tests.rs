@@ -143,3 +143,16 @@ fn a_source_that_is_gone_is_looked_up_again() {
         assert_eq!(ended(&mut half_open, S).await, [(1, Err("connect: refused".to_owned()))]);
     });
 }
+
+#[test]
+fn what_this_box_refuses_is_told_of_at_once() {
+    run(async |mut half_open| {
+        // Nobody else's wake-up tells of it: it may be the only one.
+        assert!(half_open.begin(1, (Ipv4Addr::BROADCAST, 80).into(), 3, S));
+        half_open.flush(S);
+        assert_eq!(half_open.poll_timeout(), Some(Time::ZERO));
+        let ended = half_open.poll_outcomes(S);
+        assert!(matches!(ended.as_slice(), [(1, Err(_))]), "{ended:?}");
+        assert_eq!(half_open.poll_timeout(), None);
+    });
+}

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use nix::errno::Errno;
-use nix::sys::socket::sockopt::RcvBufForce;
+use nix::sys::socket::sockopt::{RcvBufForce, SndBufForce};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, MultiHeaders, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, recv,
     recvmmsg, setsockopt,
@@ -39,11 +39,16 @@ const HEARD_BYTES: usize = 60 + 8 + 60 + 8;
 /// Answers that wait while this thread does not run: several thousand, each of which the kernel counts as 1 KiB or so. One that is lost would be a
 /// failed check of a server that is well.
 const WAITING_BYTES: usize = 4 << 20;
+/// SYNs on their way. One to a neighbour that is not there stays in its queue for up to 3 s and counts (832 bytes) against the socket that all
+/// servers share, which must not be full of them: this is room for 60,000, as the kernel doubles it and raw sockets have twice that.
+const SENT_BYTES: usize = 12 << 20;
+/// Batches read from one socket before others have their turn.
+const BATCHES_MAX: usize = 64;
 /// Raw sockets that are kept although their address may not be one of ours any more.
 const SOURCES_MAX: usize = 16;
 
 /// What a socket hears.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Tcp,
     Icmp,
@@ -186,9 +191,15 @@ impl Wire {
     pub(super) fn read(&mut self, all: bool, mut heard: impl FnMut(Answer)) {
         for ear in self.sources.values_mut().chain(&mut self.errors) {
             if std::mem::take(&mut ear.ready) || all {
-                while ear.read(&mut heard) == BATCH {}
+                // Who sends as fast as this is read does not keep the thread.
+                ear.ready = (0..BATCHES_MAX).all(|_| ear.read(&mut heard) == BATCH);
             }
         }
+    }
+
+    /// Whether something is known to have come that was not read.
+    pub(super) fn has_more(&self) -> bool {
+        self.sources.values().chain(&self.errors).any(|ear| ear.ready)
     }
 }
 
@@ -205,6 +216,9 @@ impl Ear {
         socket.attach_filter(&super::filter::program(kind_of(kind), ipv6, ports))?;
         if setsockopt(&socket, RcvBufForce, &WAITING_BYTES).is_err() {
             socket.set_recv_buffer_size(WAITING_BYTES)?;
+        }
+        if kind == Kind::Tcp && setsockopt(&socket, SndBufForce, &SENT_BYTES).is_err() {
+            socket.set_send_buffer_size(SENT_BYTES)?;
         }
         socket.bind(&SocketAddr::new(source, 0).into())?;
         let socket = Arc::new(socket);
@@ -224,11 +238,13 @@ impl Ear {
         while at < messages.len() {
             match sendmmsg(self.socket.as_fd(), &mut messages[at..], SendFlags::DONTWAIT) {
                 Ok(sent) if sent > 0 => at += sent,
-                // The error is that of the first.
+                // The error is that of the first; where there is no room for it, there is none for the others.
                 outcome => {
                     let error = outcome.err().map_or(Errno::EAGAIN, |error| Errno::from_raw(error.raw_os_error()));
-                    failed(syns[at], error);
-                    at += 1;
+                    let full = matches!(error, Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM);
+                    let until = if full { syns.len() } else { at + 1 };
+                    syns[at..until].iter().for_each(|syn| failed(*syn, error));
+                    at = until;
                 }
             }
         }

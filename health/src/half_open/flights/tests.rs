@@ -61,6 +61,15 @@ fn what_has_not_left_is_sent_soon_and_ends_in_time() {
 }
 
 #[test]
+fn what_cannot_be_sent_again_is_a_loss_and_no_end() {
+    let mut flights = Flights::new(PORTS);
+    let syn = flights.begin(7, ends(1), 0, 3, S).expect("a port");
+    assert_eq!(flights.poll_due(S * 2), Some(Ok(syn)));
+    assert_eq!(flights.handle_error(&syn, 101), None);
+    assert_eq!(flights.poll_due(S * 4), Some(Err((7, End::Silent { timeout_s: 3 }))));
+}
+
+#[test]
 fn a_server_is_asked_from_each_port_in_turn_and_from_none_twice_at_once() {
     let mut flights = Flights::new(PORTS);
     let begun: Vec<Syn> = (0..17).filter_map(|n| flights.begin(n, ends(1), 5, 1, S)).collect();
