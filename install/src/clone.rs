@@ -7,7 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Seek as _, SeekFrom};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
@@ -108,7 +108,9 @@ fn length(left: u64) -> usize {
 /// A new file system of the configuration, with the files of `flash`; it is gone when it is closed.
 fn format(guids: &Guids, flash: Option<&Path>) -> Result<File> {
     let _ = fs::remove_file(DRAFT);
-    let mut draft = File::options().read(true).write(true).create_new(true).open(DRAFT).context(DRAFT)?;
+    // Nobody else's to read: keys and passwords are in it.
+    let mut options = File::options();
+    let mut draft = options.read(true).write(true).create_new(true).mode(0o600).open(DRAFT).context(DRAFT)?;
     draft.set_len(LAYOUT[4].bytes)?;
     let mut mke2fs = Command::new("/usr/sbin/mke2fs");
     mke2fs.args(layout::config_format(guids));
