@@ -56,16 +56,9 @@ pub(super) fn disk(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
     };
     if !has(values, "force") {
         let name = &target.name;
-        if !shell.terminal.interactive {
-            let why = format!("install disk {name}: nobody to ask for confirmation, use: install disk {name} force");
-            return Err(Fail::failed(why));
-        }
         offer_to_save(shell)?;
-        tty::show(&tty::harmless(&loss(&target)));
-        match shell.yes_or_no(&format!("Erase {name}?")) {
-            Some(true) => {}
-            _ => return Err(Stop::Enough.into()),
-        }
+        let (command, question) = (format!("install disk {name}"), format!("Erase {name}?"));
+        shell.give_up(&command, &tty::harmless(&loss(&target)), &question)?;
     }
     tell(shell, Install::Disk { name: target.name })?;
     watch(shell)

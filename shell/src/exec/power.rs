@@ -28,28 +28,16 @@ pub(super) fn power_off(shell: &mut Shell, values: &[Value]) -> Result<(), Fail>
 
 pub(super) fn factory_reset(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
     if !has(values, "force") {
-        if !shell.terminal.interactive {
-            return Err(Fail::failed("factory-reset: nobody to ask for confirmation, use: factory-reset force"));
-        }
-        tty::show("Configuration, users, keys and earlier revisions will be erased, then the box restarts.\n");
-        match shell.yes_or_no("Erase everything?") {
-            Some(true) => {}
-            _ => return Err(Stop::Enough.into()),
-        }
+        let loss = "Configuration, users, keys and earlier revisions will be erased, then the box restarts.\n";
+        shell.give_up("factory-reset", loss, "Erase everything?")?;
     }
     leave(shell, &Request::FactoryReset, "Everything is erased. The box restarts.")
 }
 
 pub(super) fn format_flash(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
     if !has(values, "force") {
-        if !shell.terminal.interactive {
-            return Err(Fail::failed("format flash: nobody to ask for confirmation, use: format flash: force"));
-        }
-        tty::show("Whatever could still be read of it will be gone. What runs goes on.\n");
-        match shell.yes_or_no("Format flash?") {
-            Some(true) => {}
-            _ => return Err(Stop::Enough.into()),
-        }
+        let loss = "Whatever could still be read of it will be gone. What runs goes on.\n";
+        shell.give_up("format flash:", loss, "Format flash?")?;
     }
     match shell.director.change(&Request::Format)? {
         Reply::Done { warnings } => {
