@@ -242,42 +242,42 @@ pub(crate) async fn nft_script(director: &Director, script: String) -> Result<()
 
 /// Brings our nft table to `script`, whatever is there.
 pub(crate) async fn nft_again(director: &Director, script: String) -> Result<(), String> {
-    let program = director.paths.nft.clone();
-    let text = script.clone();
-    let before = generation(director);
-    let done =
-        tokio::task::spawn_blocking(move || nft::apply(&program, &text)).await.expect("nft::apply does not panic");
-    let mut guard = director.state_mut();
-    let state = &mut *guard;
-    match done {
-        Ok(()) => state.nft = Some(script),
+    match nft_transaction(director, &script).await {
+        Ok(generation) => {
+            let mut state = director.state_mut();
+            state.nft = Some(script);
+            state.nft_generation = generation;
+            Ok(())
+        }
         // All or nothing: what was in effect is in effect.
-        Err(nft::Failure::Refused(why)) => return Err(why),
+        Err(nft::Failure::Refused(why)) => Err(why),
         Err(nft::Failure::Unknown(why)) => {
-            state.nft = None;
-            return Err(why);
+            director.state_mut().nft = None;
+            Err(why)
         }
     }
-    drop(guard);
-    let now = generation_of_ours(director, before);
+}
+
+/// Has nft run a script about one of our tables, and returns the kernel's count of transactions after it. One more is ours, and no reason to look at
+/// the other table. Between more of them somebody else's may be, after ours even: then the count is `None`, and the next look is a thorough one.
+pub(crate) async fn nft_transaction(director: &Director, script: &str) -> Result<Option<u32>, nft::Failure> {
+    let (program, text) = (director.paths.nft.clone(), script.to_owned());
+    let before = generation(director);
+    tokio::task::spawn_blocking(move || nft::apply(&program, &text)).await.expect("nft::apply does not panic")?;
+    let now = generation(director).filter(|now| before.is_some_and(|before| now.wrapping_sub(before) <= 1));
     let mut guard = director.state_mut();
     let state = &mut *guard;
-    if before.is_some() && state.ssh_limit.generation == before {
-        state.ssh_limit.generation = now;
+    for known in [&mut state.nft_generation, &mut state.ssh_limit.generation] {
+        if before.is_some() && *known == before {
+            *known = now;
+        }
     }
-    state.nft_generation = now;
-    Ok(())
+    Ok(now)
 }
 
 /// The kernel's count of nft's transactions; `None` when it does not say.
 pub(crate) fn generation(director: &Director) -> Option<u32> {
     director.state_mut().kernel.generation().ok().map(|generation| generation.id)
-}
-
-/// The count after a transaction of ours that began with `before`, which is no reason to look at either of our tables. One more is ours; between
-/// more of them somebody else's may be, after ours even: then `None`, and the next look is a thorough one.
-pub(crate) fn generation_of_ours(director: &Director, before: Option<u32>) -> Option<u32> {
-    generation(director).filter(|now| before.is_some_and(|before| now.wrapping_sub(before) <= 1))
 }
 
 /// Goes back to `old` after a step towards `new` was refused; `begun` as in [`carry_over`].

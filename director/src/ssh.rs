@@ -88,23 +88,15 @@ pub(crate) async fn limit(director: &Director) -> Result<(), String> {
         // What a director before this one may have left is about ports that are closed.
         return Ok(());
     }
-    let before = commit::generation(director);
+    let now = commit::generation(director);
     let known = director.state().ssh_limit.script.as_ref() == Some(&script);
-    if known && (nothing || before.is_some() && before == director.state().ssh_limit.generation) {
+    if known && (nothing || now.is_some() && now == director.state().ssh_limit.generation) {
         return Ok(());
     }
-    let (program, text) = (director.paths.nft.clone(), script.clone());
-    let done =
-        tokio::task::spawn_blocking(move || nft::apply(&program, &text)).await.expect("nft::apply does not panic");
-    let now = commit::generation_of_ours(director, before);
-    let mut guard = director.state_mut();
-    let state = &mut *guard;
-    // What was refused is no transaction: one more is somebody else's.
-    if done.is_ok() && before.is_some() && state.nft_generation == before {
-        state.nft_generation = now;
-    }
-    state.ssh_limit = Limit { script: done.is_ok().then_some(script), generation: now };
-    done.map_err(|failure| format!("ip ssh: connections are not limited: {}", failure.why()))
+    let done = commit::nft_transaction(director, &script).await;
+    let generation = done.as_ref().ok().copied().flatten();
+    director.state_mut().ssh_limit = Limit { script: done.is_ok().then_some(script), generation };
+    done.map(drop).map_err(|failure| format!("ip ssh: connections are not limited: {}", failure.why()))
 }
 
 /// `show ip ssh`.
