@@ -118,13 +118,9 @@ impl HalfOpen {
         let mut stale = Vec::new();
         let mut outbox = std::mem::take(&mut self.outbox);
         self.wire.send(&outbox, |syn, error| match error {
-            // This box is busy.
-            Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM => self.flights.handle_congestion(&syn, now),
             // Its source may be no address of ours any more: the kernel says so in each of these words.
             Errno::EINVAL | Errno::EADDRNOTAVAIL | Errno::ENETUNREACH | Errno::EHOSTUNREACH => stale.push((syn, error)),
-            // Netfilter has dropped it, as it does while its table of connections is full. To a connection that is a loss like any other.
-            Errno::EPERM => {}
-            error => self.ended.extend(self.flights.handle_error(&syn, error as i32)),
+            error => self.ended.extend(self.flights.handle_unsent(&syn, error, now)),
         });
         outbox.clear();
         let mut moved = false;
@@ -134,17 +130,13 @@ impl HalfOpen {
                     moved = true;
                     outbox.extend(self.flights.handle_source(&syn, source));
                 }
-                _ => self.ended.extend(self.flights.handle_error(&syn, error as i32)),
+                _ => self.ended.extend(self.flights.handle_unsent(&syn, error, now)),
             }
         }
         if moved {
             self.forget();
         }
-        self.wire.send(&outbox, |syn, error| match error {
-            Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM => self.flights.handle_congestion(&syn, now),
-            Errno::EPERM => {}
-            error => self.ended.extend(self.flights.handle_error(&syn, error as i32)),
-        });
+        self.wire.send(&outbox, |syn, error| self.ended.extend(self.flights.handle_unsent(&syn, error, now)));
         outbox.clear();
         self.outbox = outbox;
     }
@@ -177,6 +169,11 @@ impl HalfOpen {
         }
         self.ended.drain(..).map(|(number, end)| (number, outcome(end))).collect()
     }
+}
+
+/// Whether this says that the box is busy, and nothing of where a SYN was to go.
+fn is_congestion(error: Errno) -> bool {
+    matches!(error, Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM)
 }
 
 /// In the words of a connection.

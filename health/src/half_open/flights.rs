@@ -10,6 +10,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
+use nix::errno::Errno;
+
+use super::is_congestion;
 use super::segment::{Answer, Says, Syn};
 use crate::Time;
 
@@ -156,8 +159,19 @@ impl Flights {
         Some((flight.number, end))
     }
 
+    /// It did not leave this box, for this reason.
+    pub(super) fn handle_unsent(&mut self, syn: &Syn, error: Errno, now: Time) -> Option<(u64, End)> {
+        match error {
+            error if is_congestion(error) => self.handle_congestion(syn, now),
+            // Netfilter has dropped it, as it does while its table of connections is full. To a connection that is a loss like any other.
+            Errno::EPERM => {}
+            error => return self.handle_error(syn, error as i32),
+        }
+        None
+    }
+
     /// It could not be sent. Of one that is sent again that is a loss: it has its time.
-    pub(super) fn handle_error(&mut self, syn: &Syn, error: i32) -> Option<(u64, End)> {
+    fn handle_error(&mut self, syn: &Syn, error: i32) -> Option<(u64, End)> {
         if self.flights.get(&syn.isn)?.wait > REPEAT {
             return None;
         }
@@ -165,7 +179,7 @@ impl Flights {
     }
 
     /// It was not sent, because this box had no room for it: it is, soon.
-    pub(super) fn handle_congestion(&mut self, syn: &Syn, now: Time) {
+    fn handle_congestion(&mut self, syn: &Syn, now: Time) {
         let Some(flight) = self.flights.get_mut(&syn.isn) else { return };
         self.timers.remove(&(flight.at, syn.isn));
         flight.at = flight.deadline.min(now + CONGESTED);

@@ -24,6 +24,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::is_congestion;
 use super::segment::{self, Answer, Syn};
 use crate::probe::any;
 
@@ -241,8 +242,7 @@ impl Ear {
                 // The error is that of the first; where there is no room for it, there is none for the others.
                 outcome => {
                     let error = outcome.err().map_or(Errno::EAGAIN, |error| Errno::from_raw(error.raw_os_error()));
-                    let full = matches!(error, Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM);
-                    let until = if full { syns.len() } else { at + 1 };
+                    let until = if is_congestion(error) { syns.len() } else { at + 1 };
                     syns[at..until].iter().for_each(|syn| failed(*syn, error));
                     at = until;
                 }
