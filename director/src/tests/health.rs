@@ -74,6 +74,15 @@ fn sorted(mut pairs: Vec<(u16, u32)>) -> Vec<(u16, u32)> {
     pairs
 }
 
+/// A virtual server with these lines of its own and two real servers, both in, and the port of the second.
+fn two(box_: &Box_, admin: &mut Caller, lines: &str) -> (Server, Server, u16) {
+    let (live, mortal) = (Server::start(), Server::start());
+    let port = mortal.port();
+    admin.must_apply(&virtual_server(lines, &[live.port(), port]));
+    until("both are in", || destinations(box_).len() == 2);
+    (live, mortal, port)
+}
+
 #[test]
 fn a_server_enters_with_its_first_success_and_leaves_with_its_death() {
     let box_ = probing();
@@ -123,10 +132,7 @@ fn without_a_check_a_server_counts_as_healthy_and_that_is_said() {
 fn an_inhibited_server_is_edited_in_place() {
     let box_ = probing();
     let mut admin = box_.admin();
-    let (live, mortal) = (Server::start(), Server::start());
-    let port = mortal.port();
-    admin.must_apply(&virtual_server(" inhibit-on-failure\n", &[live.port(), port]));
-    until("both are in", || destinations(&box_).len() == 2);
+    let (_live, mortal, port) = two(&box_, &mut admin, " inhibit-on-failure\n");
     let changes = box_.kernel.inside().changes;
     drop(mortal);
     until("it gets no clients", || destinations(&box_).contains(&(port, 0)));
@@ -160,10 +166,7 @@ fn when_all_are_dead_clients_go_to_the_sorry_server() {
 fn a_director_that_is_killed_in_an_outage_begins_where_it_ended() {
     let mut box_ = probing();
     let mut admin = box_.admin();
-    let (live, mortal) = (Server::start(), Server::start());
-    let port = mortal.port();
-    admin.must_apply(&virtual_server("", &[live.port(), port]));
-    until("both are in", || destinations(&box_).len() == 2);
+    let (live, mortal, port) = two(&box_, &mut admin, "");
     drop(mortal);
     until("the dead one is out", || destinations(&box_) == [(live.port(), 5)]);
     let changes = box_.kernel.inside().changes;
@@ -254,10 +257,7 @@ fn a_lost_quorum_comes_back_with_its_hysteresis_across_a_restart_too() {
 fn what_is_known_grows_by_lines_and_a_line_that_was_cut_off_is_none() {
     let mut box_ = probing();
     let mut admin = box_.admin();
-    let (live, mortal) = (Server::start(), Server::start());
-    let port = mortal.port();
-    admin.must_apply(&virtual_server("", &[live.port(), port]));
-    until("both are in", || destinations(&box_).len() == 2);
+    let (live, mortal, port) = two(&box_, &mut admin, "");
     let written = || std::fs::read_to_string(box_.paths.health()).unwrap();
     let before = written();
     drop(mortal);
