@@ -43,8 +43,10 @@ pub mod writelog;
 
 use std::path::{Path, PathBuf};
 
-/// Where the build leaves what it makes, `target/yoke`.
+/// Where the build leaves what it makes, `target/yoke`: of the build that this program came out of, as `target/PROFILE/yoke-lab`. A clone that
+/// was moved or copied together with `target` is not compiled anew, and must not test the image of where it came from.
 pub fn target() -> PathBuf {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target");
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(default, PathBuf::from).join("yoke")
+    let own = std::env::current_exe().ok();
+    let built = own.as_deref().and_then(Path::parent).and_then(Path::parent);
+    built.unwrap_or_else(|| Path::new("target")).join("yoke")
 }

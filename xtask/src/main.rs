@@ -34,8 +34,10 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 fn main() -> Result<ExitCode> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    // Wherever it was called from, everything below is relative to the workspace.
-    std::env::set_current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))?;
+    // Wherever it was called from, everything below is relative to the workspace. Cargo says where that is now: a clone that was
+    // moved or copied together with `target` is not compiled anew, and would go on building where it came from.
+    let here = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    std::env::set_current_dir(here.join(".."))?;
     match args.as_slice() {
         ["run", options @ ..] => run(options)?,
         ["test", options @ ..] => test(options)?,
