@@ -7,13 +7,14 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::IpAddr;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use yoke_director::status::{Adding, Install, RefusalKind, Reply};
 use yoke_install::report::{Line, Slots, Target};
@@ -82,10 +83,10 @@ impl Job {
         Ok(())
     }
 
-    /// Stops it. Says whether there was one; it has ended when [`Job::progress`] says so.
+    /// Stops it, and what it has started itself. Says whether there was one; it has ended when [`Job::progress`] says so.
     fn stop(&self) -> bool {
         let state = self.state();
-        state.pid.is_some_and(|pid| kill(pid, Signal::SIGKILL).is_ok())
+        state.pid.is_some_and(|pid| killpg(pid, Signal::SIGKILL).is_ok())
     }
 
     /// Whether the trial of this firmware is over for good.
@@ -97,6 +98,8 @@ impl Job {
 fn spawn(program: &Path, words: &[String]) -> Result<Child, String> {
     let mut command = Command::new(program);
     command.env_clear().args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // A group of its own, which can be stopped as a whole.
+    command.process_group(0);
     command.spawn().map_err(|e| format!("install: {}: {e}", program.display()))
 }
 
@@ -175,9 +178,10 @@ pub(crate) async fn answer(director: &Director, caller: &Caller, what: Install) 
     log::warn!("{} by {} ({})", word(&what), caller.name(), caller.place());
     let done = match what {
         Install::Add { source, address, force } => add(director, source, address, force),
-        Install::Disk { name } => {
-            director.install.start(&director.paths.install, &["disk".to_owned(), name]).map(|()| String::new())
-        }
+        Install::Disk { name, identity } => director
+            .install
+            .start(&director.paths.install, &["disk".to_owned(), name, identity])
+            .map(|()| String::new()),
         Install::Activate { minutes } => leave(director, caller, &["activate", &minutes.to_string()]).await,
         Install::Rollback => leave(director, caller, &["rollback"]).await,
         Install::Commit => commit(director).await,
@@ -192,7 +196,7 @@ pub(crate) async fn answer(director: &Director, caller: &Caller, what: Install) 
 fn word(what: &Install) -> String {
     match what {
         Install::Add { source, .. } => format!("install add {source}"),
-        Install::Disk { name } => format!("install disk {name}"),
+        Install::Disk { name, .. } => format!("install disk {name}"),
         Install::Activate { minutes } => format!("install activate, for {minutes} minutes,"),
         Install::Commit => "install commit".to_owned(),
         Install::Rollback => "install rollback".to_owned(),
@@ -250,7 +254,9 @@ async fn abort(director: &Director, caller: &Caller) -> Result<String, String> {
         }
         let disk = director.install.state().disk.clone();
         if let Some(disk) = disk {
-            return Ok(format!("The install disk is stopped, {disk} does not start."));
+            let begun = director.install.progress().progress.is_some();
+            let what = if begun { format!("{disk} does not start") } else { format!("nothing was written to {disk}") };
+            return Ok(format!("The install disk is stopped, {what}."));
         }
         return Ok(match slots(director).await {
             Ok(found) => stopped(&found),

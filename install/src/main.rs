@@ -9,7 +9,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,14 +17,14 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use nix::libc;
 use yoke_init::block::{self, Found};
 use yoke_init::cmdline::Cmdline;
-use yoke_install::clone::{self, Running};
+use yoke_install::clone::{self, Draft, Running};
 use yoke_install::environment::{Environment, Slot};
 use yoke_install::part::Part;
 use yoke_install::report::{Line, Progress, SlotRow, Slots};
 use yoke_install::update::{self, HEADER_BYTES, Manifest};
 use yoke_install::{esp, fetch, layout, slot, target};
 
-const USE: &str = "use: install add SOURCE [ADDRESS] [force] | activate MINUTES | commit | rollback | abort | up | disk NAME | look NAME | show";
+const USE: &str = "use: install add SOURCE [ADDRESS] [force] | activate MINUTES | commit | rollback | abort | up | disk NAME IDENTITY | look NAME | show";
 const RELEASE: &str = "/etc/yoke-release";
 /// Held by who changes slots or the loader's variables. The kernel lets go of it with its holder, however that ends.
 const LOCK: &str = "/run/yoke/install.lock";
@@ -61,7 +61,7 @@ fn run(words: &[&str]) -> Result<Line> {
         ["commit"] => disk.commit(),
         ["rollback"] => disk.roll_back(),
         ["abort"] => disk.abort(),
-        ["disk", name] => disk.clone_to(name),
+        ["disk", name, identity] => disk.clone_to(name, identity),
         ["look", name] => disk.look(name),
         ["up"] => disk.up(),
         ["show"] => disk.show(),
@@ -269,11 +269,17 @@ impl Disk {
         Ok(Line::Target(target))
     }
 
-    fn clone_to(&self, name: &str) -> Result<Line> {
+    /// Writes the disk `name`, which has to be the one that was [looked](Self::look) at.
+    fn clone_to(&self, name: &str, identity: &str) -> Result<Line> {
         let environment = self.environment()?;
         ensure!(!self.on_trial(&environment), "what runs is on trial, use first: install commit, or install abort");
         let target = target::look(Path::new("/sys"), name, &self.name)?;
         let mut disk = device(&target.name, true, true)?;
+        let opened = target::identity_of(Path::new("/sys"), disk.metadata().context(target.name.clone())?.rdev());
+        ensure!(
+            opened == identity,
+            "{name}: is another disk than a moment ago, nothing was written, see: show inventory"
+        );
         let whole = Part::from(device(&self.name, false, false)?);
         let part = |label| self.open(label, false).map(|(part, _)| part);
         let (slot, bytes) = self.open(self.running.label(), false)?;
@@ -281,7 +287,8 @@ impl Disk {
         let version = manifest.version.clone();
         let running = Running { disk: whole, bios: part("bios")?, esp: part("esp")?, slot: (slot, bytes, manifest) };
         let name = &target.name;
-        clone::write(&running, flash(), &mut disk, &mut |progress| say(&Line::Progress(progress)))
+        let draft = Draft::make(clone::MKE2FS, flash())?;
+        clone::write(&running, &draft, &mut disk, &mut |progress| say(&Line::Progress(progress)))
             .with_context(|| format!("{name}: does not start now"))?;
         let what = if flash().is_some() { "and the saved configuration are" } else { "is, factory-fresh," };
         Ok(Line::Done { text: format!("Version {version} {what} on {name}, which starts by itself") })

@@ -57,6 +57,8 @@ pub struct Target {
     pub model: String,
     /// Empty when it does not say.
     pub serial: String,
+    /// What tells it from every other disk that may have its name in a moment: to be said again with the order to write it.
+    pub identity: String,
     /// Its size.
     pub bytes: u64,
     /// What is on it.

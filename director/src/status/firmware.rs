@@ -22,6 +22,8 @@ pub enum Install {
     Disk {
         /// The kernel's name, such as `sda`.
         name: String,
+        /// Of the disk that the operator was told of: what has its name by now may be another.
+        identity: String,
     },
     /// Restarts into the other slot, once.
     Activate {

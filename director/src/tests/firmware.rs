@@ -74,3 +74,21 @@ fn nothing_leaves_the_slot_while_the_other_is_written_and_abort_says_what_is_in_
     }
     assert_eq!(box_.init.count(&Asked::Reboot), 0);
 }
+
+#[test]
+fn what_a_stopped_install_has_started_ends_with_it() {
+    let box_ = Box_::fresh();
+    let pid = box_.paths.run.join("child");
+    program(&box_.paths.install, &format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display()));
+    let mut admin = box_.admin();
+    let disk = Install::Disk { name: "sda".into(), identity: "3 4 5".into() };
+    assert!(matches!(admin.call(&Request::Install(disk)), Reply::Installed { .. }));
+    until("it has started nothing", || pid.exists());
+    match admin.call(&Request::Install(Install::Abort)) {
+        Reply::Installed { text } => assert_eq!(text, "The install disk is stopped, nothing was written to sda."),
+        other => panic!("{other:?}"),
+    }
+    let child = std::fs::read_to_string(&pid).unwrap();
+    let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
+    until("its child goes on", || state().map_or(true, |stat| stat.contains(") Z ")));
+}

@@ -60,13 +60,13 @@ pub(super) fn disk(shell: &mut Shell, values: &[Value]) -> Result<(), Fail> {
         let (command, question) = (format!("install disk {name}"), format!("Erase {name}?"));
         shell.give_up(&command, &tty::harmless(&loss(&target)), &question)?;
     }
-    tell(shell, Install::Disk { name: target.name })?;
+    tell(shell, Install::Disk { name: target.name, identity: target.identity })?;
     watch(shell)
 }
 
 /// What is lost on a disk, and what comes in its place.
 fn loss(target: &Target) -> String {
-    let Target { name, model, serial, bytes, lost, configuration } = target;
+    let Target { name, model, serial, identity: _, bytes, lost, configuration } = target;
     // As it is written on a disk: powers of ten.
     let size = |bytes: u64| match bytes / 1_000_000 {
         mb @ 0..1000 => format!("{mb} MB"),

@@ -334,7 +334,8 @@ fn answer(state: &mut State, caller: &mut Caller, request: Request) -> Reply {
             }
             Reply::Installed { text: String::new() }
         }
-        Request::Install(Install::Disk { name }) => {
+        Request::Install(Install::Disk { name, identity }) => {
+            assert_eq!(identity, format!("the disk that was {name}"));
             let text = format!("Version 0.2.0 and the saved configuration are on {name}, which starts by itself");
             state.adding = Adding { running: true, text, ..Adding::default() };
             Reply::Installed { text: String::new() }

@@ -121,6 +121,7 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
             name: name.clone(),
             model: "QEMU HARDDISK".to_owned(),
             serial: "7".to_owned(),
+            identity: format!("the disk that was {name}"),
             bytes: 8_590_000_000,
             lost: vec![
                 Lost { name: format!("{name}1"), label: "EFI system".to_owned(), bytes: 104_857_600 },
