@@ -5,6 +5,7 @@
 //! ([`crate::director::State::balanced`]). What is known is written under `/run` before it takes effect, so that a restarted director begins where
 //! this one ended. Probing itself is the room `health`'s.
 
+mod concern;
 mod memo;
 mod story;
 
@@ -21,6 +22,7 @@ use yoke_health::{
     News, Path, Prober, SourcePorts, State as Verdicts, Target, Time, Verdict, Wanted, target_of, targets,
 };
 
+use self::concern::Concern;
 use crate::clock;
 use crate::director::{Director, State};
 use crate::files::Paths;
@@ -29,9 +31,9 @@ use crate::reconcile::{self, Pools};
 
 pub(crate) use story::counts;
 
-/// Between two writes of verdicts: the first is applied at once, and those that come meanwhile together. A server that dies in a storm of changes
-/// is out that much later.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Between two writes of verdicts at most: the first is applied at once, and those that come meanwhile together. A server that dies in a storm of
+/// changes is out that much later.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// What is known of real servers, and what follows from it.
 #[derive(Debug, Default)]
@@ -52,6 +54,7 @@ pub(crate) struct Health {
     asides: BTreeMap<Target, String>,
     /// Whether each had quorum when a director was here before this one.
     had_quorum: BTreeMap<Name, bool>,
+    concern: Concern,
     /// What is known, under `/run`; `None` until it is written, and after a failure.
     journal: Option<memo::Journal>,
 }
@@ -80,15 +83,31 @@ impl Health {
         if self.prober.is_none() {
             return Pools::new();
         }
-        let had = |name: &Name| {
-            let before = self.pools.get(name).map(|pool| pool.quorum);
-            before.or_else(|| self.had_quorum.get(name).copied())
-        };
         let judge = |(name, server): (&Name, &VirtualServer)| {
             let verdict = |key: Key| self.verdict(config, server, key);
-            (name.clone(), pool::judge(server, &verdict, had(name), now))
+            (name.clone(), pool::judge(server, &verdict, self.had_quorum(name), now))
         };
         config.virtual_servers.iter().filter(|(_, server)| !server.shutdown).map(judge).collect()
+    }
+
+    fn had_quorum(&self, name: &Name) -> Option<bool> {
+        let before = self.pools.get(name).map(|pool| pool.quorum);
+        before.or_else(|| self.had_quorum.get(name).copied())
+    }
+
+    /// What becomes of the pools in effect, as of now: of those that `targets` concern, and of those of which a weight is due to grow.
+    fn judge_again<'t>(&self, config: &Config, targets: impl Iterator<Item = &'t Target>, now: Time) -> Pools {
+        let concerned = targets.flat_map(|target| self.concern.concerned(target)).map(|(name, _)| name);
+        let growing = self.pools.iter().filter(|(_, pool)| pool.next.is_some_and(|at| at <= now));
+        let names: BTreeSet<&Name> = concerned.chain(growing.map(|(name, _)| name)).collect();
+        let judge = |name: &Name| {
+            let server = config.virtual_servers.get(name).filter(|server| !server.shutdown)?;
+            let known = |target: &Target| self.verdicts.get(target).copied().unwrap_or(Verdict::UNKNOWN);
+            let verdict = |key: Key| self.concern.target(name, key).map(known);
+            let pool = pool::judge(server, &verdict, self.had_quorum(name), now);
+            (self.pools.get(name) != Some(&pool)).then(|| (name.clone(), pool))
+        };
+        names.into_iter().filter_map(judge).collect()
     }
 
     /// Servers that are balanced to and get a check they did not have, or another one: they stay until it fails. A check that is added is to
@@ -219,8 +238,10 @@ async fn follow(director: Rc<Director>, mut received: UnboundedReceiver<News>) {
         while let Ok(more) = received.try_recv() {
             news.push(more);
         }
-        apply(&director, &news, clock::monotonic());
-        tokio::time::sleep(PAUSE).await;
+        let began = clock::monotonic();
+        apply(&director, &news, began);
+        // Whatever comes, half of the thread is there for others.
+        tokio::time::sleep(clock::monotonic().saturating_sub(began).min(PAUSE_MAX)).await;
     }
 }
 
@@ -242,35 +263,42 @@ fn apply(director: &Director, news: &[News], now: Time) {
             state.health.reasons.insert(news.target.clone(), news.reason.clone());
         }
     }
-    let pools = state.health.judge(&config, now);
+    state.health.concern = std::mem::take(&mut state.health.concern).renewed(&config);
+    let turned = || news.iter().filter(|news| news.change.is_some()).map(|news| &news.target);
+    let changed = state.health.judge_again(&config, turned(), now);
     // First what is known: a director that is killed in between finds the kernel behind it, not ahead.
-    let turned = news.iter().filter(|news| news.change.is_some()).map(|news| &news.target);
-    memo::add(&director.paths, &mut state.health, turned, &pools);
+    memo::add(&director.paths, &mut state.health, turned(), &changed);
     let unserved = state.unserved();
-    program(state, &config, &pools);
-    let quorum = |pools: &Pools| pools.values().map(|pool| pool.quorum).collect::<Vec<_>>();
-    if quorum(&pools) != quorum(&state.health.pools) {
+    program(state, &config, &changed);
+    let had = |name: &Name| state.health.pools.get(name).map(|pool| pool.quorum);
+    if changed.iter().any(|(name, pool)| had(name) != Some(pool.quorum)) {
         // vrrpd may track it.
         director.configured.notify_one();
     }
     let ways = story::of_ways(&news, &mut state.health.asides);
-    for line in story::lines(&config, &news, &state.health.pools, &pools).into_iter().chain(ways) {
+    let concerned = |target: &Target| state.health.concern.concerned(target);
+    for line in story::lines(&config, &news, concerned, &state.health.pools, &changed).into_iter().chain(ways) {
         line.log();
     }
-    state.health.pools = pools;
+    state.health.pools.extend(changed);
     if state.unserved() != unserved {
         drop(guard);
         retarget(director);
     }
 }
 
-/// Brings IPVS from the pools in effect to `pools`, in place.
+/// Brings IPVS from the pools in effect to what has become of some of them, in place.
 fn program(state: &mut State, config: &Config, pools: &Pools) {
-    let desired = reconcile::desired(config, pools);
+    let (mut had, mut wanted) = (ipvs::Table::default(), ipvs::Table::default());
+    for (name, pool) in pools {
+        let Some((key, entry)) = reconcile::entry(config, name, Some(pool)) else { continue };
+        had.services.extend(state.desired.table.services.get(&key).map(|entry| (key, entry.clone())));
+        wanted.services.insert(key, entry);
+    }
     // The kernel holds what was wanted before, so the difference is known without looking. Where it does not, it is looked at.
-    let changes = plan(&state.desired.table, &desired.table);
+    let changes = plan(&had, &wanted);
     let changed = if changes.is_empty() { Ok(()) } else { state.kernel.apply(&changes) };
-    state.desired = desired;
+    state.desired.table.services.extend(wanted.services);
     if changed.is_ok() {
         return;
     }

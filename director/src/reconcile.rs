@@ -8,15 +8,15 @@ use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 
 use ipvs::{
-    Destination, DestinationKey, Family, Forward, Netmask, Persistence, SchedulerFlags, Service, ServiceKey, Table,
-    Thresholds, TunnelFlags,
+    Destination, DestinationKey, Entry, Family, Forward, Netmask, Persistence, SchedulerFlags, Service, ServiceKey,
+    Table, Thresholds, TunnelFlags,
 };
 use yoke_config::model::{
     Checksum, Config, Mode, RealServer, SorryServer, SourceNat, Transport, Tunnel, Virtual, VirtualServer,
 };
 use yoke_config::value::Name;
 use yoke_health::Path;
-use yoke_health::pool::{Place, Pool};
+use yoke_health::pool::{Key, Place, Pool};
 
 use crate::nft;
 
@@ -60,7 +60,7 @@ pub(crate) fn desired(config: &Config, pools: &Pools) -> Desired {
         if server.shutdown {
             continue;
         }
-        let (Some(key), Some(service)) = (key(server.virtual_), service(server)) else {
+        let Some((key, entry)) = entry(config, name, pools.get(name)) else {
             desired.warnings.push(format!("virtual-server {name}: not programmed, the kernel has no such service"));
             continue;
         };
@@ -69,31 +69,9 @@ pub(crate) fn desired(config: &Config, pools: &Pools) -> Desired {
                 format!("virtual-server {name}: persistence timeout is {PERSISTENCE_MAX_S} in the kernel, its longest");
             desired.warnings.push(warning);
         }
-        let entry = desired.table.service(key, service);
-        let pool = pools.get(name);
-        let mut sourceless = false;
-        for (&(address, port), real) in &server.real_servers {
-            if real.shutdown {
-                continue;
-            }
-            if real.mode == Mode::Fullnat && !nft::has_source(config, server) {
-                sourceless = true;
-                continue;
-            }
-            let weight = match pool.and_then(|pool| pool.places.get(&(address, port))) {
-                Some(Place::Out) => continue,
-                Some(Place::Inhibited) => 0,
-                Some(Place::In(weight)) => *weight,
-                None if real.drain => 0,
-                None => real.weight,
-            };
-            entry.destinations.insert(DestinationKey { address, port }, destination(server, real, weight));
-        }
-        let reachable = |sorry: &SorryServer| sorry.mode != Mode::Fullnat || nft::has_source(config, server);
-        if let Some(sorry) = pool.and_then(|pool| pool.sorry).filter(reachable) {
-            let key = DestinationKey { address: sorry.address, port: sorry.port };
-            entry.destinations.insert(key, sorry_server(server, &sorry));
-        }
+        desired.table.services.insert(key, entry);
+        let sourceless = server.real_servers.values().any(|real| !real.shutdown && real.mode == Mode::Fullnat)
+            && !nft::has_source(config, server);
         if sourceless && let SourceNat::Pool(pool) = &server.source_nat {
             desired.warnings.push(format!(
                 "virtual-server {name}: real servers of mode fullnat are left out, ip nat pool {pool} does not exist"
@@ -105,6 +83,33 @@ pub(crate) fn desired(config: &Config, pools: &Pools) -> Desired {
         probed(config, &mut desired);
     }
     desired
+}
+
+/// The service of one virtual server, given what is known of its real servers; `None` where the kernel has no such service, or it is shut down.
+pub(crate) fn entry(config: &Config, name: &Name, pool: Option<&Pool>) -> Option<(ServiceKey, Entry)> {
+    let server = config.virtual_servers.get(name).filter(|server| !server.shutdown)?;
+    let destinations = destinations(config, server, pool);
+    Some((key(server.virtual_)?, Entry { service: service(server)?, destinations }))
+}
+
+fn destinations(config: &Config, server: &VirtualServer, pool: Option<&Pool>) -> BTreeMap<DestinationKey, Destination> {
+    let reachable = |mode: Mode| mode != Mode::Fullnat || nft::has_source(config, server);
+    let weight = |key: &Key, real: &RealServer| match pool.and_then(|pool| pool.places.get(key)) {
+        Some(Place::Out) => None,
+        Some(Place::Inhibited) => Some(0),
+        Some(Place::In(weight)) => Some(*weight),
+        None if real.drain => Some(0),
+        None => Some(real.weight),
+    };
+    let real = server.real_servers.iter().filter(|(_, real)| !real.shutdown && reachable(real.mode));
+    let real = real.filter_map(|(key, real)| {
+        let &(address, port) = key;
+        Some((DestinationKey { address, port }, destination(server, real, weight(key, real)?)))
+    });
+    let sorry = pool.and_then(|pool| pool.sorry).filter(|sorry| reachable(sorry.mode));
+    let sorry =
+        sorry.map(|sorry| (DestinationKey { address: sorry.address, port: sorry.port }, sorry_server(server, &sorry)));
+    real.chain(sorry).collect()
 }
 
 /// What health checks in path go through: a service a real server, which only packets of this box with its mark reach. Beside the virtual server's,

@@ -104,7 +104,7 @@ pub(super) fn save(paths: &Paths, health: &mut Health) {
     }
 }
 
-/// Adds what has become of `targets`, and the quorum of the virtual servers of `pools` where it has turned.
+/// Adds what has become of `targets`, and the quorum of the virtual servers of `pools`, those that change, where it has turned.
 pub(super) fn add<'t>(paths: &Paths, health: &mut Health, targets: impl Iterator<Item = &'t Target>, pools: &Pools) {
     let known =
         targets.filter_map(|target| Some(Line::Target(Known::new(health, target, health.verdicts.get(target)?))));
@@ -131,7 +131,8 @@ pub(super) fn add<'t>(paths: &Paths, health: &mut Health, targets: impl Iterator
         Ok(true) => {}
         // Also what is not in effect yet of `pools`.
         Ok(false) => {
-            let before = std::mem::replace(&mut health.pools, pools.clone());
+            let before = health.pools.clone();
+            health.pools.extend(pools.clone());
             save(paths, health);
             health.pools = before;
         }

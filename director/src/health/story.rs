@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use yoke_config::model::{Config, VirtualServer};
 use yoke_config::value::Name;
 use yoke_health::pool::{Key, Place, Pool};
-use yoke_health::{News, State, Target, target_of};
+use yoke_health::{News, State, Target};
 
 use crate::commit::port_word;
 use crate::reconcile::Pools;
@@ -58,30 +58,43 @@ pub(super) fn of_ways(news: &[&News], asides: &mut BTreeMap<Target, String>) -> 
     gone.chain(back).collect()
 }
 
-/// The lines for `news`, which turned the pools `before` into `after`.
-pub(super) fn lines(config: &Config, news: &[&News], before: &Pools, after: &Pools) -> Vec<Line> {
-    let mut concerned: BTreeMap<Target, Vec<(&Name, Key)>> =
-        news.iter().map(|news| (news.target.clone(), Vec::new())).collect();
-    if !news.is_empty() {
-        for (name, server) in config.virtual_servers.iter().filter(|(_, server)| !server.shutdown) {
-            for (&key, real) in &server.real_servers {
-                let found = target_of(config, server, key, real);
-                if let Some(list) = found.and_then(|target| concerned.get_mut(&target)) {
-                    list.push((name, key));
-                }
-            }
-        }
-    }
-    let of_target = news.iter().filter(|news| news.change.is_some()).map(|news| Line {
-        bad: news.verdict.state == State::Down,
-        text: of_target(news, concerned.get(&news.target).map_or(&[], Vec::as_slice), before, after),
+/// The lines for `news`, each of which concerns some virtual servers, and which turned pools of `before` into those of `changed`.
+pub(super) fn lines<'c>(
+    config: &Config,
+    news: &[&News],
+    concerned: impl Fn(&Target) -> &'c [(Name, Key)],
+    before: &Pools,
+    changed: &Pools,
+) -> Vec<Line> {
+    // Once for all lines of a pool, which may be as many as it has real servers.
+    let counted: BTreeMap<&Name, (usize, usize)> = changed.iter().map(|(name, pool)| (name, counts(pool))).collect();
+    let turned = news.iter().filter(|news| news.change.is_some());
+    let of_target = turned.map(|news| {
+        let effects = concerned(&news.target).iter().map(|(name, key)| {
+            let was = before.get(name);
+            let is = changed.get(name).or(was);
+            let place = |pool: Option<&Pool>| pool.and_then(|pool| pool.places.get(key)).copied();
+            let up = counted.get(name).copied().or_else(|| was.map(counts)).unwrap_or_default();
+            Effect { name, was: place(was), is: place(is), up }
+        });
+        Line { bad: news.verdict.state == State::Down, text: of_target(news, effects) }
     });
-    let servers = config.virtual_servers.iter();
-    let pools = servers.filter_map(|(name, server)| of_pool(name, server, before.get(name)?, after.get(name)?));
+    let pools = changed
+        .iter()
+        .filter_map(|(name, after)| of_pool(name, config.virtual_servers.get(name)?, before.get(name)?, after));
     of_target.chain(pools).collect()
 }
 
-fn of_target(news: &News, concerned: &[(&Name, Key)], before: &Pools, after: &Pools) -> String {
+/// What a change of a target has done to a virtual server.
+struct Effect<'c> {
+    name: &'c Name,
+    was: Option<Place>,
+    is: Option<Place>,
+    /// Real servers that are in, and all.
+    up: (usize, usize),
+}
+
+fn of_target<'c>(news: &News, mut effects: impl ExactSizeIterator<Item = Effect<'c>>) -> String {
     let Target { address, port, monitor, via } = &news.target;
     let port = if *port == 0 { String::new() } else { format!(" {port}") };
     let is = match news.verdict.state {
@@ -91,20 +104,17 @@ fn of_target(news: &News, concerned: &[(&Name, Key)], before: &Pools, after: &Po
     };
     let through = via.map_or(String::new(), |way| format!(" through {}", way.virtual_));
     let mut text = format!("health-monitor {monitor}: {address}{port}{through} is {is}");
-    for (name, key) in concerned.iter().take(NAMED_MAX) {
-        let place = |pools: &Pools| pools.get(*name).and_then(|pool| pool.places.get(key)).copied();
-        let was = place(before);
-        let effect = match place(after) {
+    for Effect { name, was, is, up } in effects.by_ref().take(NAMED_MAX) {
+        let effect = match is {
             now if now == was => "nothing changes".to_owned(),
             Some(Place::In(weight)) => format!("gets weight {weight}"),
             Some(Place::Inhibited) => "gets weight 0".to_owned(),
             Some(Place::Out) | None => "is taken out".to_owned(),
         };
-        let up = after.get(*name).map_or((0, 0), counts);
         text.push_str(&format!("; virtual-server {name}: {effect}, {} of {} are in", up.0, up.1));
     }
-    if let Some(more) = concerned.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
-        text.push_str(&format!("; and in {more} more virtual servers"));
+    if effects.len() > 0 {
+        text.push_str(&format!("; and in {} more virtual servers", effects.len()));
     }
     text
 }
