@@ -13,6 +13,9 @@ use yoke_config::model::Monitor;
 
 use crate::Time;
 
+/// What an attempt may be late by because others begin with it. More than that is a box that does not keep up, and gets no denser for it.
+const LATE_MAX: Duration = Duration::from_millis(50);
+
 /// How often, and how patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
@@ -83,7 +86,7 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Machine {
     state: State,
-    /// When the next attempt begins; of an attempt under way, when it began.
+    /// When the next attempt begins; of an attempt under way, when it was to begin, or up to [`LATE_MAX`] before it did.
     at: Time,
     /// When the check began to which it belongs; `None` before a check.
     check: Option<Time>,
@@ -120,7 +123,7 @@ impl Machine {
         // A late check keeps its place in the schedule: lateness does not add up.
         let planned = self.at;
         self.check.get_or_insert(planned);
-        self.at = now;
+        self.at = planned.max(now.saturating_sub(LATE_MAX));
     }
 
     /// The attempt has ended. One that was not under way says nothing.

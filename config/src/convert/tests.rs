@@ -128,7 +128,7 @@ fn the_lines_of_health_monitors() {
          real-server 10.0.0.1 80\n real-server 10.0.0.2 80\n  health-check none\n real-server 10.0.0.3 80\n",
     );
     let tls = &config.monitors[&name("tls")];
-    assert_eq!((tls.interval_s, tls.timeout_s, tls.retry, tls.rise, tls.fall), (2, 3, 2, 3, 2));
+    assert_eq!((tls.interval_s, tls.timeout_s, tls.retry, tls.rise, tls.fall), (2, 2, 2, 3, 2));
     let Check::Http(http) = &tls.check else { panic!("{tls:?}") };
     assert_eq!((http.path.as_str(), http.host.as_deref()), ("/", Some("www.example.net")));
     assert!(http.status.contains(304) && http.status.contains(200) && !http.status.contains(201));

@@ -17,7 +17,7 @@ pub(super) static MONITOR: Block = Block {
             choice("external", "A program of the image"),
         ]),
         kw("interval", "Time between two checks").then(&[seconds("<1-3600>", 1, 3600, "Seconds").default("5")]),
-        kw("timeout", "Time to wait for an answer").then(&[seconds("<1-300>", 1, 300, "Seconds").default("3")]),
+        kw("timeout", "Time to wait for an answer").then(&[seconds("<1-300>", 1, 300, "Seconds").default("2")]),
         kw("retry", "Failures in a row that are forgiven").then(&[seconds("<0-20>", 0, 20, "Failures").default("2")]),
         kw("retry-delay", "Time from one try to the next").then(&[seconds("<1-300>", 1, 300, "Seconds").default("1")]),
         kw("rise", "Good checks in a row until it is up again")

@@ -18,7 +18,7 @@ pub struct Monitor {
     pub check: Check,
     /// `interval`: seconds between the beginnings of two checks, 1-3600, 5.
     pub interval_s: u16,
-    /// `timeout`: seconds an attempt may take as a whole, 1-300, 3.
+    /// `timeout`: seconds an attempt may take as a whole, 1-300, 2: one lost SYN is made good, which is repeated after 1 s.
     pub timeout_s: u16,
     /// `retry`: failed attempts that a check forgives, 0-20, 2.
     pub retry: u8,
@@ -41,7 +41,7 @@ impl Monitor {
         description: None,
         check: Check::Tcp,
         interval_s: 5,
-        timeout_s: 3,
+        timeout_s: 2,
         retry: 2,
         retry_delay_s: 1,
         rise: 1,

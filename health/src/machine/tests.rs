@@ -72,8 +72,8 @@ fn a_retry_that_ran_into_its_timeout_is_followed_at_once() {
 fn the_longest_time_to_a_verdict_is_the_formula() {
     // Interval, timeout, retry, retry-delay, fall; what each attempt takes; seconds.
     let table = [
-        ((5, 3, 2, 1, 1), 3, 14, "the defaults, silence: 5 + 2 x 3 + 3"),
-        ((5, 3, 2, 1, 1), 0, 7, "the defaults, refused: 5 + 2 x 1"),
+        ((5, 2, 2, 1, 1), 2, 11, "the defaults, silence: 5 + 2 x 2 + 2"),
+        ((5, 2, 2, 1, 1), 0, 7, "the defaults, refused: 5 + 2 x 1"),
         ((1, 1, 1, 1, 1), 1, 3, "1 + 1 x 1 + 1"),
         ((5, 3, 0, 1, 1), 3, 8, "5 + 3"),
         ((5, 2, 2, 4, 1), 2, 15, "5 + 2 x 4 + 2"),
@@ -94,6 +94,26 @@ fn the_longest_time_to_a_verdict_is_the_formula() {
         }
         assert_eq!(now, seconds * S, "{why}");
         assert!(took < timeout || now == timing.detection_max(), "{why}");
+    }
+}
+
+#[test]
+fn the_defaults_find_a_death_within_interval_x_retry_and_a_timeout() {
+    let timing = Timing::from(Monitor::DEFAULT);
+    assert!(timing.detection_max() <= timing.interval * u32::from(timing.retry) + timing.timeout);
+    assert_eq!(timing.detection_max(), 11 * S);
+}
+
+/// What begins late because others begin with it costs no time twice.
+#[test]
+fn a_retry_is_counted_from_when_its_attempt_was_due() {
+    const MS: Duration = Duration::from_millis(1);
+    let timing = timing(2, 1, 1);
+    for (late, next) in [(0, 6_000), (20, 6_000), (50, 6_000), (60, 6_010), (900, 6_850)] {
+        let mut machine = Machine::new(State::Up, 5 * S);
+        machine.handle_start(5 * S + late * MS);
+        machine.handle_outcome(false, 5 * S + late * MS, &timing);
+        assert_eq!(machine.poll_timeout(), Some(next * MS), "{late} ms late");
     }
 }
 
