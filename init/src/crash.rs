@@ -1,8 +1,9 @@
 //! Why the box started: what the last kernel left in pstore when it died, or what the director left on flash when it was told to restart.
 //!
 //! pstore (kernel: Documentation/admin-guide/ramoops.rst, ACPI ERST, EFI variables) is small, so what is in it moves to `/flash/crash`, and
-//! room is made for the next. Part of `init flash`, after `/flash` is there. ramoops is for who reserves memory for it on the kernel's command
-//! line; the slot's own does not.
+//! room is made for the next. Part of `init flash`, after `/flash` is there. ramoops is for machines with neither of the other two: memory that the
+//! slot's `slot.cfg` sets aside. It outlives a warm restart only, and only where firmware neither clears memory nor the next kernel sets aside
+//! another place (kernel-parameters.txt on `reserve_mem`: not guaranteed).
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

@@ -302,6 +302,15 @@ impl Vm {
         Ok(())
     }
 
+    /// Has it go on when it restarts, as a machine would and with what is in its memory; otherwise QEMU ends then.
+    ///
+    /// # Errors
+    /// QEMU's.
+    pub fn stay_on_restart(&mut self) -> Result<()> {
+        self.qmp.call("set-action", &json!({ "reboot": "reset" }))?;
+        Ok(())
+    }
+
     /// How long this machine's processor has worked for the emulated one since it was switched on: waiting, for the guest's next
     /// interrupt or for a turn on this machine, is not in it, and what QEMU does beside, such as moving packets, is not either.
     ///

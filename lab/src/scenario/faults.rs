@@ -175,31 +175,39 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     });
     scene.check("and_says_afterwards_what_its_kernel_died_of", |world| {
         world.power_on()?;
-        let console = world.console()?;
-        console.wait_login(OFF_LIMIT)?;
-        console.login("admin", PASSWORD)?;
-        console.ok("terminal length 0")?;
-        let version = console.ok("show version")?.text();
-        ensure!(version.contains("kernel failure: Attempted to kill init"), "{version}");
-        let warnings = console.ok("show warnings")?.text().replace('\n', " ");
-        ensure!(warnings.contains("the kernel failed before this start: Attempted to kill init"), "{warnings}");
-        let log = console.ok("show logging | include before this start")?.text();
-        ensure!(
-            log.contains("Kernel panic - not syncing: Attempted to kill init") && log.lines().count() > 20,
-            "{log}"
-        );
-        ensure!(console.ok("show flash:")?.text().contains("crash"), "nothing was kept");
+        told_of_the_crash(world, "Attempted to kill init")?;
         // Told once: the start after it has a reason of its own.
-        console.serial.send("reload force\r")?;
+        world.console()?.serial.send("reload force\r")?;
         world.wait_off(OFF_LIMIT)?;
+        // From here on without a place that outlives the power.
+        world.machine.erst = false;
         world.power_on()?;
         let console = world.console()?;
-        console.wait_login(OFF_LIMIT)?;
         console.login("admin", PASSWORD)?;
         let version = console.ok("show version")?.text();
         ensure!(version.contains("reload by admin ("), "{version}");
         Ok(())
     });
+    scene.check("memory_set_aside_keeps_it_where_the_machine_has_no_place_for_it", |world| {
+        world.vm()?.stay_on_restart()?;
+        world.shell()?.ok("(sleep 1; echo c > /proc/sysrq-trigger) > /dev/null 2>&1 &")?;
+        told_of_the_crash(world, "sysrq triggered crash")
+    });
+    Ok(())
+}
+
+/// The box starts, and says that its kernel died, and why.
+fn told_of_the_crash(world: &mut World, why: &str) -> Result<()> {
+    let console = world.console()?;
+    console.wait_login(OFF_LIMIT)?;
+    console.login("admin", PASSWORD)?;
+    let version = console.ok("show version")?.text();
+    ensure!(version.contains(&format!("kernel failure: {why}")), "{version}");
+    let warnings = console.ok("show warnings")?.text().replace('\n', " ");
+    ensure!(warnings.contains(&format!("the kernel failed before this start: {why}")), "{warnings}");
+    let log = console.ok("show logging | include before this start")?.text();
+    ensure!(log.contains(&format!("Kernel panic - not syncing: {why}")) && log.lines().count() > 20, "{log}");
+    ensure!(console.ok("show flash:")?.text().contains("crash"), "nothing was kept");
     Ok(())
 }
 
