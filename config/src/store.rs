@@ -31,6 +31,8 @@ pub const FACTORY: &str = "username admin privilege 15\n";
 pub enum Source {
     /// `startup-config`.
     Startup,
+    /// `startup-config.v<N>`: what was saved last in format N, before firmware that knows another format saved over it.
+    Kept(u32),
     /// `startup-config.bak`: what was saved before.
     Backup,
     /// `archive:N`.
@@ -43,6 +45,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Startup => f.write_str(STARTUP),
+            Self::Kept(format) => write!(f, "{STARTUP}.v{format}"),
             Self::Backup => f.write_str(BACKUP),
             Self::Archive(revision) => write!(f, "archive:{revision}"),
             Self::Factory => f.write_str("the factory configuration"),
@@ -92,22 +95,27 @@ pub enum StoreError {
 #[derive(Debug, Clone)]
 pub struct Store<F = Dir> {
     flash: F,
+    /// The format that is written, and the newest that is understood: [`VERSION`], but for tests of two firmwares on one flash.
+    format: u32,
 }
 
 impl Store {
     /// The files in `directory`, which must exist when something is saved.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { flash: Dir::new(directory) }
+        Self::over(Dir::new(directory))
     }
 }
 
 impl<F: Flash> Store<F> {
     /// The same over another file system: a test's.
     pub fn over(flash: F) -> Self {
-        Self { flash }
+        Self { flash, format: VERSION }
     }
 
     /// Finds the configuration to boot with: startup, backup, newest usable revision, factory. Never fails.
+    ///
+    /// A file of a format that only newer firmware knows gives way to the one that was kept for this firmware when the newer saved over
+    /// it, so that an update that is taken back strands no box. Where there is none, it is used as far as it is understood.
     #[must_use]
     pub fn load(&self) -> Loaded {
         let revisions = self.revisions().into_iter().rev().map(Source::Archive);
@@ -120,13 +128,18 @@ impl<F: Flash> Store<F> {
                         missing
                             .iter()
                             .for_each(|source: &Source| faults.push(StoreError::Missing(*source).to_string()));
-                        faults.push(format!("{source} is used instead{}", describe(&saved)));
+                        faults.push(instead(source, &saved));
                     }
-                    if saved.version > VERSION {
-                        faults.push(format!(
-                            "{source} is of format {}, newer than this firmware's {VERSION}: lines unknown here are rejected",
-                            saved.version
-                        ));
+                    if saved.version > self.format {
+                        let newer = format!(
+                            "{source} is of format {}, newer than this firmware's {}",
+                            saved.version, self.format
+                        );
+                        if let Some((kept, saved)) = self.kept() {
+                            faults.extend([newer, instead(kept, &saved)]);
+                            return Loaded { source: kept, saved, faults };
+                        }
+                        faults.push(format!("{newer}: lines unknown here are rejected"));
                     }
                     return Loaded { source, saved, faults };
                 }
@@ -140,6 +153,11 @@ impl<F: Flash> Store<F> {
         Loaded { source: Source::Factory, saved: Saved::bare(FACTORY), faults }
     }
 
+    /// What was kept of a format that this firmware knows, the newest first.
+    fn kept(&self) -> Option<(Source, Saved)> {
+        (1..=self.format).rev().map(Source::Kept).find_map(|source| Some((source, self.read(source).ok()?)))
+    }
+
     /// One file.
     ///
     /// # Errors
@@ -148,14 +166,14 @@ impl<F: Flash> Store<F> {
         let name = match source {
             Source::Archive(revision) => format!("{ARCHIVE}/{revision}"),
             Source::Factory => return Ok(Saved::bare(FACTORY)),
-            Source::Startup | Source::Backup => source.to_string(),
+            Source::Startup | Source::Kept(_) | Source::Backup => source.to_string(),
         };
         let bytes = match self.flash.read(&name) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing(source)),
             Err(error) => return Err(failed(format!("cannot read {name}"))(error)),
         };
-        file::decode(&bytes).map_err(|why| StoreError::Damaged(format!("{source}: {why}")))
+        file::decode(&bytes, self.format).map_err(|why| StoreError::Damaged(format!("{source}: {why}")))
     }
 
     /// Saves `text` as startup configuration and as a revision; of those, the newest `keep` stay (`archive maximum`).
@@ -176,7 +194,7 @@ impl<F: Flash> Store<F> {
         }
         // First, so that an error here still means that nothing was saved.
         self.archive(text, meta, keep)?;
-        self.write(NEW, &file::encode(text, meta))?;
+        self.write(NEW, &file::encode(text, meta, self.format))?;
         self.keep_other_format()?;
         // A damaged startup configuration must not take the place of the backup that this box may be running.
         if self.read(Source::Startup).is_ok() {
@@ -195,7 +213,7 @@ impl<F: Flash> Store<F> {
         let name = format!("{ARCHIVE}/{}", meta.revision);
         let new = format!("{name}.new");
         self.flash.make_dir(ARCHIVE).map_err(failed(format!("cannot make {ARCHIVE}")))?;
-        self.write(&new, &file::encode(text, meta))?;
+        self.write(&new, &file::encode(text, meta, self.format))?;
         self.flash.rename(&new, &name).map_err(failed(format!("cannot make {name}")))?;
         let revisions = self.revisions();
         let surplus = revisions.len().saturating_sub(usize::from(keep));
@@ -256,8 +274,8 @@ impl<F: Flash> Store<F> {
     /// A startup configuration of another format stays for the firmware in the other slot, which may know no other.
     fn keep_other_format(&self) -> Result<(), StoreError> {
         match self.read(Source::Startup) {
-            Ok(saved) if saved.version != VERSION => {
-                let name = format!("{STARTUP}.v{}", saved.version);
+            Ok(saved) if saved.version != self.format => {
+                let name = Source::Kept(saved.version).to_string();
                 self.remove(&name)?;
                 self.flash.link(STARTUP, &name).map_err(failed(format!("cannot keep {name}")))
             }
@@ -280,7 +298,9 @@ fn failed(what: impl Into<String>) -> impl FnOnce(io::Error) -> StoreError {
     move |source| StoreError::Io { what, source }
 }
 
-fn describe(saved: &Saved) -> String {
-    let Some(meta) = &saved.meta else { return String::new() };
-    format!(", revision {} saved {} by {}", meta.revision, meta.saved, meta.by)
+/// Whose text came in the place of another.
+fn instead(source: Source, saved: &Saved) -> String {
+    let used = format!("{source} is used instead");
+    let Some(meta) = &saved.meta else { return used };
+    format!("{used}, revision {} saved {} by {}", meta.revision, meta.saved, meta.by)
 }

@@ -245,7 +245,8 @@ pub(crate) async fn startup_lines(director: &Director) -> Result<Vec<String>, St
 async fn startup(director: &Director) -> Result<Tree, String> {
     let store = Store::new(&director.paths.flash);
     let load = move || match store.read(Source::Startup) {
-        Ok(saved) => Ok(tree::load(&saved.text).0),
+        // Not that file, where newer firmware has written it and something is kept for this one.
+        Ok(_) => Ok(tree::load(&store.load().saved.text).0),
         Err(StoreError::Missing(_)) => Ok(Tree::default()),
         Err(e) => Err(e.to_string()),
     };

@@ -39,14 +39,14 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// Text that never was a file.
+    /// Text that never was a file, in the current format.
     #[must_use]
     pub fn bare(text: &str) -> Self {
         Self { text: text.to_owned(), version: VERSION, meta: None }
     }
 }
 
-pub(super) fn encode(text: &str, meta: &Meta) -> Vec<u8> {
+pub(super) fn encode(text: &str, meta: &Meta, version: u32) -> Vec<u8> {
     let mut body = text.to_owned();
     if !body.is_empty() && !body.ends_with('\n') {
         body.push('\n');
@@ -55,14 +55,14 @@ pub(super) fn encode(text: &str, meta: &Meta) -> Vec<u8> {
     let Meta { saved, by, from, firmware, revision } = meta;
     let [saved, by, from, firmware] = [saved, by, from, firmware].map(|text| word(text));
     let header = format!(
-        "{MAGIC}{VERSION}\n{SAVED}{saved} by {by} from {from} firmware {firmware} revision {revision}\n{SHA256}{}\n",
+        "{MAGIC}{version}\n{SAVED}{saved} by {by} from {from} firmware {firmware} revision {revision}\n{SHA256}{}\n",
         hex(body.as_bytes())
     );
     (header + &body).into_bytes()
 }
 
-/// Reads a file. The error says what is wrong with it, without its name.
-pub(super) fn decode(bytes: &[u8]) -> Result<Saved, String> {
+/// Reads a file; one without a header is of format `current`. The error says what is wrong with it, without its name.
+pub(super) fn decode(bytes: &[u8], current: u32) -> Result<Saved, String> {
     if bytes.is_empty() {
         return Err("the file is empty".to_owned());
     }
@@ -73,7 +73,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Saved, String> {
     if MAGIC.starts_with(text) {
         return Err("the file is cut".to_owned());
     }
-    let mut saved = Saved { text: String::new(), version: VERSION, meta: None };
+    let mut saved = Saved { text: String::new(), version: current, meta: None };
     let mut rest = text;
     for _ in 0..HEADER_LINES_MAX {
         let Some((line, after)) = rest.split_once('\n') else { break };
@@ -95,7 +95,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Saved, String> {
         return Err("the checksum is missing".to_owned());
     }
     // Written by hand or by a program: taken as current, and there is nothing to verify it with.
-    Ok(Saved::bare(without_end(text)))
+    without_end(text).clone_into(&mut saved.text);
+    Ok(Saved { version: current, meta: None, ..saved })
 }
 
 fn parse_meta(text: &str) -> Option<Meta> {

@@ -169,34 +169,103 @@ fn load_falls_back_in_order_and_says_so() {
 
 #[test]
 fn damaged_and_foreign_files() {
-    let good = file::encode("hostname lb1\n", &meta(1));
+    let good = file::encode("hostname lb1\n", &meta(1), VERSION);
     for cut in 0..good.len() {
-        assert!(file::decode(&good[..cut]).is_err(), "cut at {cut}");
+        assert!(file::decode(&good[..cut], VERSION).is_err(), "cut at {cut}");
     }
     for at in 0..good.len() {
         let mut bytes = good.clone();
         bytes[at] ^= 0x04;
         // A header may lose a name to a fault; the text is right or refused.
-        if let Ok(saved) = file::decode(&bytes) {
+        if let Ok(saved) = file::decode(&bytes, VERSION) {
             assert_eq!(saved.text, "hostname lb1\n", "byte {at}");
         }
     }
-    assert_eq!(file::decode(b"hostname x\nend\n"), Ok(Saved::bare("hostname x\n")), "by hand, taken as current");
-    assert_eq!(file::decode(b"end\n"), Ok(Saved::bare("")));
-    assert!(file::decode(b"\xff\xfe").is_err() && file::decode(&[0; 64]).is_err() && file::decode(b"").is_err());
+    assert_eq!(
+        file::decode(b"hostname x\nend\n", VERSION),
+        Ok(Saved::bare("hostname x\n")),
+        "by hand, taken as current"
+    );
+    assert_eq!(file::decode(b"end\n", VERSION), Ok(Saved::bare("")));
+    assert!(
+        file::decode(b"\xff\xfe", VERSION).is_err()
+            && file::decode(&[0; 64], VERSION).is_err()
+            && file::decode(b"", VERSION).is_err()
+    );
+}
+
+/// The flash as firmware of another format sees it.
+fn of_format(dir: &std::path::Path, format: u32) -> Store {
+    Store { format, ..Store::new(dir) }
 }
 
 #[test]
-fn a_newer_format_is_used_named_and_kept() {
+fn a_newer_format_alone_is_used_as_far_as_it_is_understood() {
     let dir = tempfile::tempdir().unwrap();
-    let newer = String::from_utf8(file::encode(TEXT, &meta(5))).unwrap().replace("yoke-config 1", "yoke-config 2");
-    std::fs::write(dir.path().join(STARTUP), &newer).unwrap();
+    of_format(dir.path(), 2).save(TEXT, &meta(5), 9, &[], false).unwrap();
+    let newer = std::fs::read_to_string(dir.path().join(STARTUP)).unwrap();
     let store = Store::new(dir.path());
     let loaded = store.load();
     assert_eq!((loaded.source, loaded.saved.text.as_str()), (Source::Startup, TEXT));
-    assert!(loaded.faults[0].contains("format 2"), "{:?}", loaded.faults);
+    assert_eq!(
+        loaded.faults,
+        ["startup-config is of format 2, newer than this firmware's 1: lines unknown here are rejected"]
+    );
     store.save(OLD, &meta(6), 9, &[], false).unwrap();
     assert_eq!(std::fs::read_to_string(dir.path().join("startup-config.v2")).unwrap(), newer);
+}
+
+#[test]
+fn what_newer_firmware_saves_does_not_strand_the_older_slot() {
+    let dir = tempfile::tempdir().unwrap();
+    let (older, newer) = (of_format(dir.path(), 1), of_format(dir.path(), 2));
+    older.save(OLD, &meta(1), 9, &[], false).unwrap();
+    let loaded = newer.load();
+    assert_eq!((loaded.source, loaded.saved.version, loaded.faults), (Source::Startup, 1, vec![]), "it knows both");
+
+    // The second save puts one of its own into the backup too.
+    for revision in [2, 3] {
+        newer.save(TEXT, &meta(revision), 9, &[], false).unwrap();
+        let loaded = older.load();
+        assert_eq!((loaded.source, loaded.saved.text.as_str()), (Source::Kept(1), OLD));
+        assert_eq!(
+            loaded.faults,
+            [
+                "startup-config is of format 2, newer than this firmware's 1",
+                "startup-config.v1 is used instead, revision 1 saved 2026-11-21T10:04:11Z by admin"
+            ]
+        );
+    }
+
+    // What the older one saves then is the newest there is: for both.
+    older.save("hostname back\n", &meta(4), 9, &[], false).unwrap();
+    for store in [&older, &newer] {
+        assert_eq!((store.load().source, store.load().saved.text.as_str()), (Source::Startup, "hostname back\n"));
+    }
+    newer.save(TEXT, &meta(5), 9, &[], false).unwrap();
+    assert_eq!(older.load().saved.text, "hostname back\n", "not what it had saved before that");
+    newer.erase().unwrap();
+    assert_eq!(older.load().source, Source::Factory);
+}
+
+#[test]
+fn a_cut_at_any_step_of_the_first_save_of_newer_firmware_leaves_both_slots_something() {
+    for steps in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        // Kept from an earlier try of newer firmware: not what the older one saved last.
+        of_format(dir.path(), 1).save("hostname stale\n", &meta(1), 9, &[], false).unwrap();
+        of_format(dir.path(), 2).save(TEXT, &meta(2), 9, &[], false).unwrap();
+        of_format(dir.path(), 1).save(OLD, &meta(3), 9, &[], false).unwrap();
+        let cut = Store { format: 2, ..cut_after(dir.path(), steps) };
+        let done = cut.save(TEXT, &meta(4), 9, &[], false).is_ok();
+        let (older, newer) = (of_format(dir.path(), 1).load(), of_format(dir.path(), 2).load());
+        assert_eq!(older.saved.text, OLD, "after {steps} steps");
+        assert!([OLD, TEXT].contains(&newer.saved.text.as_str()), "after {steps} steps");
+        assert_eq!(newer.source, Source::Startup, "after {steps} steps");
+        if done {
+            break;
+        }
+    }
 }
 
 #[test]
