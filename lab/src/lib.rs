@@ -11,7 +11,7 @@
 //! | [`peer`] | a second machine: hosts with a kernel that has tunnels and SCTP |
 //! | [`twins`] | two programs on one kernel, inside the first machine |
 //! | [`serial`], [`term`], [`console`], [`labshell`], [`ssh`], [`scan`] | typing at it, reading what it says, and knocking at its ports |
-//! | [`runner`], [`scenario`], [`figure`], [`processor`], [`wait`] | what is checked and measured, and the one way to wait |
+//! | [`runner`], [`lanes`], [`scenario`], [`figure`], [`processor`], [`wait`] | what is checked and measured, and the one way to wait |
 //! | [`crowd`] | thousands of connections |
 //! | [`demo`], [`mod@bench`] | the same network for a person; figures |
 
@@ -23,6 +23,7 @@ pub mod disk;
 mod emulator;
 pub mod figure;
 pub mod labshell;
+pub mod lanes;
 pub mod net;
 pub mod pair;
 pub mod peer;

@@ -2,14 +2,14 @@
 //! person to play with, `yoke-lab bench [FILTER...]` measures.
 //!
 //! Without `--vm` it uses namespaces on this machine's kernel; with it, the real image in QEMU between real nginx and
-//! curl. `yoke-lab crowd` is either end of thousands of connections. Inside the lab's second machine, `yoke-lab peer` is what serves and asks,
+//! curl, as many machines abreast as there are processors. `yoke-lab crowd` is either end of thousands of connections. Inside the lab's second machine, `yoke-lab peer` is what serves and asks,
 //! inside the first `yoke-lab twins` compares programs. Needs root and says so; nothing is skipped. `cargo xtask lab` calls it.
 
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use yoke_lab::runner::{self, Report, Rung, Scenario};
-use yoke_lab::{bench, crowd, demo, peer, scenario, target, twins, wait};
+use yoke_lab::runner::{self, Rung, Scenario};
+use yoke_lab::{bench, crowd, demo, lanes, peer, scenario, target, twins, wait};
 
 const USAGE: &str =
     "usage: yoke-lab [--vm [--all]] [--list] [FILTER...] | yoke-lab demo [--uefi] | yoke-lab bench [FILTER...]";
@@ -52,8 +52,9 @@ fn lab() -> Result<()> {
         ["demo"] => demo::run(options.contains(&"--uefi")),
         _ => {
             let start = wait::now();
-            let mut report = Report::default();
-            wanted.scenarios().for_each(|scenario| report.run(scenario));
+            let scenarios: Vec<_> = wanted.scenarios().collect();
+            // What runs in namespaces measures milliseconds, and is alone.
+            let report = lanes::run(&scenarios, if wanted.vm { lanes::of_this_machine() } else { 1 })?;
             report.finish(wait::now() - start)
         }
     }

@@ -279,6 +279,8 @@ impl Scene<'_> {
 pub struct Report {
     passed: usize,
     failures: Vec<String>,
+    /// How long each scenario took, boots and all.
+    times: Vec<(&'static str, Duration)>,
     /// What was measured.
     pub figures: Vec<Figure>,
 }
@@ -304,7 +306,9 @@ impl Report {
     pub fn run(&mut self, scenario: &Scenario) {
         let dir = crate::target().join("lab").join(scenario.name);
         let failed_before = self.failures.len();
+        let start = wait::now();
         let result = self.scene(scenario, dir.clone());
+        self.times.push((scenario.name, wait::now() - start));
         if let Err(error) = result {
             // A check that ended the scenario is on the list already.
             if self.failures.len() == failed_before {
@@ -345,11 +349,26 @@ impl Report {
         result
     }
 
-    /// The last line. Fails when a check has failed, or when there was none.
+    /// Takes over what another report has counted.
+    pub fn absorb(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failures.extend(other.failures);
+        self.times.extend(other.times);
+        self.figures.extend(other.figures);
+    }
+
+    /// Where the time went, and the last line. Fails when a check has failed, or when there was none.
     ///
     /// # Errors
     /// The names of what failed.
-    pub fn finish(self, took: Duration) -> Result<()> {
+    pub fn finish(mut self, took: Duration) -> Result<()> {
+        if self.times.len() > 1 {
+            self.times.sort_by_key(|(_, took)| std::cmp::Reverse(*took));
+            say("");
+            for (name, took) in &self.times {
+                say(&format!("{name:24} {:6.1} s", took.as_secs_f32()));
+            }
+        }
         if !self.failures.is_empty() {
             say("\nfailures:");
             for name in &self.failures {
