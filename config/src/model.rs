@@ -64,6 +64,8 @@ pub struct Config {
     pub ssh: Ssh,
     /// `ntp server HOST [prefer]`.
     pub ntp_servers: BTreeMap<String, bool>,
+    /// `install trust ca`: the authority, DER, that has signed the certificates of web servers with updates; absent: a public one.
+    pub install_authority: Option<Vec<u8>>,
     /// `logging ...`.
     pub logging: Logging,
     /// `archive maximum`: revisions kept on flash, 1-50; absent: [`Config::DEFAULT_ARCHIVE`].

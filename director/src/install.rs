@@ -18,6 +18,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use yoke_director::status::{Adding, Install, RefusalKind, Reply};
 use yoke_install::report::{Line, Slots, Target};
+use yoke_install::slot::hex;
 
 use crate::director::Director;
 use crate::flash;
@@ -207,6 +208,7 @@ fn word(what: &Install) -> String {
 fn add(director: &Director, source: String, address: Option<IpAddr>, force: bool) -> Result<String, String> {
     let mut words = vec!["add".to_owned(), source];
     words.extend(address.map(|address| address.to_string()));
+    words.extend(director.state().running.config.install_authority.as_deref().map(|der| format!("ca={}", hex(der))));
     words.extend(force.then(|| "force".to_owned()));
     director.install.start(&director.paths.install, &words)?;
     Ok(String::new())

@@ -8,7 +8,8 @@
 //! | [`fat`] | files of a FAT32, read without mounting it |
 //! | [`slot`] | writing an update into a slot, and reading back what is there |
 //! | [`part`] | a stretch of a disk, as a device of its own |
-//! | [`fetch`] | the bytes of an update: a file, a pipe, a stick, or HTTP |
+//! | [`fetch`] | the bytes of an update: a file, a pipe, a stick, or a web server |
+//! | [`http`] | asking a web server, by HTTP or HTTPS |
 //! | [`usb`] | which stick has a file |
 //! | [`layout`] | what every disk of ours looks like; the image is made by it too |
 //! | [`target`] | what another disk is, and what speaks against writing it |
@@ -23,6 +24,7 @@ pub mod environment;
 pub mod esp;
 pub mod fat;
 pub mod fetch;
+pub mod http;
 pub mod layout;
 pub mod part;
 pub mod report;

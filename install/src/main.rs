@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use nix::libc;
+use yoke_config::model::Trust;
 use yoke_init::block::{self, Found};
 use yoke_init::cmdline::Cmdline;
 use yoke_install::clone::{self, Draft, Running};
@@ -24,7 +25,7 @@ use yoke_install::report::{Line, Progress, SlotRow, Slots};
 use yoke_install::update::{self, HEADER_BYTES, Manifest};
 use yoke_install::{esp, fetch, layout, slot, target};
 
-const USE: &str = "use: install add SOURCE [ADDRESS] [force] | activate MINUTES | commit | rollback | abort | up | disk NAME IDENTITY | look NAME | show";
+const USE: &str = "use: install add SOURCE [ADDRESS] [ca=HEX] [force] | activate MINUTES | commit | rollback | abort | up | disk NAME IDENTITY | look NAME | show";
 const RELEASE: &str = "/etc/yoke-release";
 /// Held by who changes slots or the loader's variables. The kernel lets go of it with its holder, however that ends.
 const LOCK: &str = "/run/yoke/install.lock";
@@ -55,7 +56,9 @@ fn run(words: &[&str]) -> Result<Line> {
     match words {
         ["add", source, more @ ..] => {
             let address = more.iter().find_map(|word| word.parse().ok());
-            disk.add(source, address, more.contains(&"force"))
+            let authority = more.iter().find_map(|word| word.strip_prefix("ca="));
+            let trust = authority.map_or(Some(Trust::Public), |hex| slot::unhex(hex).map(Trust::Authority));
+            disk.add(source, address, &trust.context("ca")?, more.contains(&"force"))
         }
         ["activate", minutes] => disk.activate(minutes.parse().context("minutes")?),
         ["commit"] => disk.commit(),
@@ -156,11 +159,11 @@ impl Disk {
         Ok((file, manifest))
     }
 
-    fn add(&self, name: &str, address: Option<IpAddr>, older: bool) -> Result<Line> {
+    fn add(&self, name: &str, address: Option<IpAddr>, trust: &Trust, older: bool) -> Result<Line> {
         let mut environment = self.environment()?;
         ensure!(!self.on_trial(&environment), "what runs is on trial, use first: install commit, or install abort");
         let target = self.running.other();
-        let mut source = fetch::open(name, address, &self.name)?;
+        let mut source = fetch::open(name, address, trust, &self.name)?;
         let name = fetch::named(name);
         let mut block = Vec::with_capacity(HEADER_BYTES);
         source.bytes.by_ref().take(HEADER_BYTES as u64).read_to_end(&mut block).with_context(|| name.to_owned())?;

@@ -26,6 +26,13 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The bytes of [`hex`].
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    text.len().is_multiple_of(2).then(|| text.as_bytes().chunks(2).map(byte).collect())?
+}
+
 /// What may be in a slot of `bytes`.
 #[must_use]
 pub fn room(bytes: u64) -> u64 {
@@ -157,6 +164,12 @@ mod tests {
     fn put(device: &Part, body: &[u8], signer: &Signer) -> Result<()> {
         let manifest = manifest(&squashfs());
         write(device, SLOT_BYTES, &signer.block(&manifest), &manifest, &mut &*body, &mut |_| {})
+    }
+
+    #[test]
+    fn hexadecimal_reads_back() {
+        assert_eq!(unhex(&hex(&[0, 0x7f, 0xff])), Some(vec![0, 0x7f, 0xff]));
+        assert_eq!((unhex("0"), unhex("0g"), unhex("é")), (None, None, None));
     }
 
     #[test]

@@ -49,6 +49,10 @@ pub(super) fn read(config: &mut Config, line: &Line<'_>, out: &mut Findings) {
         ("ntp server", [V::Word(host), prefer @ ..]) => {
             config.ntp_servers.insert(host.as_str().to_owned(), !prefer.is_empty());
         }
+        ("install trust", [V::Kw("public")]) => config.install_authority = None,
+        ("install trust", [V::Kw(_), V::Word(base64)]) => {
+            config.install_authority = Some(monitor::authority("install trust ca", base64.as_str(), out));
+        }
         ("logging console", [V::Kw(level)]) => config.logging.console = Some(severity(level)),
         ("logging facility", [V::Kw(name)]) => config.logging.facility = Some(facility(name)),
         ("logging trap", [V::Kw(level)]) => config.logging.trap = Some(severity(level)),

@@ -50,7 +50,8 @@ pub(super) fn read(name: &Name, below: &Tree, out: &mut Findings) -> Monitor {
                 lines.trust = Some(if *word == "public" { Trust::Public } else { Trust::Any });
             }
             ("tls trust", [V::Kw(_), V::Word(base64)]) => {
-                lines.trust = Some(Trust::Authority(authority(&object, base64.as_str(), out)));
+                lines.trust =
+                    Some(Trust::Authority(authority(&format!("{object}: tls trust ca"), base64.as_str(), out)));
             }
             ("program", [V::Word(program)]) => lines.program = Some(program.as_str().to_owned()),
             _ => out.unread(&line),
@@ -160,13 +161,13 @@ fn is_program(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
-/// The certificate's bytes.
-fn authority(object: &str, base64: &str, out: &mut Findings) -> Vec<u8> {
+/// The bytes of the certificate in the line `object`.
+pub(super) fn authority(object: &str, base64: &str, out: &mut Findings) -> Vec<u8> {
     // A certificate is an ASN.1 sequence (RFC 5280 §4.1).
     let der = decode(base64).filter(|der| der.first() == Some(&0x30));
     der.unwrap_or_else(|| {
         let how = "use the lines between BEGIN and END CERTIFICATE as one";
-        out.problem(format!("{object}: tls trust ca is no certificate, {how}"));
+        out.problem(format!("{object} is no certificate, {how}"));
         Vec::new()
     })
 }

@@ -71,7 +71,7 @@ pub static EXEC: &[Node] = &[
         kw("add", "Write an update into the other slot").then(&[arg(
             "URL|FILE",
             Ty::Word,
-            "http://HOST/PATH, usb:FILE of a stick, or stdin",
+            "http(s)://HOST/PATH, usb:FILE of a stick, or stdin",
         )
         .val()
         .admin(C::InstallAdd)

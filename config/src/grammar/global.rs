@@ -103,6 +103,14 @@ pub static GLOBAL: &[Node] = &[
         kw("maximum", "How many are kept").then(&[value("<1-50>", Ty::Int(1, 50), "Revisions").default("10")]),
         kw("path", "Copy of every save").later().then(&[value("URL", Ty::Url, "Such as scp://user@host/path")]),
     ]),
+    kw("install", "Updates of firmware").then(&[kw("trust", "Whose certificate a web server may show").then(&[
+        choice("public", "One that a public authority has signed").default("public"),
+        kw("ca", "One that this authority has signed").val().then(&[value(
+            "BASE64",
+            Ty::Base64,
+            "Certificate of the authority, one line",
+        )]),
+    ])]),
     kw("interface", "Interface")
         .then(&[arg("IFNAME", Ty::If, "ethN, bondN, either with .VLAN, or lo").block(&INTERFACE)]),
     kw("ipvs", "Kernel balancer").then(&[

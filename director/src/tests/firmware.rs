@@ -79,7 +79,10 @@ fn nothing_leaves_the_slot_while_the_other_is_written_and_abort_says_what_is_in_
 fn what_a_stopped_install_has_started_ends_with_it() {
     let box_ = Box_::fresh();
     let pid = box_.paths.run.join("child");
-    program(&box_.paths.install, &format!("sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display()));
+    program(
+        &box_.paths.install,
+        &format!("[ $1 = disk ] || exit; sleep 600 & echo $! > {0}.new; mv {0}.new {0}; wait", pid.display()),
+    );
     let mut admin = box_.admin();
     let disk = Install::Disk { name: "sda".into(), identity: "3 4 5".into() };
     assert!(matches!(admin.call(&Request::Install(disk)), Reply::Installed { .. }));
@@ -91,4 +94,23 @@ fn what_a_stopped_install_has_started_ends_with_it() {
     let child = std::fs::read_to_string(&pid).unwrap();
     let state = || std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
     until("its child goes on", || state().map_or(true, |stat| stat.contains(") Z ")));
+}
+
+#[test]
+fn an_operators_own_authority_is_handed_to_the_one_shot() {
+    let box_ = Box_::fresh();
+    let words = box_.paths.run.join("words");
+    program(&box_.paths.install, &format!("[ $1 = add ] && echo $* > {0}.new && mv {0}.new {0}", words.display()));
+    let mut admin = box_.admin();
+    for (line, said) in [
+        ("install trust ca MAMCAQE=", "add https://h/x 192.0.2.1 ca=3003020101 force"),
+        ("install trust public", "add https://h/x 192.0.2.1 force"),
+    ] {
+        admin.must_apply(line);
+        let address = Some([192, 0, 2, 1].into());
+        let add = Install::Add { source: "https://h/x".into(), address, force: true };
+        assert!(matches!(admin.call(&Request::Install(add)), Reply::Installed { .. }));
+        until(said, || std::fs::read_to_string(&words).is_ok_and(|words| words.trim() == said));
+        until("it does not end", || !matches!(admin.call(&Request::Install(Install::Abort)), Reply::Installed { .. }));
+    }
 }

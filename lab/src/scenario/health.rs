@@ -1,7 +1,7 @@
 //! Real servers that die and come back while clients ask: who is asked when, and what the operator is told. Told within the boot of `balancing`,
 //! whose virtual server `web` balances by round robin over port 8080 of both servers.
 
-mod certificates;
+pub(super) mod certificates;
 
 use std::net::UdpSocket;
 use std::time::Duration;

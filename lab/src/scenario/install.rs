@@ -1,6 +1,8 @@
 //! Firmware on two slots: an update comes by HTTP, is refused unless it is signed and whole, is started once, and stays only when it is
 //! committed. Another disk state is made from outside where a slot has to be broken.
 
+mod https;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::FileExt as _;
@@ -36,6 +38,7 @@ const DAMAGED_ROOT: (u64, usize) = (14 << 20, 24 << 20);
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     begin(scene, Machine::default())?;
     scene.check("what_is_not_a_whole_signed_update_is_refused", refuse);
+    https::checks(scene);
     add(scene)?;
     scene.must("activate_starts_the_other_slot_once", |world| activate(world, 30))?;
     scene.must("a_cut_brings_the_slot_back_that_was_committed", |world| {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use yoke_config::value::Value;
 use yoke_config::walk::{has, option};
 use yoke_director::status::{Adding, Data, Install, Reply, Request, Show};
-use yoke_install::fetch::Url;
+use yoke_install::http::Url;
 use yoke_install::report::Target;
 
 use crate::director::unexpected;

@@ -105,13 +105,13 @@ fn said(world: &mut World, of: impl Fn(&Port) -> &'static str) -> Result<()> {
 }
 
 /// Who signs.
-struct Authority {
+pub(in crate::scenario) struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Result<Self> {
+    pub(in crate::scenario) fn new() -> Result<Self> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -120,12 +120,12 @@ impl Authority {
     }
 
     /// As the configuration has it.
-    fn base64(&self) -> String {
+    pub(in crate::scenario) fn base64(&self) -> String {
         self.pem.lines().filter(|line| !line.starts_with("-----")).collect()
     }
 
     /// A certificate for that name that ends with that year, and its key.
-    fn signed(&self, name: &str, last_year: i32) -> Result<(String, String)> {
+    pub(in crate::scenario) fn signed(&self, name: &str, last_year: i32) -> Result<(String, String)> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
         params.not_before = date_time_ymd(2020, 1, 1);
