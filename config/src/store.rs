@@ -73,7 +73,7 @@ pub enum StoreError {
     )]
     Quarantine(usize),
     /// The flash failed or is full.
-    #[error("{what}: {source}")]
+    #[error("{what}: {source}{}", advice(source))]
     Io {
         /// What was tried.
         what: String,
@@ -90,6 +90,22 @@ pub enum StoreError {
     #[error("{0} does not exist")]
     Missing(Source),
 }
+
+/// What an operator can do about a flash that says so.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull => "; to make room see show flash:, and use: archive maximum, with fewer",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "; the kernel has met an error there, use: reload, which repairs it, or if it comes again another disk: install disk"
+        }
+        // EIO has no kind of its own.
+        _ if error.raw_os_error() == Some(EIO) => "; the disk fails, this box can be put on another: install disk",
+        _ => "",
+    }
+}
+
+/// asm-generic/errno-base.h.
+const EIO: i32 = 5;
 
 /// The files of one directory.
 #[derive(Debug, Clone)]
@@ -213,14 +229,25 @@ impl<F: Flash> Store<F> {
         let name = format!("{ARCHIVE}/{}", meta.revision);
         let new = format!("{name}.new");
         self.flash.make_dir(ARCHIVE).map_err(failed(format!("cannot make {ARCHIVE}")))?;
-        self.write(&new, &file::encode(text, meta, self.format))?;
+        let bytes = file::encode(text, meta, self.format);
+        match self.write(&new, &bytes) {
+            // What goes after the save can go before it, all but one.
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::StorageFull => {
+                self.prune(keep.saturating_sub(1).max(1))?;
+                self.write(&new, &bytes)?;
+            }
+            other => other?,
+        }
         self.flash.rename(&new, &name).map_err(failed(format!("cannot make {name}")))?;
+        self.prune(keep)?;
+        self.flash.sync(ARCHIVE).map_err(failed("cannot sync the directory"))
+    }
+
+    /// Removes the oldest revisions until so many are left.
+    fn prune(&self, keep: u8) -> Result<(), StoreError> {
         let revisions = self.revisions();
         let surplus = revisions.len().saturating_sub(usize::from(keep));
-        for revision in &revisions[..surplus] {
-            self.remove(&format!("{ARCHIVE}/{revision}"))?;
-        }
-        self.flash.sync(ARCHIVE).map_err(failed("cannot sync the directory"))
+        revisions[..surplus].iter().try_for_each(|revision| self.remove(&format!("{ARCHIVE}/{revision}")))
     }
 
     /// Numbers of the revisions kept, oldest first.

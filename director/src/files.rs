@@ -106,11 +106,21 @@ impl Paths {
     /// Whether `/flash` is a partition: not the empty directory below it, and not the memory that init mounts there when the partition is
     /// broken.
     pub(crate) fn flash_is_mounted(&self) -> bool {
-        let is_flash = |line: &str| {
-            let mut words = line.split(' ').skip(1);
-            words.next().map(Path::new) == Some(&self.flash) && words.next() != Some("tmpfs")
-        };
-        fs::read_to_string(self.proc.join("self/mounts")).is_ok_and(|mounts| mounts.lines().any(is_flash))
+        self.flash_mount().is_some()
+    }
+
+    /// The device of that partition, and the options it is mounted with.
+    pub(crate) fn flash_mount(&self) -> Option<(String, String)> {
+        let mounts = fs::read_to_string(self.proc.join("self/mounts")).unwrap_or_default();
+        mounts.lines().find_map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words[..] {
+                [device, at, kind, ref more @ ..] if Path::new(at) == self.flash && kind != "tmpfs" => {
+                    Some((device.to_owned(), more.first().copied().unwrap_or_default().to_owned()))
+                }
+                _ => None,
+            }
+        })
     }
 }
 

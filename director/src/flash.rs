@@ -3,6 +3,8 @@
 //! A medium may take seconds, or never answer, so it is read and written on another thread ([`on_flash`]), in the order asked for, and nobody
 //! waits for it longer than [`LIMIT`]. No turn is held meanwhile: changes and elections go on beside a flash that hangs.
 
+mod faults;
+
 use std::fs;
 use std::io;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use crate::notes;
 use crate::restart;
 use crate::session::{Caller, refused};
 use crate::show::firmware;
+
+pub(crate) use faults::warnings;
 
 /// Longest wait of a restart for its reason to be on flash. Whoever restarts a box whose flash hangs wants just that.
 const WORD_LIMIT: Duration = Duration::from_secs(3);
@@ -76,12 +80,13 @@ pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> R
     let done = match done {
         Ok(done) => done,
         Err(stalled) => {
-            log::error!("configuration not saved: {stalled}");
+            unsaved(director, &stalled.to_string());
             return refused(RefusalKind::Failed, stalled.to_string());
         }
     };
     match done {
         Ok(()) => {
+            director.state_mut().notes.set(notes::Source::Saving, Vec::new());
             log::info!("configuration saved by {} ({})", caller.name(), caller.place());
             settled(director);
             Reply::Done { warnings: Vec::new() }
@@ -89,11 +94,18 @@ pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> R
         Err(e) => {
             // A person can put a quarantine right; a flash that fails is grave.
             if !matches!(e, StoreError::Quarantine(_)) {
-                log::error!("configuration not saved: {e}");
+                unsaved(director, &e.to_string());
             }
             refused(RefusalKind::Failed, e.to_string())
         }
     }
+}
+
+/// Says so until something is saved: the operator who typed it may be a script.
+fn unsaved(director: &Director, why: &str) {
+    log::error!("configuration not saved: {why}");
+    let sentence = format!("the last write memory failed, what was saved before is kept: {why}");
+    director.state_mut().notes.set(notes::Source::Saving, vec![sentence]);
 }
 
 /// What was unusual about the load is put right once something is saved: the next boot finds a good file.

@@ -11,6 +11,8 @@ pub(crate) enum Source {
     Firmware,
     /// How the configuration came to be at boot.
     Loading,
+    /// The last `write memory`, which failed.
+    Saving,
     /// The configuration itself: dangling names, words without a function yet.
     Configuration,
     /// What the configuration asks for and IPVS does not do.

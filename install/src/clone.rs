@@ -18,7 +18,7 @@ use nix::sys::statvfs::statvfs;
 
 use crate::environment::{Environment, Slot};
 use crate::layout::{self, BOOT_CODE_BYTES, Guids, LAYOUT, MIB, SLOT_BYTES};
-use crate::part::Part;
+use crate::part::{Part, UNREADABLE, UNWRITABLE};
 use crate::report::Progress;
 use crate::update::{HEADER_BYTES, Manifest};
 use crate::{esp, slot};
@@ -123,9 +123,9 @@ pub fn write(running: &Running, draft: &Draft, disk: &mut File, say: &mut dyn Fn
     say(Progress { step: "loader".to_owned(), done: 0, all: LAYOUT[0].bytes });
     let nothing = vec![0; CHUNK_BYTES];
     for at in [0, bytes - MIB] {
-        whole.write_all_at(&nothing, at).context("the disk cannot be written")?;
+        whole.write_all_at(&nothing, at).context(UNWRITABLE)?;
     }
-    whole.sync().context("the disk cannot be written")?;
+    whole.sync().context(UNWRITABLE)?;
 
     copy("loader", &running.bios, &bios?, LAYOUT[0].bytes, say)?;
     copy("loader", &running.esp, &esp, LAYOUT[1].bytes, say)?;
@@ -143,11 +143,11 @@ pub fn write(running: &Running, draft: &Draft, disk: &mut File, say: &mut dyn Fn
     copy("config", &Part::from(draft.config.try_clone()?), &config?, LAYOUT[4].bytes, say)?;
 
     layout::write_table(disk, &draft.guids)?;
-    whole.sync().context("the disk cannot be written")?;
+    whole.sync().context(UNWRITABLE)?;
     let mut code = [0; BOOT_CODE_BYTES];
     running.disk.read_exact_at(&mut code, 0)?;
-    whole.write_all_at(&layout::first_sector(bytes, &code), 0).context("the disk cannot be written")?;
-    whole.sync().context("the disk cannot be written")
+    whole.write_all_at(&layout::first_sector(bytes, &code), 0).context(UNWRITABLE)?;
+    whole.sync().context(UNWRITABLE)
 }
 
 /// Copies the first `bytes` and compares what the disk holds then.
@@ -157,14 +157,14 @@ fn copy(step: &str, from: &Part, to: &Part, bytes: u64, say: &mut dyn FnMut(Prog
     let places = || (0..bytes).step_by(CHUNK_BYTES).map(|at| (at, length(bytes - at)));
     for (at, length) in places() {
         from.read_exact_at(&mut chunk[..length], at).context("the disk that runs cannot be read")?;
-        to.write_all_at(&chunk[..length], at).context("the disk cannot be written")?;
+        to.write_all_at(&chunk[..length], at).context(UNWRITABLE)?;
         tell(at);
     }
-    to.sync().context("the disk cannot be written")?;
+    to.sync().context(UNWRITABLE)?;
     to.forget();
     for (at, length) in places() {
         from.read_exact_at(&mut chunk[..length], at).context("the disk that runs cannot be read")?;
-        to.read_exact_at(&mut again[..length], at).context("the disk cannot be read")?;
+        to.read_exact_at(&mut again[..length], at).context(UNREADABLE)?;
         ensure!(chunk[..length] == again[..length], "the disk does not hold what was written to it");
     }
     tell(bytes);

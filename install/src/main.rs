@@ -20,7 +20,7 @@ use yoke_init::block::{self, Found};
 use yoke_init::cmdline::Cmdline;
 use yoke_install::clone::{self, Draft, Running};
 use yoke_install::environment::{Environment, Slot};
-use yoke_install::part::Part;
+use yoke_install::part::{self, Part};
 use yoke_install::report::{Line, Progress, SlotRow, Slots};
 use yoke_install::update::{self, HEADER_BYTES, Manifest};
 use yoke_install::{esp, fetch, layout, slot, target};
@@ -181,8 +181,13 @@ impl Disk {
         environment.set_good(self.running);
         self.set_environment(&environment)?;
         let mut report = |progress: Progress| say(&Line::Progress(progress));
-        slot::write(&device, bytes, &block, &manifest, source.bytes.as_mut(), &mut report)
-            .with_context(|| format!("{name}: slot {} is empty now", target.letter()))?;
+        slot::write(&device, bytes, &block, &manifest, source.bytes.as_mut(), &mut report).map_err(|error| {
+            let (letter, disk) = (target.letter(), &self.name);
+            let fails = [part::UNWRITABLE, part::UNREADABLE].contains(&&*error.to_string());
+            let advice =
+                if fails { "; if it says so again this box can be put on another disk: install disk" } else { "" };
+            anyhow!("{name}: slot {letter} of {disk} is empty now: {error:#}{advice}")
+        })?;
         let (version, letter) = (&manifest.version, target.letter());
         Ok(Line::Done { text: format!("Version {version} is in slot {letter}. To start it: install activate") })
     }

@@ -6,6 +6,11 @@ use std::os::unix::fs::FileExt;
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
+/// What is said of a disk that takes nothing, and of one that gives nothing.
+pub const UNWRITABLE: &str = "the disk cannot be written";
+/// See [`UNWRITABLE`].
+pub const UNREADABLE: &str = "the disk cannot be read";
+
 /// From a byte of a disk on.
 #[derive(Debug)]
 pub struct Part {

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use anyhow::{Context as _, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use crate::part::Part;
+use crate::part::{Part, UNREADABLE, UNWRITABLE};
 use crate::report::Progress;
 use crate::update::{self, HEADER_BYTES, Manifest};
 
@@ -69,7 +69,7 @@ fn reread(device: &Part, manifest: &Manifest, head: &[u8], say: &mut dyn FnMut(P
     let mut chunk = vec![0; CHUNK_BYTES];
     while at < manifest.bytes {
         let length = usize::try_from(manifest.bytes - at).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
-        device.read_exact_at(&mut chunk[..length], at).context("the disk cannot be read")?;
+        device.read_exact_at(&mut chunk[..length], at).context(UNREADABLE)?;
         hash.update(&chunk[..length]);
         at += length as u64;
         if at % FLUSH_BYTES < CHUNK_BYTES as u64 || at == manifest.bytes {
@@ -85,9 +85,9 @@ fn reread(device: &Part, manifest: &Manifest, head: &[u8], say: &mut dyn FnMut(P
 /// # Errors
 /// The disk's.
 pub fn clear(device: &Part, bytes: u64) -> Result<()> {
-    device.write_all_at(&[0; HEADER_BYTES], 0)?;
-    device.write_all_at(&[0; HEADER_BYTES], room(bytes))?;
-    Ok(device.sync()?)
+    device.write_all_at(&[0; HEADER_BYTES], 0).context(UNWRITABLE)?;
+    device.write_all_at(&[0; HEADER_BYTES], room(bytes)).context(UNWRITABLE)?;
+    device.sync().context(UNWRITABLE)
 }
 
 /// Writes an update into a slot of `bytes`. `block` is its verified first block, `source` gives what follows.
@@ -118,10 +118,10 @@ pub fn write(
             Err(error) => return Err(error).context(format!("is cut short: {at} of {} bytes", manifest.bytes)),
         };
         hash.update(&chunk[..length]);
-        device.write_all_at(&chunk[..length], at).context("the disk cannot be written")?;
+        device.write_all_at(&chunk[..length], at).context(UNWRITABLE)?;
         at += length as u64;
         if at - flushed >= FLUSH_BYTES || at == manifest.bytes {
-            device.sync().context("the disk cannot be written")?;
+            device.sync().context(UNWRITABLE)?;
             flushed = at;
             say(Progress { step: "writing".into(), done: at, all: manifest.bytes });
         }
@@ -129,10 +129,10 @@ pub fn write(
     ensure!(source.read(&mut chunk[..1])? == 0, "is longer than it says");
     ensure!(hex(&hash.finalize()) == manifest.sha256, "is damaged: its content is not what was signed");
     reread(device, manifest, &head, say)?;
-    device.write_all_at(&head, 0).context("the disk cannot be written")?;
-    device.sync().context("the disk cannot be written")?;
-    device.write_all_at(block, room(bytes)).context("the disk cannot be written")?;
-    device.sync().context("the disk cannot be written")?;
+    device.write_all_at(&head, 0).context(UNWRITABLE)?;
+    device.sync().context(UNWRITABLE)?;
+    device.write_all_at(block, room(bytes)).context(UNWRITABLE)?;
+    device.sync().context(UNWRITABLE)?;
     Ok(())
 }
 

@@ -107,6 +107,8 @@ pub struct Machine {
     pub write_log: Option<PathBuf>,
     /// A qcow2 file over the disk, which takes all writes: what the machine has not flushed is not all there when QEMU is killed.
     pub overlay: Option<PathBuf>,
+    /// The first write to this sector of the disk fails, as on a disk at its end; later ones do not.
+    pub bad_sector: Option<u64>,
     /// Has a hardware watchdog, an i6300ESB, which resets the machine: QEMU ends then.
     pub watchdog: bool,
     /// More programs for the lab's shell, found there as `/NAME`.
@@ -134,6 +136,7 @@ impl Default for Machine {
             erst: false,
             write_log: None,
             overlay: None,
+            bad_sector: None,
             watchdog: false,
             lab_files: Vec::new(),
             more_cards: &[],
@@ -154,12 +157,18 @@ impl Machine {
         if self.early_card {
             qemu.args(["-device", &format!("{},mac={EARLY_CARD},romfile=", self.nic)]);
         }
-        match &self.write_log {
-            None => {
+        match (&self.write_log, self.bad_sector) {
+            (None, Some(sector)) => {
+                qemu.args(["-blockdev", &format!("driver=file,filename={},node-name=file", disk.display())]);
+                let rule = format!("event=none,iotype=write,errno=5,once=on,sector={sector}");
+                let rule = rule.split(',').map(|word| format!(",inject-error.0.{word}")).collect::<String>();
+                qemu.args(["-blockdev", &format!("driver=blkdebug,node-name=disk,image=file{rule}")]);
+            }
+            (None, None) => {
                 let (file, format) = self.overlay.as_deref().map_or((disk, "raw"), |overlay| (overlay, "qcow2"));
                 qemu.args(["-drive", &format!("file={},format={format},if=none,id=disk", file.display())]);
             }
-            Some(log) => {
+            (Some(log), _) => {
                 std::fs::File::create(log)?;
                 qemu.args(["-blockdev", &format!("driver=file,filename={},node-name=file", disk.display())]);
                 qemu.args(["-blockdev", &format!("driver=file,filename={},node-name=log", log.display())]);

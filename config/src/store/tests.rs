@@ -314,18 +314,27 @@ fn a_damaged_startup_never_replaces_a_good_backup() {
     assert_eq!(store.read(Source::Startup).unwrap().text, "hostname third\n");
 }
 
-/// A directory that takes no file of more than some bytes, and keeps the beginning of one that is too long.
-struct Full(Dir);
+/// A directory that has room for so many bytes, and keeps the beginning of a file that is too long.
+struct Full(Dir, u64);
 
-const ROOM: usize = 400;
+impl Full {
+    fn used(&self) -> u64 {
+        let files = self.0.list("").unwrap_or_default();
+        let archive = self.0.list(ARCHIVE).unwrap_or_default();
+        let names = files.into_iter().chain(archive.into_iter().map(|name| format!("{ARCHIVE}/{name}")));
+        // Backup and startup are names of other files in part; each counts, as the room is the test's to choose.
+        names.filter_map(|name| self.0.read(&name).ok()).map(|bytes| bytes.len() as u64).sum()
+    }
+}
 
 impl Flash for Full {
     fn read(&self, name: &str) -> io::Result<Vec<u8>> {
         self.0.read(name)
     }
     fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        self.0.write(name, &bytes[..bytes.len().min(ROOM)])?;
-        if bytes.len() > ROOM { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        let room = usize::try_from(self.1.saturating_sub(self.used())).unwrap_or(usize::MAX);
+        self.0.write(name, &bytes[..bytes.len().min(room)])?;
+        if bytes.len() > room { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
     fn link(&self, from: &str, to: &str) -> io::Result<()> {
         self.0.link(from, to)
@@ -350,9 +359,37 @@ impl Flash for Full {
 #[test]
 fn a_save_that_found_no_room_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::over(Full(Dir::new(dir.path())));
+    let store = Store::over(Full(Dir::new(dir.path()), 1500));
     store.save(OLD, &meta(1), 9, &[], false).unwrap();
-    assert!(store.save(&"ip name-server 192.0.2.53\n".repeat(50), &meta(2), 9, &[], false).is_err());
+    let error = store.save(&"ip name-server 192.0.2.53\n".repeat(50), &meta(2), 9, &[], false).unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot write archive/2.new: ") && error.ends_with("use: archive maximum, with fewer"),
+        "{error}"
+    );
     assert_eq!(std::fs::read_dir(dir.path().join(ARCHIVE)).unwrap().count(), 1, "archive/2.new is gone");
     assert_eq!(store.load().saved.text, OLD);
+}
+
+/// A smaller `archive maximum` makes room on a flash that has none for one file more.
+#[test]
+fn a_full_flash_gives_up_the_revisions_that_are_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let all = |bytes| Store::over(Full(Dir::new(dir.path()), bytes));
+    for revision in 1..=5 {
+        all(u64::MAX).save(OLD, &meta(revision), 9, &[], false).unwrap();
+    }
+    let used = Full(Dir::new(dir.path()), 0).used();
+    assert!(all(used).save(TEXT, &meta(6), 9, &[], false).is_err());
+    assert_eq!((all(used).load().saved.text.as_str(), all(used).revisions()), (OLD, vec![1, 2, 3, 4, 5]));
+    all(used).save(TEXT, &meta(6), 2, &[], false).unwrap();
+    assert_eq!((all(used).load().saved.text.as_str(), all(used).revisions()), (TEXT, vec![5, 6]));
+}
+
+#[test]
+fn a_flash_that_fails_says_what_to_do() {
+    for (errno, advice) in [(5, "this box can be put on another: install disk"), (30, "use: reload, which repairs it")]
+    {
+        let error = failed("cannot write x")(io::Error::from_raw_os_error(errno)).to_string();
+        assert!(error.starts_with("cannot write x: ") && error.contains(advice), "{error}");
+    }
 }

@@ -92,6 +92,21 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
             Ok(())
         })
     });
+    scene.check("a_full_flash_refuses_a_save_says_so_and_takes_the_next", |world| {
+        let before = world.shell()?.ok("cat /flash/startup-config")?;
+        world.console()?.configure(&["hostname full"])?;
+        // To the last block, which a configuration needs.
+        world.shell()?.ok("dd if=/dev/zero of=/flash/ballast bs=1024 2> /dev/null; sync; df /flash")?;
+        let said = world.console()?.run("write memory")?;
+        let words = said.errors().join(" ");
+        ensure!(words.contains("No space left on device") && words.contains("archive maximum"), "{}", said.text());
+        ensure!(world.shell()?.ok("cat /flash/startup-config")? == before, "the old configuration is gone");
+        let warnings = world.console()?.ok("show warnings")?.text().replace('\n', " ");
+        ensure!(warnings.contains("flash: is full") && warnings.contains("the last write memory failed"), "{warnings}");
+        traffic::http(addr::VIP_NAT)?;
+        world.shell()?.ok("rm /flash/ballast; sync")?;
+        saves(world)
+    });
     scene.check("a_cable_pulled_and_put_back_is_seen", |world| {
         world.vm()?.set_link(1, false)?;
         wait::until("eth1 to be down", RECOVERY_LIMIT, || {
@@ -166,6 +181,18 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
             Ok(())
         })
     });
+    scene.check("a_flash_that_fails_keeps_what_was_saved_and_the_box_serves_on", |world| {
+        let before = world.shell()?.ok("cat /flash/startup-config")?;
+        world.console()?.configure(&["hostname failing"])?;
+        world.shell()?.ok("echo it is tried > /sys/fs/ext4/vda5/trigger_fs_error")?;
+        let said = world.console()?.run("write memory")?;
+        let words = said.errors().join(" ");
+        ensure!(words.contains("Read-only file system") && words.contains("use: reload"), "{}", said.text());
+        ensure!(world.shell()?.ok("cat /flash/startup-config")? == before, "the old configuration is gone");
+        let warnings = world.console()?.ok("show warnings")?.text().replace('\n', " ");
+        ensure!(warnings.contains("flash: /dev/vda5 has failed") && warnings.contains("install disk"), "{warnings}");
+        traffic::http(addr::VIP_NAT).map(drop)
+    });
     scene.check("a_box_whose_init_dies_restarts", |world| {
         // No signal kills PID 1, so its code is wiped: zeros instead of instructions. In the background, as nothing answers after it.
         let code = "set -- $(grep -m1 r-xp /proc/1/maps | tr - ' '); at=$((0x$1 / 4096)); pages=$((0x$2 / 4096 - at))";
@@ -176,6 +203,13 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     scene.check("and_says_afterwards_what_its_kernel_died_of", |world| {
         world.power_on()?;
         told_of_the_crash(world, "Attempted to kill init")?;
+        // The flash that had failed was repaired, with what was saved before.
+        let console = world.console()?;
+        let warnings = console.ok("show warnings")?.text().replace('\n', " ");
+        ensure!(warnings.contains("errors were repaired") && !warnings.contains("has failed"), "{warnings}");
+        let running = console.ok("show running-config")?.text();
+        ensure!(!running.contains("hostname failing"), "what was not saved came back");
+        ensure!(console.ok("write memory")?.text().contains("[OK]"), "the flash takes nothing");
         // Told once: the start after it has a reason of its own.
         world.console()?.serial.send("reload force\r")?;
         world.wait_off(OFF_LIMIT)?;
@@ -208,6 +242,16 @@ fn told_of_the_crash(world: &mut World, why: &str) -> Result<()> {
     let log = console.ok("show logging | include before this start")?.text();
     ensure!(log.contains(&format!("Kernel panic - not syncing: {why}")) && log.lines().count() > 20, "{log}");
     ensure!(console.ok("show flash:")?.text().contains("crash"), "nothing was kept");
+    Ok(())
+}
+
+/// What runs is saved, and nothing is said of the flash any more.
+fn saves(world: &mut World) -> Result<()> {
+    let console = world.console()?;
+    let said = console.ok("write memory")?.text();
+    ensure!(said.contains("[OK]"), "{said}");
+    let warnings = console.ok("show warnings")?.text();
+    ensure!(!warnings.contains("flash") && !warnings.contains("write memory"), "{warnings}");
     Ok(())
 }
 

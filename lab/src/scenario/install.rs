@@ -36,8 +36,25 @@ const DAMAGED_ROOT: (u64, usize) = (14 << 20, 24 << 20);
 
 /// What CI sees of it.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
-    begin(scene, Machine::default())?;
+    // Within what an update is written to.
+    let part = disk::partition(&crate::vm::image()?, "slot-b")?;
+    begin(scene, Machine { bad_sector: Some((part.offset + (10 << 20)) / 512), ..Machine::default() })?;
     scene.check("what_is_not_a_whole_signed_update_is_refused", refuse);
+    scene.check("a_disk_that_fails_is_told_of_and_its_slot_is_empty", |world| {
+        std::fs::copy(image_file(), world.dir.join("www/good"))?;
+        let said = world.console()?.run_within(&format!("install add http://{SERVER}/good"), ADD_LIMIT)?.text();
+        let said = said.replace('\n', " ");
+        ensure!(said.contains("slot b of vda is empty now: the disk cannot be written: Input/output error"), "{said}");
+        ensure!(said.contains("put on another disk: install disk"), "{said}");
+        let said = world.console()?.ok("show install summary")?.text();
+        ensure!(said.lines().any(|line| line.trim_start().starts_with("b ") && line.contains("empty")), "{said}");
+        let said = world.console()?.run("install activate force")?.text();
+        ensure!(said.contains("slot b holds nothing to start"), "{said}");
+        let said = world.console()?.ok("write memory")?.text();
+        ensure!(said.contains("[OK]"), "the flash is on the same disk: {said}");
+        runs(world, "a")
+    });
+    // It takes the next one, of which nothing is left of the last.
     https::checks(scene);
     add(scene)?;
     scene.must("activate_starts_the_other_slot_once", |world| activate(world, 30))?;
