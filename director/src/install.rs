@@ -19,6 +19,7 @@ use nix::unistd::Pid;
 use yoke_director::status::{Adding, Install, RefusalKind, Reply};
 use yoke_install::report::{Line, Slots, Target};
 use yoke_install::slot::hex;
+use yoke_install::twin;
 
 use crate::director::Director;
 use crate::flash;
@@ -153,8 +154,15 @@ pub(crate) async fn slots(director: &Director) -> Result<Slots, String> {
     }
 }
 
+/// What `show warnings` says of disks that cannot be told apart.
+pub(crate) async fn twins() -> Option<String> {
+    // Disks are read.
+    tokio::task::spawn_blocking(twin::look).await.expect("looking at disks does not panic")
+}
+
 /// Tells the loader that this firmware has come up, and the operator when it is not the one that should.
 pub(crate) async fn up(director: Rc<Director>) {
+    twins().await.inspect(|sentence| log::error!("{sentence}"));
     let sentences = match done(&director, &["up"]).await {
         Ok(text) if text.is_empty() => return,
         Ok(text) => text,

@@ -1,7 +1,8 @@
 //! Disks and their partitions by name, from `/sys`, and which of several disks is ours.
 //!
-//! Partitions are known by PARTLABEL only. A second disk flashed with the same image has the same labels, so the disk the
-//! loader read is preferred: `yoke.boot=` holds the GUID of a partition on it. Nothing is written here.
+//! Partitions are known by PARTLABEL only. A second disk of ours has the same labels, so the disk the loader read is preferred: `yoke.boot=` holds
+//! the GUID of a partition on it. Two disks that were written with the same image have the same GUIDs too, and nothing tells which of them the loader
+//! read: the first by name is taken, all of it, and who asks is told ([`twins`]). Nothing is written here.
 
 use std::fs::{self, File};
 use std::io;
@@ -68,6 +69,26 @@ pub fn disk_of_guid(partitions: &[Partition], guid: &str) -> Option<String> {
     disks.dedup();
     let holds = |disk: &&&str| read_guids(disk).is_ok_and(|guids| guids.iter().any(|g| g.eq_ignore_ascii_case(guid)));
     disks.iter().find(holds).map(|disk| (*disk).to_owned())
+}
+
+/// The disks that share a GUID with `disk`, from which the box runs: what the loader keeps on one of them, it may read on another at the next start.
+#[must_use]
+pub fn twins(disk: &str) -> Vec<String> {
+    twins_of(&partitions(), disk, |disk| read_guids(disk).unwrap_or_default())
+}
+
+fn twins_of(partitions: &[Partition], disk: &str, guids: impl Fn(&str) -> Vec<String>) -> Vec<String> {
+    // No other disk is read than one with a name of ours on it.
+    let is_ours = |label: &str| partitions.iter().any(|own| own.disk == disk && own.label == label);
+    let mut others: Vec<&str> =
+        partitions.iter().filter(|it| it.disk != disk && is_ours(&it.label)).map(|it| &*it.disk).collect();
+    others.dedup();
+    if others.is_empty() {
+        return Vec::new();
+    }
+    let own = guids(disk);
+    others.retain(|other| guids(other).iter().any(|guid| own.contains(guid)));
+    others.into_iter().map(str::to_owned).collect()
 }
 
 /// The name of the disk that the file system mounted at `path` lies on.
@@ -146,6 +167,27 @@ mod tests {
         assert_eq!(choose(&all, "slot-a", None), Found::Likely(&all[0]));
         assert_eq!(choose(&all, "slot-b", Some("sda")), Found::Likely(&all[2]));
         assert_eq!(choose(&all, "config", Some("sda")), Found::Nowhere);
+    }
+
+    #[test]
+    fn a_disk_with_the_same_guids_is_a_twin() {
+        let all = [
+            partition("sda", 2, "esp"),
+            partition("sda", 3, "slot-a"),
+            partition("sdb", 2, "esp"),
+            partition("sdb", 3, "slot-a"),
+            partition("sdc", 2, "esp"),
+            partition("sdd", 1, "data"),
+        ];
+        let guids = |disk: &str| match disk {
+            "sda" | "sdb" => vec!["1".to_owned(), "2".to_owned()],
+            "sdc" => vec!["3".to_owned()],
+            other => panic!("{other} is read"),
+        };
+        assert_eq!(twins_of(&all, "sda", guids), ["sdb"]);
+        assert_eq!(twins_of(&all, "sdb", guids), ["sda"]);
+        assert!(twins_of(&all, "sdc", guids).is_empty());
+        assert!(twins_of(&all[..2], "sda", |disk| panic!("{disk} is read")).is_empty(), "alone");
     }
 
     #[test]

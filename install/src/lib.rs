@@ -13,6 +13,7 @@
 //! | [`usb`] | which stick has a file |
 //! | [`layout`] | what every disk of ours looks like; the image is made by it too |
 //! | [`target`] | what another disk is, and what speaks against writing it |
+//! | [`twin`] | two disks that were written with the same image |
 //! | [`clone`] | writing everything to another disk |
 //! | [`report`] | what the one-shot `install` prints, for the director |
 //!
@@ -30,5 +31,6 @@ pub mod part;
 pub mod report;
 pub mod slot;
 pub mod target;
+pub mod twin;
 pub mod update;
 pub mod usb;

@@ -23,7 +23,7 @@ use yoke_install::environment::{Environment, Slot};
 use yoke_install::part::{self, Part};
 use yoke_install::report::{Line, Progress, SlotRow, Slots};
 use yoke_install::update::{self, HEADER_BYTES, Manifest};
-use yoke_install::{esp, fetch, layout, slot, target};
+use yoke_install::{esp, fetch, layout, slot, target, twin};
 
 const USE: &str = "use: install add SOURCE [ADDRESS] [ca=HEX] [force] | activate MINUTES | commit | rollback | abort | up | disk NAME IDENTITY | look NAME | show";
 const RELEASE: &str = "/etc/yoke-release";
@@ -53,6 +53,11 @@ fn run(words: &[&str]) -> Result<Line> {
     }
     let disk = Disk::find()?;
     let _lock = if matches!(words, ["show" | "up"] | ["look", _]) { None } else { Some(lock()?) };
+    if matches!(words, ["add", ..] | ["activate", _] | ["commit" | "rollback"])
+        && let Some(why) = twin::sentence(&disk.name, &block::twins(&disk.name))
+    {
+        bail!(why);
+    }
     match words {
         ["add", source, more @ ..] => {
             let address = more.iter().find_map(|word| word.parse().ok());

@@ -1,5 +1,5 @@
 //! The image on a USB stick as the installer: the box starts from the stick, puts itself on its disk, and either starts with its own
-//! configuration while the other is in the machine too, whatever firmware finds first.
+//! configuration while the other is in the machine too, whatever firmware finds first. Before that, two disks that were both written with the image.
 
 use anyhow::{Result, ensure};
 
@@ -11,6 +11,7 @@ use crate::vm::{Bus, Firmware, Machine, Spare};
 /// Tells it.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     scene.network()?;
+    twins(scene)?;
     let file = spare(&scene.world.dir, "disk-of-the-box.img")?;
     let machine = |first| Machine {
         bus: Bus::Usb,
@@ -61,6 +62,38 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         is(world, "installed")
     });
     Ok(())
+}
+
+/// Two disks with the same GUIDs: the box runs from one of them as a whole, says so, writes nothing for a next start, and tells them apart for good
+/// when it is told to.
+fn twins(scene: &mut Scene<'_>) -> Result<()> {
+    let file = scene.world.dir.join("twin.img");
+    crate::disk::copy(&crate::vm::image()?, &file)?;
+    let spare = Some(Spare { file: file.clone(), bus: Bus::Virtio, first: false });
+    scene.boot(Machine { firmware: Firmware::Direct { append: String::new() }, spare, ..Machine::default() })?;
+    scene.must("two_disks_of_one_image_are_told_of_and_told_apart", |world| {
+        let console = world.console()?;
+        console.first_password(PASSWORD)?;
+        console.ok("terminal length 0")?;
+        let warnings = console.ok("show warnings")?.text().replace('\n', " ");
+        ensure!(warnings.contains("vdb: has the same GUIDs as vda, from which this box runs"), "{warnings}");
+        let log = console.ok("show logging | include GUIDs")?.text();
+        ensure!(log.contains("vdb"), "the log does not tell: {log}");
+        for line in ["add usb:x", "activate force", "commit", "rollback force"] {
+            let said = console.run(&format!("install {line}"))?;
+            ensure!(said.errors().join(" ").contains("has the same GUIDs"), "{line}: {}", said.text());
+        }
+        let mounts = world.shell()?.ok("cat /proc/mounts")?;
+        ensure!(mounts.contains("/dev/vda3 / squashfs") && mounts.contains("/dev/vda5 /flash ext4"), "{mounts}");
+        install(world, "vdb")?;
+        let warnings = world.console()?.ok("show warnings")?.text();
+        ensure!(!warnings.contains("GUIDs"), "{warnings}");
+        let said = world.console()?.run("install add usb:x")?.text();
+        ensure!(said.contains("there is no USB stick"), "{said}");
+        world.cut_power()?;
+        std::fs::remove_file(&file)?;
+        Ok(())
+    })
 }
 
 /// A box of that name comes up, and can save.
