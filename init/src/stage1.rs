@@ -19,8 +19,7 @@ use crate::block::{self, Found, Partition};
 use crate::clock::{now, pause};
 use crate::cmdline::Cmdline;
 use crate::modprobe::Loader;
-use crate::watchdog::{self, Watchdogs};
-use crate::{devices, mounts, say};
+use crate::{devices, mounts, say, watchdog};
 
 /// From the failure to the restart: long enough to read a sentence, short enough for an unattended box.
 const READ: Duration = Duration::from_secs(10);
@@ -58,8 +57,10 @@ fn boot() -> anyhow::Result<std::convert::Infallible> {
     };
     let mut loader = Loader::new();
     // Before anything of the slot is read: a firmware that hangs from here on is left again.
-    let mut watchdogs = watchdog::arm_early(&cmdline, &mut loader, now());
-    let slot = find(&label, cmdline.value("yoke.boot"), &mut loader, &mut watchdogs)?;
+    if let Some(watchdogs) = watchdog::arm_early(&cmdline, &mut loader, now()) {
+        watchdog::feed_beside(watchdogs, watchdog::STAGE1_LIMIT);
+    }
+    let slot = find(&label, cmdline.value("yoke.boot"), &mut loader)?;
     say::kernel_log(&format!("root is {label} on /dev/{}", slot.name));
     loader.load("squashfs")?;
     let device = format!("/dev/{}", slot.name);
@@ -71,19 +72,13 @@ fn boot() -> anyhow::Result<std::convert::Infallible> {
 }
 
 /// Loads drivers and looks for the partition until it is there.
-fn find(
-    label: &str,
-    boot_guid: Option<&str>,
-    loader: &mut Loader,
-    watchdogs: &mut Option<Watchdogs>,
-) -> anyhow::Result<Partition> {
+fn find(label: &str, boot_guid: Option<&str>, loader: &mut Loader) -> anyhow::Result<Partition> {
     let start = now();
     let mut seen: Vec<String> = Vec::new();
     let mut problems: Vec<String> = Vec::new();
     // First only what a box most likely boots from: probing an unused IDE controller costs more than all the rest.
     let mut all = false;
     loop {
-        watchdogs.as_mut().map(|watchdogs| watchdogs.feed(true, now()));
         let fresh: Vec<String> = devices::list()
             .into_iter()
             .map(|device| device.modalias)

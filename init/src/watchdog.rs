@@ -2,7 +2,7 @@
 //! reset, and the loader counts it.
 //!
 //! Stage 1 arms the one it finds before it looks for the slot ([`arm_early`]), so that a new firmware which hangs anywhere behind the loader
-//! is left again; PID 1 feeds that one, and every other whose driver comes later, from its loop. None is ever disarmed: closing one leaves it
+//! is left again, and feeds it for [`STAGE1_LIMIT`]; PID 1 feeds that one, and every other whose driver comes later, from its loop. None is ever disarmed: closing one leaves it
 //! running, which is the handover. `yoke.watchdog=SECONDS` on the kernel's command line sets the time, 0 leaves all of them alone.
 
 use std::fs::{self, File, OpenOptions};
@@ -10,6 +10,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::clock::{now, pause};
 use crate::cmdline::Cmdline;
 use crate::modprobe::Loader;
 use crate::{devices, say, sys};
@@ -20,6 +21,9 @@ const SECONDS: u32 = 30;
 const PART: u32 = 6;
 /// How long the director may be away: a start from a flash whose every block is in doubt takes two minutes.
 const GRACE: Duration = Duration::from_secs(180);
+/// How long stage 1 may take. A driver that brings its disks up does not return for as long as they take: a dead SATA disk a minute, a RAID
+/// controller that starts one after the other longer. And a firmware that never gets further must be left again.
+pub const STAGE1_LIMIT: Duration = Duration::from_secs(120);
 /// What counts when the machine has nothing of its own: a timer of the kernel.
 const LAST_RESORT: &str = "softdog";
 /// Drivers of watchdogs, and of the chips that they are a part of.
@@ -149,6 +153,23 @@ pub fn arm_early(cmdline: &Cmdline, loader: &mut Loader, now: Duration) -> Optio
     Some(watchdogs)
 }
 
+/// Feeds what is armed from a thread of its own, for `limit` or until this process executes another program, which takes over.
+pub fn feed_beside(mut watchdogs: Watchdogs, limit: Duration) {
+    let feed = move || {
+        let end = now() + limit;
+        while now() < end {
+            watchdogs.feed(true, now());
+            pause(watchdogs.period());
+        }
+        // Whoever fed them no more must not disarm them either: a driver may take a close for that.
+        std::mem::forget(watchdogs);
+    };
+    // Without a thread the time of a watchdog is what stage 1 has.
+    if let Err(error) = std::thread::Builder::new().spawn(feed) {
+        say::kernel_log(&format!("watchdog: it is not fed: {error}"));
+    }
+}
+
 /// Loads the driver that needs no hardware, when there is no watchdog.
 ///
 /// # Errors
@@ -173,6 +194,24 @@ mod tests {
 
     const fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn stage_1_is_fed_while_a_driver_waits_and_not_for_ever() {
+        use std::os::unix::fs::FileExt as _;
+        let (mut watchdogs, twin) = armed(1);
+        watchdogs.next = now();
+        let length = || twin.metadata().expect("a file").len();
+        feed_beside(watchdogs, Duration::from_millis(600));
+        // Nobody here does anything meanwhile.
+        pause(Duration::from_secs(1));
+        let fed = length();
+        assert!((2..=4).contains(&fed), "{fed} times in 0.6 s, one each sixth of a second");
+        pause(Duration::from_millis(400));
+        assert_eq!(length(), fed, "after its limit");
+        let mut last = [1];
+        twin.read_exact_at(&mut last, fed - 1).expect("read");
+        assert_eq!(last, [0], "and not the V that disarms");
     }
 
     #[test]
