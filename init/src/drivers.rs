@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::clock::{now, pause};
 use crate::modprobe::{Error, Loader};
 use crate::nics::Known;
+use crate::tasks::Task;
 use crate::{devices, mounts, nics, say, spread, sys, watchdog};
 
 /// How long `init devices` looks for buses that find their devices late; USB hubs need 2-3 s.
@@ -23,8 +24,6 @@ const LOOK: Duration = Duration::from_millis(250);
 const KEPT: &str = "/flash/cards";
 /// The same, as it is to be kept. In memory: the flash is written when everything runs.
 const SEEN: &str = "/run/yoke/cards";
-/// How long names wait for the flash, which may be under repair. Less than the one-shot may take.
-const FLASH: Duration = Duration::from_secs(40);
 /// Between two looks at it.
 const GLANCE: Duration = Duration::from_millis(20);
 
@@ -38,11 +37,13 @@ pub fn network_main() -> u8 {
     let mut seen = Vec::new();
     let mut problems = Vec::new();
     while load_fresh(&mut loader, &mut seen, &mut problems, is_network) {}
-    // Nobody is kept waiting: what gives interfaces their addresses waits for the flash too.
-    let end = now() + FLASH;
+    // Nobody is kept waiting: what gives interfaces their addresses waits for the flash too, which may be under repair.
+    let end = now() + Task::Flash.limit();
     while !mounts::is_mounted("/flash") && now() < end {
         pause(GLANCE);
     }
+    // A flash that comes later still must not have its names replaced by those that were given without it.
+    let flash = mounts::is_mounted("/flash");
     let known = Known::parse(&fs::read_to_string(KEPT).unwrap_or_default());
     for (from, to) in nics::plan(&nics::observe(), &known) {
         if let Err(error) = sys::rename_interface(&from, &to) {
@@ -50,7 +51,7 @@ pub fn network_main() -> u8 {
         }
     }
     // Now, while each has its own address: a bond gives its members another.
-    if let Err(error) = fs::write(SEEN, known.with(&nics::observe()).to_string()) {
+    if flash && let Err(error) = fs::write(SEEN, known.with(&nics::observe()).to_string()) {
         problems.push(format!("interfaces: {SEEN}: {error}"));
     }
     spread::apply();
@@ -81,7 +82,12 @@ pub fn devices_main() -> u8 {
 
 /// Copies the names to the flash, where they differ: whole or not at all. A box without its flash has none to keep them on, and says so already.
 fn keep(seen: &Path, kept: &Path) -> io::Result<()> {
-    let text = fs::read(seen)?;
+    let text = match fs::read(seen) {
+        Ok(text) => text,
+        // The names were given without the flash.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
     if fs::read(kept).is_ok_and(|old| old == text) {
         return Ok(());
     }
@@ -148,6 +154,10 @@ mod tests {
         keep(&seen, &kept).unwrap();
         assert_eq!(fs::read(&kept).unwrap(), fs::read(&seen).unwrap());
         assert!(!dir.path().join("kept.new").exists());
+        fs::rename(&seen, dir.path().join("away")).unwrap();
+        keep(&seen, &kept).unwrap();
+        assert!(kept.exists(), "names that were given without the flash are not kept");
+        fs::rename(dir.path().join("away"), &seen).unwrap();
         let before = fs::metadata(&kept).unwrap().modified().unwrap();
         keep(&seen, &kept).unwrap();
         assert_eq!(fs::metadata(&kept).unwrap().modified().unwrap(), before);

@@ -45,8 +45,8 @@ impl Task {
         Duration::from_secs(match self {
             // 64 MiB with every block in doubt, on a worn USB stick.
             Self::Flash => 120,
-            // Firmware of a 100G card takes 20 s; two such cards.
-            Self::Network => 60,
+            // Firmware of a 100G card takes 20 s; two such cards. Then it waits for the flash, which knows their names, as long as that may take.
+            Self::Network => 60 + Self::Flash.limit().as_secs() + DYING.as_secs(),
             // It looks for late USB devices on purpose.
             Self::Devices => 60,
             // 4,000 addresses under emulation take 2 s. Less than the director's patience, so that it hears the reason.
@@ -90,9 +90,12 @@ enum State {
     Waiting,
     /// Asked for in this very step.
     Spawning,
-    /// Runs until `kill_at`, `None` once it was killed.
-    Running { pid: i32, kill_at: Option<Duration>, again: bool },
+    /// Runs until `kill_at`, `None` once it was killed; what that does not end by `give_up_at`, `None` again, counts as ended.
+    Running { pid: i32, kill_at: Option<Duration>, give_up_at: Option<Duration>, again: bool },
 }
+
+/// How long a killed one may take to end. One that waits for a disk which does not answer takes for ever, and the box has to go on without it.
+const DYING: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 struct Slot {
@@ -110,7 +113,8 @@ pub struct Tasks {
 
 impl Tasks {
     /// Asks for a run. While one is under way it is followed by exactly one more, however often it is asked for, because
-    /// the present one may have read the configuration already. Returns how many runs must end until that one has.
+    /// the present one may have read the configuration already. Returns how many runs must end until that one has; one that was given up
+    /// has.
     pub fn handle_request(&mut self, task: Task) -> u8 {
         let blocked = task.after().is_some_and(|first| !self.slot(first).ended);
         let slot = self.slot(task);
@@ -118,9 +122,9 @@ impl Tasks {
             State::Idle if blocked => slot.state = State::Waiting,
             State::Idle => self.spawn(task),
             State::Waiting | State::Spawning => {}
-            State::Running { again, .. } => {
+            State::Running { again, kill_at, give_up_at, .. } => {
                 *again = true;
-                return 2;
+                return if kill_at.or(*give_up_at).is_some() { 2 } else { 1 };
             }
         }
         1
@@ -130,7 +134,8 @@ impl Tasks {
     pub fn handle_spawned(&mut self, task: Task, outcome: Result<i32, String>, now: Duration) {
         match outcome {
             Ok(pid) => {
-                self.slot(task).state = State::Running { pid, kill_at: Some(now + task.limit()), again: false };
+                self.slot(task).state =
+                    State::Running { pid, kill_at: Some(now + task.limit()), give_up_at: None, again: false };
             }
             Err(why) => self.ended(task, Exit::NotStarted(why), false),
         }
@@ -148,23 +153,30 @@ impl Tasks {
         let Some(task) = self.task_of(pid) else { return false };
         // Nothing of a one-shot outlives it.
         self.effects.push_back(Effect::Kill(pid));
-        let State::Running { kill_at, again, .. } = self.slot(task).state else { return false };
-        let exit = match kill_at {
-            Some(_) => exit,
-            None => Exit::NotStarted(format!("did not end in {} s, killed", task.limit().as_secs())),
-        };
-        self.ended(task, exit, again);
+        let State::Running { kill_at, give_up_at, again, .. } = self.slot(task).state else { return false };
+        match (kill_at, give_up_at) {
+            (Some(_), _) => self.ended(task, exit, again),
+            (None, Some(_)) => self.ended(task, too_long(task, "killed"), again),
+            // It was said to have ended.
+            (None, None) if again => self.spawn(task),
+            (None, None) => self.slot(task).state = State::Idle,
+        }
         true
     }
 
-    /// Kills what takes too long.
+    /// Kills what takes too long, and goes on without what cannot be killed.
     pub fn handle_timeout(&mut self, now: Duration) {
-        for slot in &mut self.slots {
-            if let State::Running { pid, kill_at, .. } = &mut slot.state
-                && kill_at.is_some_and(|at| at <= now)
-            {
+        for task in Task::ALL {
+            let State::Running { pid, kill_at, give_up_at, .. } = &mut self.slots[task as usize].state else {
+                continue;
+            };
+            if kill_at.is_some_and(|at| at <= now) {
                 *kill_at = None;
+                *give_up_at = Some(now + DYING);
                 self.effects.push_back(Effect::Kill(*pid));
+            } else if give_up_at.is_some_and(|at| at <= now) {
+                *give_up_at = None;
+                self.over(task, too_long(task, "cannot be killed"));
             }
         }
     }
@@ -191,11 +203,11 @@ impl Tasks {
     /// When [`Tasks::handle_timeout`] wants to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let kill_at = |slot: &Slot| match slot.state {
-            State::Running { kill_at, .. } => kill_at,
+        let deadline = |slot: &Slot| match slot.state {
+            State::Running { kill_at, give_up_at, .. } => kill_at.or(give_up_at),
             State::Idle | State::Waiting | State::Spawning => None,
         };
-        self.slots.iter().filter_map(kill_at).min()
+        self.slots.iter().filter_map(deadline).min()
     }
 
     fn slot(&mut self, task: Task) -> &mut Slot {
@@ -209,17 +221,27 @@ impl Tasks {
 
     fn ended(&mut self, task: Task, exit: Exit, again: bool) {
         self.slot(task).state = State::Idle;
-        self.slot(task).ended = true;
-        self.effects.push_back(Effect::Ended { task, exit });
+        self.over(task, exit);
         if again {
             self.spawn(task);
         }
+    }
+
+    /// Says that a run is over, and starts what waits for that.
+    fn over(&mut self, task: Task, exit: Exit) {
+        self.slot(task).ended = true;
+        self.effects.push_back(Effect::Ended { task, exit });
         for other in Task::ALL {
             if other.after() == Some(task) && self.slot(other).state == State::Waiting {
                 self.spawn(other);
             }
         }
     }
+}
+
+/// Of one that was killed for taking too long.
+fn too_long(task: Task, what: &str) -> Exit {
+    Exit::NotStarted(format!("did not end in {} s, {what}", task.limit().as_secs()))
 }
 
 #[cfg(test)]
@@ -277,10 +299,36 @@ mod tests {
         tasks.handle_timeout(end - Duration::from_millis(1));
         assert_eq!(effects(&mut tasks), []);
         tasks.handle_timeout(end);
-        assert_eq!((effects(&mut tasks), tasks.poll_timeout()), (vec![Effect::Kill(7)], None));
+        assert_eq!((effects(&mut tasks), tasks.poll_timeout()), (vec![Effect::Kill(7)], Some(end + DYING)));
         tasks.handle_exit(7, Exit::Signal(9));
         let exit = Exit::NotStarted("did not end in 120 s, killed".into());
         assert_eq!(effects(&mut tasks)[1], Effect::Ended { task: Task::Flash, exit });
+    }
+
+    #[test]
+    fn one_that_cannot_be_killed_is_gone_on_without() {
+        let mut tasks = Tasks::default();
+        tasks.handle_request(Task::Network);
+        tasks.handle_request(Task::Setup);
+        tasks.handle_spawned(Task::Network, Ok(7), NOW);
+        let end = NOW + Task::Network.limit();
+        tasks.handle_timeout(end);
+        effects(&mut tasks);
+        tasks.handle_timeout(end + DYING);
+        let exit = too_long(Task::Network, "cannot be killed");
+        assert_eq!(
+            effects(&mut tasks),
+            [Effect::Ended { task: Task::Network, exit }, Effect::Spawn(Task::Setup)],
+            "once, and what waits for it does so no longer"
+        );
+        assert_eq!(tasks.poll_timeout(), None);
+        // The disk answers after all: that was said already.
+        assert_eq!(tasks.handle_request(Task::Network), 1);
+        assert!(tasks.handle_exit(7, Exit::Signal(9)));
+        assert_eq!(effects(&mut tasks), [Effect::Kill(7), Effect::Spawn(Task::Network)]);
+        tasks.handle_spawned(Task::Network, Ok(8), NOW);
+        tasks.handle_exit(8, Exit::Code(0));
+        assert_eq!(effects(&mut tasks), [Effect::Kill(8), ended(Task::Network, 0)]);
     }
 
     #[test]
