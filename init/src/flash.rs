@@ -68,9 +68,16 @@ pub fn format_main() -> u8 {
 fn format() -> Result<(), String> {
     let mounts = fs::read_to_string("/proc/self/mounts").map_err(|e| format!("flash: /proc/self/mounts: {e}"))?;
     let device = find()?;
-    let is_in_use = |line: &str| line.split(' ').next() == Some(&device);
-    if mounts.lines().any(is_in_use) {
-        return Err("flash: it is mounted, to erase it use: factory-reset".to_owned());
+    match usage(&mounts, &device) {
+        Usage::Unused => {}
+        Usage::Works => return Err("flash: it is mounted, to erase it use: factory-reset".to_owned()),
+        // The kernel has found an error in it, and writes no more.
+        Usage::ReadOnly => umount(FLASH).map_err(|errno| {
+            format!(
+                "flash: it is read-only after an error and in use ({}), use first: reload",
+                errno.desc().to_lowercase()
+            )
+        })?,
     }
     let mut words = FORMAT.to_vec();
     words.push(&device);
@@ -85,6 +92,24 @@ fn format() -> Result<(), String> {
         umount(FLASH).map_err(|errno| format!("flash: {}", errno.desc().to_lowercase()))?;
     }
     Ok(())
+}
+
+/// How a device is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Usage {
+    Unused,
+    Works,
+    ReadOnly,
+}
+
+/// What `mounts` (`/proc/self/mounts`) says of `device`.
+fn usage(mounts: &str, device: &str) -> Usage {
+    let mut mounted = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).filter(|words| words[0] == device);
+    match mounted.next().as_deref() {
+        None => Usage::Unused,
+        Some([_, _, _, options, ..]) if options.split(',').any(|option| option == "ro") => Usage::ReadOnly,
+        Some(_) => Usage::Works,
+    }
 }
 
 /// As `image/src/disk.rs` makes it, and for its reasons: with copies of the superblock, and without a thread that initialises it later.
@@ -193,6 +218,20 @@ fn e2fsck(how: &str, device: &str) -> std::io::Result<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flash_that_takes_no_more_writes_may_be_made_anew() {
+        let mounts = "/dev/vda3 / squashfs ro 0 0\ntmpfs /tmp tmpfs rw 0 0\n/dev/vda5 /flash ext4 OPTIONS 0 0\n";
+        for (options, expected) in [
+            ("rw,nosuid,errors=remount-ro", Usage::Works),
+            ("ro,nosuid,errors=remount-ro", Usage::ReadOnly),
+            ("rw,noatime", Usage::Works),
+        ] {
+            assert_eq!(usage(&mounts.replace("OPTIONS", options), "/dev/vda5"), expected, "{options}");
+        }
+        assert_eq!(usage(mounts, "/dev/vda"), Usage::Unused);
+        assert_eq!(usage("", "/dev/vda5"), Usage::Unused);
+    }
 
     #[test]
     fn a_power_cut_is_no_error_and_an_error_is() {
