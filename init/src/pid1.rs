@@ -204,7 +204,8 @@ impl Init {
             PollFd::new(self.clients.listener(), self.clients.listener_events()),
         ];
         let callers = fds.len();
-        fds.extend(self.clients.pollable().map(|(fd, events)| PollFd::new(fd, events)));
+        let polled: Vec<usize> = self.clients.pollable().map(|(index, ..)| index).collect();
+        fds.extend(self.clients.pollable().map(|(_, fd, events)| PollFd::new(fd, events)));
         let pipes = fds.len();
         fds.extend(self.processes.pipes().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         let kernel = fds.len();
@@ -234,8 +235,8 @@ impl Init {
                 self.take_signal(signal.ssi_signo);
             }
         }
-        for index in (callers..pipes).filter(|index| ready[*index]) {
-            for (client, request) in self.clients.serve(index - callers) {
+        for (index, _) in polled.into_iter().zip(&ready[callers..pipes]).filter(|(_, ready)| **ready) {
+            for (client, request) in self.clients.serve(index) {
                 self.answer(client, request);
                 self.carry_out();
             }

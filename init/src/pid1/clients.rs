@@ -26,6 +26,8 @@ struct Client {
     finished: bool,
     /// Replies it still waits for.
     owed: usize,
+    /// It follows the log, and may do nothing else from then on: senders are root until they are connected only.
+    follows: bool,
 }
 
 /// The socket and the callers.
@@ -54,9 +56,10 @@ impl Clients {
         if self.clients.len() < CLIENTS_MAX { PollFlags::POLLIN } else { PollFlags::empty() }
     }
 
-    /// Callers to poll, in the order of [`Clients::serve`]'s index.
-    pub(super) fn pollable(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
-        self.clients.iter().map(|client| {
+    /// Callers to poll, with their index for [`Clients::serve`]. Not one that has said everything and waits for its answer: poll(2) tells of
+    /// a peer that is gone whether it is asked to or not, at once and again.
+    pub(super) fn pollable(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>, PollFlags)> {
+        self.clients.iter().enumerate().filter_map(|(index, client)| {
             let mut events = PollFlags::empty();
             if !client.finished {
                 events |= PollFlags::POLLIN;
@@ -64,7 +67,7 @@ impl Clients {
             if !client.out.is_empty() {
                 events |= PollFlags::POLLOUT;
             }
-            (client.connection.as_fd(), events)
+            (!events.is_empty()).then_some((index, client.connection.as_fd(), events))
         })
     }
 
@@ -77,7 +80,14 @@ impl Clients {
                 continue;
             }
             self.next += 1;
-            self.clients.push(Client { id: self.next, connection, out: Vec::new(), finished: false, owed: 0 });
+            self.clients.push(Client {
+                id: self.next,
+                connection,
+                out: Vec::new(),
+                finished: false,
+                owed: 0,
+                follows: false,
+            });
         }
     }
 
@@ -90,7 +100,13 @@ impl Clients {
             match client.connection.recv::<Request>() {
                 Ok(Some(request)) => {
                     client.owed += 1;
-                    requests.push((client.id, request));
+                    client.follows |= matches!(request, Request::Follow { .. });
+                    if client.follows && !matches!(request, Request::Follow { .. }) {
+                        client
+                            .reply(&Reply::Failed { why: "request: who follows the log does nothing else".to_owned() });
+                    } else {
+                        requests.push((client.id, request));
+                    }
                 }
                 Ok(None) => client.finished = true,
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -150,5 +166,61 @@ impl Client {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use yoke_control::emit;
+
+    use super::*;
+
+    /// The socket, and one caller who is in.
+    fn called() -> (tempfile::TempDir, Clients, std::os::unix::net::UnixStream) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("init.sock");
+        let mut clients = Clients::bind(&path).expect("bind");
+        let caller = std::os::unix::net::UnixStream::connect(&path).expect("connect");
+        // Only root is let in, who runs this in the lab as in CI.
+        clients.clients.push(Client {
+            id: 1,
+            connection: clients.server.accept().expect("accept").0,
+            out: Vec::new(),
+            finished: false,
+            owed: 0,
+            follows: false,
+        });
+        clients.clients[0].connection.set_nonblocking().expect("nonblocking");
+        (dir, clients, caller)
+    }
+
+    fn say(caller: &mut impl io::Write, request: &Request) {
+        caller.write_all(&emit(request).expect("json")).expect("write");
+    }
+
+    #[test]
+    fn a_caller_that_has_gone_is_not_polled_and_stays_until_its_answer() {
+        let (_dir, mut clients, mut caller) = called();
+        say(&mut caller, &Request::Setup);
+        assert_eq!(clients.serve(0), [(1, Request::Setup)]);
+        assert_eq!(clients.pollable().count(), 1);
+        drop(caller);
+        assert_eq!(clients.serve(0), []);
+        assert_eq!(clients.pollable().count(), 0, "poll(2) would tell of it at once and again");
+        clients.forget_finished();
+        assert_eq!(clients.clients.len(), 1, "a caller that only says no more waits for its answer");
+        clients.reply(1, &Reply::Done);
+        clients.forget_finished();
+        assert!(clients.clients.is_empty());
+    }
+
+    #[test]
+    fn who_follows_the_log_can_do_nothing_else() {
+        let (_dir, mut clients, mut caller) = called();
+        let follow = Request::Follow { follower: "a".to_owned(), confirmed: None };
+        say(&mut caller, &follow);
+        say(&mut caller, &Request::Reboot);
+        say(&mut caller, &follow);
+        assert_eq!(clients.serve(0), [(1, follow.clone()), (1, follow)]);
     }
 }
