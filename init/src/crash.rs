@@ -5,8 +5,9 @@
 //! slot's `slot.cfg` sets aside. It outlives a warm restart only, and only where firmware neither clears memory nor the next kernel sets aside
 //! another place (kernel-parameters.txt on `reserve_mem`: not guaranteed).
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
@@ -117,7 +118,8 @@ fn tell(log: &str) {
 
 fn keep(log: &str) -> io::Result<()> {
     let new = format!("{CRASH}.new");
-    let mut file = File::create(&new)?;
+    // What a kernel says is for who may read its log.
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(log.as_bytes())?;
     file.sync_all()?;
     fs::rename(&new, CRASH)?;
