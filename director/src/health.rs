@@ -198,7 +198,8 @@ pub(crate) fn retarget(director: &Director) {
         && state.health.probed.iter().eq(targets.keys());
     let hostname = config.hostname().to_owned();
     state.health.probed = targets.keys().cloned().collect();
-    prober.probe(Wanted { targets, known: state.health.verdicts.clone(), hostname });
+    let taken = [config.ssh.port].into();
+    prober.probe(Wanted { targets, known: state.health.verdicts.clone(), hostname, taken });
     if same {
         // A quorum may have been configured.
         let pools = state.health.pools.clone();

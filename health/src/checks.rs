@@ -118,8 +118,14 @@ pub struct Checks {
 
 impl Checks {
     /// Takes over what is to be probed. What is known of a target that stays is kept, also when its monitor has changed, and then it is tried
-    /// anew soon; `known` is what an earlier process knew of those that are new.
-    pub fn handle_targets(&mut self, targets: &BTreeMap<Target, Probe>, known: &BTreeMap<Target, Verdict>, now: Time) {
+    /// anew soon; `known` is what an earlier process knew of those that are new. Returns jobs under way whose outcome nobody waits for any more.
+    pub fn handle_targets(
+        &mut self,
+        targets: &BTreeMap<Target, Probe>,
+        known: &BTreeMap<Target, Verdict>,
+        now: Time,
+    ) -> BTreeSet<u64> {
+        let before: BTreeSet<u64> = self.under_way.keys().copied().collect();
         let gone: Vec<_> = self.ids.keys().filter(|target| !targets.contains_key(&***target)).cloned().collect();
         for target in gone {
             self.remove(&target);
@@ -161,6 +167,7 @@ impl Checks {
             self.entries.insert(id, entry);
             self.ids.insert(target, id);
         }
+        before.into_iter().filter(|number| !self.under_way.contains_key(number)).collect()
     }
 
     fn entry(&self, target: &Target) -> Option<&Entry> {

@@ -13,7 +13,7 @@ mod flights;
 mod segment;
 mod wire;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -32,8 +32,10 @@ const PEERS_MAX: usize = 32_768;
 /// Where more are under way, answers are looked at by the clock and not as each comes: a wake-up costs as much as several of them. Where there are
 /// not, latencies are exact.
 const FEW: usize = 8;
-/// From a SYN until its answer is looked for, and between two looks after that; so much a latency may be said too long.
+/// From a SYN until its answer is looked for; then twice as long each time, up to the second. So much a latency may be said too long.
 const LOOK: [Duration; 2] = [Duration::from_millis(3), Duration::from_millis(20)];
+/// SYNs after which answers are looked for at once: many more could answer faster than there is room for what waits to be read.
+pub(crate) const BURST: usize = 256;
 
 /// How a server is asked.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +54,9 @@ pub(crate) struct HalfOpen {
     peers: BTreeMap<SocketAddr, Peer>,
     outbox: Vec<Syn>,
     ended: Vec<(u64, End)>,
-    /// When answers are looked at.
+    /// When answers are looked at, and how long after that they are again.
     look: Option<Time>,
+    patience: Duration,
 }
 
 impl HalfOpen {
@@ -62,17 +65,36 @@ impl HalfOpen {
     /// # Errors
     /// Without CAP_NET_RAW.
     pub(crate) fn open() -> io::Result<Self> {
-        let wire = Wire::open()?;
-        let (flights, peers) = (Flights::new(wire.ports()), BTreeMap::new());
-        Ok(Self { flights, wire, peers, outbox: Vec::new(), ended: Vec::new(), look: None })
+        let wire = Wire::open(&BTreeSet::new())?;
+        let (flights, peers) = (Flights::new(wire.asked().clone()), BTreeMap::new());
+        Ok(Self { flights, wire, peers, outbox: Vec::new(), ended: Vec::new(), look: None, patience: LOOK[0] })
+    }
+
+    /// Leaves our ports if somebody is to have one of them, and goes on from others. Within a runtime.
+    ///
+    /// # Errors
+    /// When no others are free; then these are kept.
+    pub(crate) fn leave(&mut self, ports: &BTreeSet<u16>, now: Time) -> io::Result<()> {
+        if ports.range(self.wire.asked().ports.clone()).next().is_none() {
+            return Ok(());
+        }
+        self.wire = Wire::open(ports)?;
+        self.peers.clear();
+        self.outbox = self.flights.move_to(self.wire.asked().clone(), now);
+        for source in self.flights.sources() {
+            self.wire.open_source(source);
+        }
+        Ok(())
+    }
+
+    /// Nobody waits any more for the outcomes of these attempts.
+    pub(crate) fn cancel(&mut self, numbers: &BTreeSet<u64>) {
+        self.flights.cancel(numbers);
     }
 
     /// Begins attempt `number`, of which [`Self::poll_outcomes`] will tell. Whether it could: too many may be under way
     /// to this server's port, or it may be asked from an address that only a connection can have.
     pub(crate) fn begin(&mut self, number: u64, server: SocketAddr, timeout_s: u16, now: Time) -> bool {
-        if self.wire.poll_news() {
-            self.forget();
-        }
         let Peer { source, turn } = match self.peers.get_mut(&server) {
             Some(peer) => {
                 peer.turn = peer.turn.wrapping_add(1);
@@ -101,9 +123,24 @@ impl HalfOpen {
         syn.is_some()
     }
 
-    fn forget(&mut self) {
+    /// The ways to servers may be others by now. What has gone from an address that is no more is sent again from the one that is: nobody would get an
+    /// answer, and IPv6 would go on sending from it.
+    fn handle_news(&mut self) {
         self.peers.clear();
-        self.wire.forget(|source| self.flights.has_source(source));
+        let sources = self.flights.sources();
+        let gone: BTreeSet<IpAddr> = sources.iter().copied().filter(|source| !Wire::is_ours(*source)).collect();
+        for syn in self.flights.from(&gone) {
+            match self.wire.source(syn.server) {
+                Ok(Some(source)) => self.outbox.extend(self.flights.handle_source(&syn, source)),
+                // It has its time.
+                Ok(None) => {}
+                Err(error) => {
+                    let error = Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32));
+                    self.ended.extend(self.flights.handle_unreachable(&syn, error));
+                }
+            }
+        }
+        self.wire.forget(|source| sources.contains(&source) && !gone.contains(&source));
     }
 
     /// Sends what has begun.
@@ -114,7 +151,9 @@ impl HalfOpen {
         let many = self.flights.len() > FEW;
         self.wire.watch(!many);
         // Not put off by who begins meanwhile.
-        self.look = many.then(|| self.look.map_or(now + LOOK[0], |at| at.min(now + LOOK[0])));
+        let first = now + if self.outbox.len() < BURST { LOOK[0] } else { Duration::ZERO };
+        self.look = many.then(|| self.look.map_or(first, |at| at.min(first)));
+        self.patience = LOOK[0];
         let mut stale = Vec::new();
         let mut outbox = std::mem::take(&mut self.outbox);
         self.wire.send(&outbox, |syn, error| match error {
@@ -134,7 +173,7 @@ impl HalfOpen {
             }
         }
         if moved {
-            self.forget();
+            self.peers.clear();
         }
         self.wire.send(&outbox, |syn, error| self.ended.extend(self.flights.handle_unsent(&syn, error, now)));
         outbox.clear();
@@ -155,17 +194,23 @@ impl HalfOpen {
 
     /// What has ended by now.
     pub(crate) fn poll_outcomes(&mut self, now: Time) -> Vec<(u64, Outcome)> {
+        if self.wire.poll_news() {
+            self.handle_news();
+        }
         // An answer that is there counts, however late it is looked at.
-        let is_late = self.poll_timeout().is_some_and(|at| at <= now);
-        self.wire.read(is_late, |answer| self.ended.extend(self.flights.handle_answer(&answer, now)));
+        let is_late = self.flights.poll_timeout().is_some_and(|at| at <= now);
+        let is_due = self.look.is_some_and(|at| at <= now);
+        self.wire
+            .read(is_late || is_due, is_late, |answer| self.ended.extend(self.flights.handle_answer(&answer, now)));
         while let Some(due) = self.flights.poll_due(now) {
             match due {
                 Ok(syn) => self.outbox.push(syn),
                 Err(ended) => self.ended.push(ended),
             }
         }
-        if self.look.is_some_and(|at| at <= now) {
-            self.look = (self.flights.len() > 0).then(|| now + LOOK[1]);
+        if is_due {
+            self.patience = LOOK[1].min(self.patience * 2);
+            self.look = (self.flights.len() > 0).then(|| now + self.patience);
         }
         self.ended.drain(..).map(|(number, end)| (number, outcome(end))).collect()
     }

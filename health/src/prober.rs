@@ -3,7 +3,7 @@
 //! A thread of its own, so that ten thousand probes never hold up whoever changes or shows the configuration, and the other way round. It is told
 //! what to probe and never asks; what it has to say is a message. Its clock is the caller's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use tokio::task::LocalSet;
+use tokio::task::{AbortHandle, LocalSet};
 
 use yoke_config::model::Check;
 
-use crate::half_open::HalfOpen;
+use crate::half_open::{BURST, HalfOpen};
 use crate::probe::Attempt;
 use crate::target::Probe;
 use crate::{Change, Checks, Job, Noted, Report, Target, Time, Verdict, probe};
@@ -44,6 +44,8 @@ pub struct Wanted {
     pub known: BTreeMap<Target, Verdict>,
     /// How this box calls itself.
     pub hostname: String,
+    /// Ports of this box that are somebody's.
+    pub taken: BTreeSet<u16>,
 }
 
 #[derive(Debug)]
@@ -118,22 +120,29 @@ async fn run(
     let mut checks = Checks::default();
     let mut hostname = Arc::<str>::from("");
     let (ended, mut outcomes) = unbounded_channel::<(u64, Attempt)>();
+    let mut tasks = BTreeMap::<u64, AbortHandle>::new();
     loop {
         let at = now();
-        while let Some(job) = checks.poll_job(at) {
+        // Whatever woke this thread: what is due within a grain begins at its end, and together.
+        let is_due = checks.poll_timeout().is_some_and(|due| end_of_grain(due) <= at);
+        // Some at a time, and their answers, though a thousand be late.
+        let jobs = std::iter::from_fn(|| checks.poll_job(at)).take(if is_due { BURST } else { 0 });
+        for job in jobs {
             if half_open.as_mut().is_some_and(|half_open| begin(half_open, &job, at)) {
                 continue;
             }
             let (ended, hostname) = (ended.clone(), hostname.clone());
-            tokio::task::spawn_local(async move {
+            let number = job.number;
+            let task = tokio::task::spawn_local(async move {
                 let began = now();
                 let elapsed = || now().saturating_sub(began);
                 let attempt = probe::attempt(&job.target, &job.probe, &hostname, elapsed).await;
                 let _ = ended.send((job.number, attempt));
             });
+            tasks.insert(number, task.abort_handle());
         }
         if let Some(half_open) = &mut half_open {
-            half_open.flush(at);
+            half_open.flush(now());
         }
         let next = checks.poll_timeout().map(end_of_grain);
         let next = next.into_iter().chain(half_open.as_ref().and_then(HalfOpen::poll_timeout)).min();
@@ -141,13 +150,24 @@ async fn run(
         tokio::select! {
             order = orders.recv() => match order {
                 Some(Order::Probe(wanted)) => {
-                    checks.handle_targets(&wanted.targets, &wanted.known, now());
+                    let at = now();
+                    let gone = checks.handle_targets(&wanted.targets, &wanted.known, at);
+                    gone.iter().filter_map(|number| tasks.remove(number)).for_each(|task| task.abort());
                     hostname = wanted.hostname.into();
+                    if let Some(half_open) = &mut half_open {
+                        half_open.cancel(&gone);
+                        if let Err(error) = half_open.leave(&wanted.taken, at) {
+                            log::warn!("checks by tcp keep a port that somebody else is to have: {error}");
+                        }
+                    }
                 }
                 Some(Order::Report(answer)) => drop(answer.send(checks.reports())),
                 None => return,
             },
-            Some((number, attempt)) = outcomes.recv() => note(&mut checks, number, attempt, now(), &news),
+            Some((number, attempt)) = outcomes.recv() => {
+                tasks.remove(&number);
+                note(&mut checks, number, attempt, now(), &news);
+            }
             () = ready(half_open.as_mut()) => {}
             () = tokio::time::sleep(idle) => {}
         }

@@ -111,7 +111,7 @@ fn a_change_of_the_monitor_keeps_the_verdict_and_probes_soon() {
     assert_eq!(checks.poll_timeout(), due);
     let job = checks.poll_job(6 * S).expect("due");
     let other = targets(1, &Monitor { interval_s: 60, ..Monitor::default() });
-    checks.handle_targets(&other, &BTreeMap::new(), 7 * S);
+    assert_eq!(checks.handle_targets(&other, &BTreeMap::new(), 7 * S), [job.number].into(), "nobody waits for it");
     assert_eq!(checks.reports()[0].verdict.state, State::Up, "an edit takes no server out");
     assert_eq!(
         checks.handle_outcome(job.number, Err("late".into()), None, 8 * S),

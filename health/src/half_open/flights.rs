@@ -1,8 +1,8 @@
 //! SYNs under way: what each is for, when it is repeated, when it is too late, and whose answer an answer is. Pure.
 //!
 //! An answer counts only when it acknowledges the very sequence number that was sent to that server from that port. The number is a secret of 32
-//! bits, drawn for each probe, so that nobody who does not see the SYN can make a dead server look alive or a live one dead (RFC 9293 §3.10.7.3,
-//! RFC 5961, RFC 6528).
+//! bits, so that nobody who does not see the SYN can make a dead server look alive or a live one dead (RFC 9293 §3.10.7.3, RFC 5961, RFC 6528). Its
+//! first bits are those of all SYNs, which lets the kernel keep a flood away ([`super::filter`]); the others are drawn for each probe.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::filter::{Asked, COMMON};
 use super::is_congestion;
 use super::segment::{Answer, Says, Syn};
 use crate::Time;
@@ -52,6 +53,8 @@ struct Flight {
 pub(super) struct Flights {
     /// Our ports. A server is asked from each in turn, so that nobody on the way, who remembers the last connection, takes this one for it.
     ports: Range<u16>,
+    /// How sequence numbers begin.
+    common: u32,
     secret: RandomState,
     drawn: u64,
     /// By the sequence number of its SYN.
@@ -62,9 +65,10 @@ pub(super) struct Flights {
 }
 
 impl Flights {
-    pub(super) fn new(ports: Range<u16>) -> Self {
+    pub(super) fn new(Asked { ports, common }: Asked) -> Self {
         Self {
             ports,
+            common,
             secret: RandomState::new(),
             drawn: 0,
             flights: BTreeMap::new(),
@@ -101,13 +105,13 @@ impl Flights {
         u16::from_be_bytes([a, b])
     }
 
-    /// A number that no flight has and nobody can guess.
+    /// A number that no flight has and nobody can guess. What acknowledges it begins with the same bits.
     fn draw(&mut self) -> u32 {
         loop {
             self.drawn += 1;
             let [a, b, c, d, ..] = self.secret.hash_one(self.drawn).to_be_bytes();
-            let isn = u32::from_be_bytes([a, b, c, d]);
-            if !self.flights.contains_key(&isn) {
+            let isn = self.common | u32::from_be_bytes([a, b, c, d]) & !COMMON;
+            if isn & !COMMON != !COMMON && !self.flights.contains_key(&isn) {
                 return isn;
             }
         }
@@ -118,9 +122,33 @@ impl Flights {
         self.flights.len()
     }
 
-    /// Whether any has gone from this address of ours.
-    pub(super) fn has_source(&self, source: IpAddr) -> bool {
-        self.flights.values().any(|flight| flight.syn.source == source)
+    /// The addresses of ours from which they have gone.
+    pub(super) fn sources(&self) -> BTreeSet<IpAddr> {
+        self.flights.values().map(|flight| flight.syn.source).collect()
+    }
+
+    /// The SYNs that have gone from one of these addresses.
+    pub(super) fn from(&self, sources: &BTreeSet<IpAddr>) -> Vec<Syn> {
+        self.flights.values().map(|flight| flight.syn).filter(|syn| sources.contains(&syn.source)).collect()
+    }
+
+    /// Nobody waits any more for the outcomes of these probes.
+    pub(super) fn cancel(&mut self, numbers: &BTreeSet<u64>) {
+        let of = self.flights.iter().filter(|(_, flight)| numbers.contains(&flight.number));
+        for isn in of.map(|(isn, _)| *isn).collect::<Vec<_>>() {
+            self.take(isn);
+        }
+    }
+
+    /// Goes on with the same probes from other ports, each as if it began now. The SYNs to be sent.
+    pub(super) fn move_to(&mut self, asked: Asked, now: Time) -> Vec<Syn> {
+        let before = std::mem::replace(self, Self::new(asked)).flights.into_values();
+        let again = |flight: Flight| {
+            let Syn { source, server, .. } = flight.syn;
+            let turn = self.turn();
+            self.begin(flight.number, (source, server), turn, flight.timeout_s, now)
+        };
+        before.filter_map(again).collect()
     }
 
     /// When something is to be repeated or given up.
@@ -193,6 +221,11 @@ impl Flights {
         let flight = self.flights.get_mut(&syn.isn)?;
         flight.syn.source = source;
         Some(flight.syn)
+    }
+
+    /// There is no address of ours any more from which it can be asked.
+    pub(super) fn handle_unreachable(&mut self, syn: &Syn, error: Errno) -> Option<(u64, End)> {
+        self.take(syn.isn).map(|flight| (flight.number, End::Failed(error as i32)))
     }
 
     fn take(&mut self, isn: u32) -> Option<Flight> {

@@ -48,23 +48,44 @@ impl Syn {
     }
 }
 
-/// The checksum of a segment, over the pseudo-header too (RFC 9293 §3.1, RFC 8200 §8.1); 0 over a segment that bears its own.
-fn checksum(from: IpAddr, to: IpAddr, segment: &[u8]) -> u16 {
-    let words = |bytes: &[u8]| {
-        let pair = |pair: &[u8]| u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
-        bytes.chunks(2).map(pair).sum::<u32>()
-    };
+/// The 16-bit words of a checksum (RFC 1071), added.
+fn words(bytes: &[u8]) -> u32 {
+    let pair = |pair: &[u8]| u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
+    bytes.chunks(2).map(pair).sum()
+}
+
+fn folded(mut sum: u32) -> u16 {
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    u16::try_from(sum).unwrap_or(u16::MAX)
+}
+
+/// Of the header that a segment of so many bytes has in its checksum besides (RFC 9293 §3.1, RFC 8200 §8.1).
+fn pseudo_header(from: IpAddr, to: IpAddr, bytes: usize) -> u32 {
     let address = |address: IpAddr| match address {
         IpAddr::V4(address) => words(&address.octets()),
         IpAddr::V6(address) => words(&address.octets()),
     };
     const TCP: u32 = 6;
-    let length = u32::try_from(segment.len()).unwrap_or(u32::MAX);
-    let mut sum = address(from) + address(to) + TCP + length + words(segment);
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    !u16::try_from(sum).unwrap_or(u16::MAX)
+    address(from) + address(to) + TCP + u32::try_from(bytes).unwrap_or(0)
+}
+
+/// The checksum of a segment; 0 over one that bears its own.
+fn checksum(from: IpAddr, to: IpAddr, segment: &[u8]) -> u16 {
+    !folded(pseudo_header(from, to, segment.len()) + words(segment))
+}
+
+/// Whether a segment has arrived as it was sent, which the kernel leaves to who reads a raw socket. One that has been on no wire, from a machine beside
+/// this one on the same host, bears no more than the sum of its pseudo-header: the rest is left to a card that it never meets.
+pub(super) fn is_whole(from: IpAddr, to: IpAddr, segment: &[u8]) -> bool {
+    let left = folded(pseudo_header(from, to, segment.len()));
+    checksum(from, to, segment) == 0 || segment.get(16..18) == Some(&left.to_be_bytes()[..])
+}
+
+/// The same of an ICMP message (RFC 792), which the kernel does verify of IPv6.
+pub(super) fn is_whole_icmp(message: &[u8]) -> bool {
+    folded(words(message)) == u16::MAX
 }
 
 /// What has come back, as far as it can be told without knowing what was sent.
@@ -108,20 +129,21 @@ pub(super) fn parse_answer(from: IpAddr, segment: &[u8]) -> Option<Answer> {
     })
 }
 
-/// The source and the payload of an IPv4 packet, as a raw socket gives it.
-pub(super) fn parse_ipv4(packet: &[u8]) -> Option<(IpAddr, &[u8])> {
+/// Source and destination and the payload of an IPv4 packet, as a raw socket gives it.
+pub(super) fn parse_ipv4(packet: &[u8]) -> Option<([IpAddr; 2], &[u8])> {
     let (header, addresses) = packet.split_first_chunk::<12>()?;
-    let source = addresses.first_chunk::<4>()?;
-    Some((IpAddr::from(*source), packet.get(usize::from(header[0] & 0x0f) * 4..)?))
+    let (source, rest) = addresses.split_first_chunk::<4>()?;
+    let destination = rest.first_chunk::<4>()?;
+    let payload = packet.get(usize::from(header[0] & 0x0f) * 4..)?;
+    Some(([IpAddr::from(*source), IpAddr::from(*destination)], payload))
 }
 
 /// An ICMP message (RFC 792): the quoted packet is ours, and has at least 8 bytes of the segment.
 pub(super) fn parse_error_v4(message: &[u8]) -> Option<Answer> {
     let (head, packet) = message.split_first_chunk::<8>()?;
     let error = error_v4(head[0], head[1])?;
-    let to = packet.get(16..20)?.first_chunk::<4>()?;
-    let (_, segment) = parse_ipv4(packet)?;
-    (packet[9] == 6).then(|| quoted(IpAddr::from(*to), segment, error)).flatten()
+    let ([_, to], segment) = parse_ipv4(packet)?;
+    (packet[9] == 6).then(|| quoted(to, segment, error)).flatten()
 }
 
 /// An ICMPv6 message (RFC 4443 §3). A quoted packet of ours has no extension headers.

@@ -1,7 +1,11 @@
 //! Real handshakes with the kernel of this machine, which answers as any server does.
 
+mod neighbours;
+
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::*;
 
@@ -23,18 +27,21 @@ fn run(work: impl AsyncFnOnce(HalfOpen)) {
 
 /// Waits for what ends; the clock stands at `now` meanwhile, or where answers are looked at.
 async fn ended(half_open: &mut HalfOpen, now: Time) -> Vec<(u64, Outcome)> {
-    half_open.flush(now);
-    loop {
-        let look = half_open.look;
-        let ended = half_open.poll_outcomes(look.unwrap_or(now));
-        if !ended.is_empty() {
-            return ended;
+    let ends = async {
+        half_open.flush(now);
+        loop {
+            let look = half_open.look;
+            let ended = half_open.poll_outcomes(look.unwrap_or(now));
+            if !ended.is_empty() {
+                return ended;
+            }
+            match look {
+                Some(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+                None => half_open.ready().await,
+            }
         }
-        match look {
-            Some(_) => tokio::time::sleep(Duration::from_millis(1)).await,
-            None => half_open.ready().await,
-        }
-    }
+    };
+    tokio::time::timeout(20 * S, ends).await.expect("something ends within 20 s")
 }
 
 fn listener(ipv6: bool) -> TcpListener {
@@ -72,7 +79,7 @@ fn who_does_not_listen_refuses() {
 
 /// A server that answers nobody any more: as many as it takes wait already.
 fn full() -> (SocketAddr, Vec<TcpStream>, TcpListener) {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("a port");
     socket.listen(0).expect("a socket");
     let listener = TcpListener::from(socket);
@@ -117,7 +124,7 @@ fn as_many_as_there_are_ports_ask_one_server_and_a_thousand_ask_a_thousand() {
     run(async |mut half_open| {
         let server = listener(false).local_addr().expect("bound");
         let begun = (0..100).filter(|number| half_open.begin(*number, server, 1, S)).count();
-        assert_eq!(begun, half_open.wire.ports().len());
+        assert_eq!(begun, half_open.wire.asked().ports.len());
         let mut count = 0;
         while count < begun {
             count += ended(&mut half_open, S).await.len();
@@ -130,6 +137,63 @@ fn as_many_as_there_are_ports_ask_one_server_and_a_thousand_ask_a_thousand() {
         while refused < 1_000 {
             refused += ended(&mut half_open, S).await.iter().filter(|(_, outcome)| outcome.is_err()).count();
         }
+    });
+}
+
+/// Whoever can send to our ports, but does not know our numbers, would fill the queue in which answers wait.
+#[test]
+fn a_flood_pushes_no_answer_out() {
+    run(async |mut half_open| {
+        let server = listener(false).local_addr().expect("bound");
+        assert!(half_open.begin(1, server, 1, S));
+        half_open.flush(S);
+        let syn = Syn { isn: 0, ..half_open.flights.from(&[Ipv4Addr::LOCALHOST.into()].into())[0] };
+        // What is there is read; from here on nobody reads.
+        assert_eq!(ended(&mut half_open, S).await.len(), 1);
+        let flood = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::TCP)).expect("a raw socket");
+        let ports = half_open.wire.asked().ports.clone();
+        for (n, port) in (0..30_000u32).zip(ports.cycle()) {
+            let isn = n.wrapping_mul(0x9e37_79b9);
+            let forged = Syn { port: server.port(), server: (syn.server.ip(), port).into(), ..syn };
+            let mut segment = forged.emit();
+            segment[8..12].copy_from_slice(&isn.to_be_bytes());
+            segment[13] = 0x14;
+            let _ = flood.send_to(&segment, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into());
+        }
+        assert!(half_open.begin(2, server, 1, S));
+        assert_eq!(ended(&mut half_open, S).await, [(2, Err("connect: refused".to_owned()))]);
+    });
+}
+
+#[test]
+fn after_a_burst_answers_are_read_before_anything_else_is_done() {
+    run(async |mut half_open| {
+        for n in 0..BURST {
+            let n = u16::try_from(n).expect("few").to_be_bytes();
+            assert!(half_open.begin(u64::from(n[1]), ([127, 1, n[0], n[1]], 9).into(), 1, S));
+        }
+        half_open.flush(S);
+        assert_eq!(half_open.look, Some(S));
+    });
+}
+
+#[test]
+fn a_port_that_somebody_is_to_have_is_left_and_checks_go_on() {
+    run(async |mut half_open| {
+        let (server, waiting, listening) = full();
+        assert!(half_open.begin(1, server, 30, S));
+        half_open.flush(S);
+        let before = half_open.wire.asked().ports.clone();
+        half_open.leave(&[before.end].into(), S).expect("nothing to do");
+        assert_eq!(half_open.wire.asked().ports, before);
+        half_open.leave(&[before.start + 3].into(), S).expect("there are others");
+        assert!(!half_open.wire.asked().ports.contains(&(before.start + 3)));
+        assert!(before.clone().all(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()));
+        let gone = listener(false).local_addr().expect("bound");
+        assert!(half_open.begin(2, gone, 1, S));
+        assert_eq!(ended(&mut half_open, S).await, [(2, Err("connect: refused".to_owned()))]);
+        drop((waiting, listening));
+        assert_eq!(half_open.flights.len(), 1, "the first one goes on");
     });
 }
 

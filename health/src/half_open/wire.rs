@@ -3,8 +3,9 @@
 //! A raw socket is bound to the address that it sends from: the kernel refuses to send once that address is gone, and keeps everybody else's
 //! segments away from it. A filter in the kernel leaves no more than answers to our ports. Nothing here knows what an answer means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::Range;
@@ -24,6 +25,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::filter::{self, Asked, COMMON};
 use super::is_congestion;
 use super::segment::{self, Answer, Syn};
 use crate::probe::any;
@@ -35,8 +37,10 @@ const PORTS: u16 = 16;
 const PLACES: usize = 64;
 /// Sent and read by one system call at most.
 const BATCH: usize = 32;
-/// Of what is heard: the longest IPv4 header (60), an ICMP header (8), and in it the longest IPv4 header with 8 bytes of a segment.
-const HEARD_BYTES: usize = 60 + 8 + 60 + 8;
+/// Of what answers: the longest headers of IPv4 and TCP, 60 each.
+const ANSWER_BYTES: usize = 60 + 60;
+/// Of an error: most are 576 at most (RFC 1812 §4.3.2.3), and none is longer than a packet on Ethernet.
+const ERROR_BYTES: usize = 1_500;
 /// Answers that wait while this thread does not run: several thousand, each of which the kernel counts as 1 KiB or so. One that is lost would be a
 /// failed check of a server that is well.
 const WAITING_BYTES: usize = 4 << 20;
@@ -58,6 +62,8 @@ enum Kind {
 #[derive(Debug)]
 struct Ear {
     socket: Arc<Socket>,
+    /// What it is bound to.
+    source: IpAddr,
     /// Absent while it is looked at by the clock: whatever came would wake this thread.
     watch: Option<AsyncFd<Arc<Socket>>>,
     ipv6: bool,
@@ -70,7 +76,7 @@ struct Ear {
 #[derive(Debug)]
 pub(super) struct Wire {
     /// Ours as long as these are there: bound, and connected to nothing, so that the kernel answers a SYN and ACK by RST of its own.
-    ports: Range<u16>,
+    asked: Asked,
     _reserved: Vec<Socket>,
     /// By the address they send from.
     sources: BTreeMap<IpAddr, Ear>,
@@ -80,17 +86,19 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// Within a runtime.
+    /// Within a runtime. On none of the ports to `avoid`.
     ///
     /// # Errors
     /// Without CAP_NET_RAW: permission denied.
-    pub(super) fn open() -> io::Result<Self> {
-        let (ports, reserved) = reserve()?;
-        let mut errors = vec![Ear::open(Ipv4Addr::UNSPECIFIED.into(), Kind::Icmp, &ports)?];
+    pub(super) fn open(avoid: &BTreeSet<u16>) -> io::Result<Self> {
+        let (ports, reserved) = reserve(avoid)?;
+        let [a, b, c, d, ..] = RandomState::new().hash_one(0).to_be_bytes();
+        let asked = Asked { ports, common: u32::from_be_bytes([a, b, c, d]) & COMMON };
+        let mut errors = vec![Ear::open(Ipv4Addr::UNSPECIFIED.into(), Kind::Icmp, &asked)?];
         // A box may be without IPv6.
-        errors.extend(Ear::open(Ipv6Addr::UNSPECIFIED.into(), Kind::Icmp, &ports));
+        errors.extend(Ear::open(Ipv6Addr::UNSPECIFIED.into(), Kind::Icmp, &asked));
         Ok(Self {
-            ports,
+            asked,
             _reserved: reserved,
             sources: BTreeMap::new(),
             errors,
@@ -99,8 +107,13 @@ impl Wire {
         })
     }
 
-    pub(super) fn ports(&self) -> Range<u16> {
-        self.ports.clone()
+    pub(super) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
+    /// Whether an address is one of ours.
+    pub(super) fn is_ours(source: IpAddr) -> bool {
+        UdpSocket::bind((source, 0)).is_ok()
     }
 
     /// The address that this box would ask `server` from, which can be asked from then on; `None` when no raw socket can be bound to it: the
@@ -112,11 +125,16 @@ impl Wire {
         let nearest = UdpSocket::bind((any(server), 0))?;
         nearest.connect(server)?;
         let source = nearest.local_addr()?.ip();
+        Ok(self.open_source(source).then_some(source))
+    }
+
+    /// Whether servers can be asked from that address.
+    pub(super) fn open_source(&mut self, source: IpAddr) -> bool {
         if !self.sources.contains_key(&source) {
-            let Ok(ear) = Ear::open(source, Kind::Tcp, &self.ports) else { return Ok(None) };
+            let Ok(ear) = Ear::open(source, Kind::Tcp, &self.asked) else { return false };
             self.sources.insert(source, ear);
         }
-        Ok(Some(source))
+        true
     }
 
     /// Any source may be gone. Of many, only those are kept from which something `is_awaited`.
@@ -188,10 +206,12 @@ impl Wire {
         }
     }
 
-    /// Reads what has come; with `all`, looks at every socket, whether or not something is known to have come.
-    pub(super) fn read(&mut self, all: bool, mut heard: impl FnMut(Answer)) {
-        for ear in self.sources.values_mut().chain(&mut self.errors) {
-            if std::mem::take(&mut ear.ready) || all {
+    /// Reads what has come. Looks also at sockets of which nothing is known to have come: at those of answers with `answers`, at those of errors with
+    /// `errors`.
+    pub(super) fn read(&mut self, answers: bool, errors: bool, mut heard: impl FnMut(Answer)) {
+        let answers = self.sources.values_mut().map(|ear| (answers, ear));
+        for (look, ear) in answers.chain(self.errors.iter_mut().map(|ear| (errors, ear))) {
+            if std::mem::take(&mut ear.ready) || look {
                 // Who sends as fast as this is read does not keep the thread.
                 ear.ready = (0..BATCHES_MAX).all(|_| ear.read(&mut heard) == BATCH);
             }
@@ -205,7 +225,7 @@ impl Wire {
 }
 
 impl Ear {
-    fn open(source: IpAddr, kind: Kind, ports: &Range<u16>) -> io::Result<Self> {
+    fn open(source: IpAddr, kind: Kind, asked: &Asked) -> io::Result<Self> {
         let ipv6 = source.is_ipv6();
         let protocol = match (kind, ipv6) {
             (Kind::Tcp, _) => Protocol::TCP,
@@ -214,7 +234,11 @@ impl Ear {
         };
         let domain = if ipv6 { Domain::IPV6 } else { Domain::IPV4 };
         let socket = Socket::new(domain, Type::RAW.nonblocking(), Some(protocol))?;
-        socket.attach_filter(&super::filter::program(kind_of(kind), ipv6, ports))?;
+        let of = match kind {
+            Kind::Tcp => filter::Of::Answers,
+            Kind::Icmp => filter::Of::Errors,
+        };
+        socket.attach_filter(&filter::program(of, ipv6, asked))?;
         if setsockopt(&socket, RcvBufForce, &WAITING_BYTES).is_err() {
             socket.set_recv_buffer_size(WAITING_BYTES)?;
         }
@@ -224,7 +248,7 @@ impl Ear {
         socket.bind(&SocketAddr::new(source, 0).into())?;
         let socket = Arc::new(socket);
         let watch = Some(watched(socket.clone())?);
-        Ok(Self { socket, watch, ipv6, kind, ready: true })
+        Ok(Self { socket, source, watch, ipv6, kind, ready: true })
     }
 
     fn send(&self, syns: &[Syn], failed: &mut impl FnMut(Syn, Errno)) {
@@ -252,7 +276,14 @@ impl Ear {
 
     /// How many were read.
     fn read(&self, heard: &mut impl FnMut(Answer)) -> usize {
-        let mut buffers = [[0; HEARD_BYTES]; BATCH];
+        match self.kind {
+            Kind::Tcp => self.read_up_to::<ANSWER_BYTES>(heard),
+            Kind::Icmp => self.read_up_to::<ERROR_BYTES>(heard),
+        }
+    }
+
+    fn read_up_to<const BYTES: usize>(&self, heard: &mut impl FnMut(Answer)) -> usize {
+        let mut buffers = [[0; BYTES]; BATCH];
         let mut slices: Vec<_> = buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
         let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
         let socket = self.socket.as_raw_fd();
@@ -264,28 +295,28 @@ impl Ear {
             count += 1;
             let Some(bytes) = message.iovs().next() else { continue };
             let from = message.address.as_ref().and_then(SockaddrStorage::as_sockaddr_in6).map(|from| from.ip().into());
-            if let Some(answer) = parse(self.kind, self.ipv6, from, bytes) {
+            let is_cut = message.flags.contains(MsgFlags::MSG_TRUNC);
+            if let Some(answer) = self.parse(from, bytes, is_cut) {
                 heard(answer);
             }
         }
         count
     }
-}
 
-fn kind_of(kind: Kind) -> super::filter::Of {
-    match kind {
-        Kind::Tcp => super::filter::Of::Answers,
-        Kind::Icmp => super::filter::Of::Errors,
-    }
-}
-
-/// `from` is known of IPv6, where a socket gives no header.
-fn parse(kind: Kind, ipv6: bool, from: Option<IpAddr>, bytes: &[u8]) -> Option<Answer> {
-    match (kind, ipv6) {
-        (Kind::Tcp, false) => segment::parse_ipv4(bytes).and_then(|(from, bytes)| segment::parse_answer(from, bytes)),
-        (Kind::Tcp, true) => segment::parse_answer(from?, bytes),
-        (Kind::Icmp, false) => segment::parse_error_v4(segment::parse_ipv4(bytes)?.1),
-        (Kind::Icmp, true) => segment::parse_error_v6(bytes),
+    /// `from` is known of IPv6, where a socket gives no header. Of what was cut off nobody can say whether it is whole.
+    fn parse(&self, from: Option<IpAddr>, bytes: &[u8], is_cut: bool) -> Option<Answer> {
+        match (self.kind, self.ipv6) {
+            (Kind::Tcp, ipv6) => {
+                let ([from, to], segment) =
+                    if ipv6 { ([from?, self.source], bytes) } else { segment::parse_ipv4(bytes)? };
+                (is_cut || segment::is_whole(from, to, segment)).then(|| segment::parse_answer(from, segment))?
+            }
+            (Kind::Icmp, false) => {
+                let (_, message) = segment::parse_ipv4(bytes)?;
+                (is_cut || segment::is_whole_icmp(message)).then(|| segment::parse_error_v4(message))?
+            }
+            (Kind::Icmp, true) => segment::parse_error_v6(bytes),
+        }
     }
 }
 
@@ -294,12 +325,15 @@ fn watched<T: std::os::fd::AsRawFd>(socket: T) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(socket, Interest::READABLE)
 }
 
-/// Ports side by side that nobody has, of both families.
-fn reserve() -> io::Result<(Range<u16>, Vec<Socket>)> {
+/// Ports side by side that nobody has, of both families, nor is to have.
+fn reserve(avoid: &BTreeSet<u16>) -> io::Result<(Range<u16>, Vec<Socket>)> {
     let mut tried = Err(io::ErrorKind::AddrInUse.into());
     for _ in 0..PLACES {
         let first = bound(0)?.local_addr()?.as_socket().map_or(0, |at| at.port()) / PORTS * PORTS;
         let ports = first..first.saturating_add(PORTS);
+        if avoid.range(ports.clone()).next().is_some() {
+            continue;
+        }
         tried = ports.clone().map(bound).collect::<io::Result<Vec<_>>>().map(|sockets| (ports, sockets));
         if tried.is_ok() {
             break;

@@ -8,6 +8,10 @@ const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
 const PORTS: Range<u16> = 40_000..40_016;
 
+fn asked(ports: Range<u16>) -> Asked {
+    Asked { ports, common: 0xabc0_0000 }
+}
+
 fn ends(server: u8) -> (IpAddr, SocketAddr) {
     ([10, 0, 0, 1].into(), ([10, 0, 1, server], 80).into())
 }
@@ -18,7 +22,7 @@ fn answer(syn: &Syn, says: Says) -> Answer {
 
 #[test]
 fn an_answer_ends_it_once() {
-    let mut flights = Flights::new(PORTS);
+    let mut flights = Flights::new(asked(PORTS));
     for (says, end) in
         [(Says::Open, End::Open(20 * MS)), (Says::Refused, End::Refused), (Says::Unreachable(113), End::Failed(113))]
     {
@@ -32,7 +36,7 @@ fn an_answer_ends_it_once() {
 
 #[test]
 fn silence_is_met_with_the_same_syn_and_then_with_patience() {
-    let mut flights = Flights::new(PORTS);
+    let mut flights = Flights::new(asked(PORTS));
     let syn = flights.begin(7, ends(1), 0, 5, S).expect("a port");
     // As the kernel: 1 s after the first, 2 s after the second; the next would be too late.
     for at in [2, 4] {
@@ -48,7 +52,7 @@ fn silence_is_met_with_the_same_syn_and_then_with_patience() {
 
 #[test]
 fn what_has_not_left_is_sent_soon_and_ends_in_time() {
-    let mut flights = Flights::new(PORTS);
+    let mut flights = Flights::new(asked(PORTS));
     let syn = flights.begin(7, ends(1), 0, 1, S).expect("a port");
     flights.handle_congestion(&syn, S);
     assert_eq!(flights.poll_due(S + 10 * MS), Some(Ok(syn)));
@@ -62,7 +66,7 @@ fn what_has_not_left_is_sent_soon_and_ends_in_time() {
 
 #[test]
 fn what_cannot_be_sent_again_is_a_loss_and_no_end() {
-    let mut flights = Flights::new(PORTS);
+    let mut flights = Flights::new(asked(PORTS));
     let syn = flights.begin(7, ends(1), 0, 3, S).expect("a port");
     assert_eq!(flights.poll_due(S * 2), Some(Ok(syn)));
     assert_eq!(flights.handle_error(&syn, 101), None);
@@ -71,7 +75,7 @@ fn what_cannot_be_sent_again_is_a_loss_and_no_end() {
 
 #[test]
 fn a_server_is_asked_from_each_port_in_turn_and_from_none_twice_at_once() {
-    let mut flights = Flights::new(PORTS);
+    let mut flights = Flights::new(asked(PORTS));
     let begun: Vec<Syn> = (0..17).filter_map(|n| flights.begin(n, ends(1), 5, 1, S)).collect();
     let ports: BTreeSet<u16> = begun.iter().map(|syn| syn.port).collect();
     assert_eq!((begun.len(), ports), (16, PORTS.collect()));
@@ -79,6 +83,38 @@ fn a_server_is_asked_from_each_port_in_turn_and_from_none_twice_at_once() {
     assert!(flights.begin(17, ends(2), 5, 1, S).is_some(), "another server has all of them");
     flights.handle_answer(&answer(&begun[3], Says::Open), S);
     assert_eq!(flights.begin(18, ends(1), 5, 1, S).map(|syn| syn.port), Some(begun[3].port));
+}
+
+#[test]
+fn what_nobody_waits_for_is_forgotten_and_its_port_is_free() {
+    let mut flights = Flights::new(asked(PORTS));
+    let gone: Vec<Syn> = (0..16).filter_map(|n| flights.begin(n, ends(1), 0, 1, S)).collect();
+    let syn = flights.begin(16, ends(2), 0, 1, S).expect("a port");
+    flights.cancel(&(0..16).collect());
+    assert_eq!(flights.handle_answer(&answer(&gone[0], Says::Open), S), None);
+    assert_eq!((0..16).filter_map(|n| flights.begin(n, ends(1), 0, 1, S)).count(), 16);
+    assert_eq!(flights.handle_answer(&answer(&syn, Says::Open), S), Some((16, End::Open(Duration::ZERO))));
+}
+
+#[test]
+fn all_go_on_from_other_ports() {
+    let mut flights = Flights::new(asked(PORTS));
+    let before: Vec<Syn> = (0..8).filter_map(|n| flights.begin(n, ends(1), 0, 1, S)).collect();
+    let after = flights.move_to(asked(50_000..50_016), S + 500 * MS);
+    assert_eq!(after.len(), 8);
+    assert!(after.iter().all(|syn| syn.port >= 50_000 && syn.server == before[0].server));
+    assert_eq!(flights.handle_answer(&answer(&before[0], Says::Open), S + 600 * MS), None);
+    let ends: BTreeSet<u64> =
+        after.iter().filter_map(|syn| flights.handle_answer(&answer(syn, Says::Open), S)).map(|(n, _)| n).collect();
+    assert_eq!(ends, (0..8).collect());
+}
+
+#[test]
+fn every_number_begins_alike_and_so_does_what_acknowledges_it() {
+    let mut flights = Flights::new(asked(PORTS));
+    let numbers: BTreeSet<u32> = (0..10_000).map(|_| flights.draw()).collect();
+    assert!(numbers.iter().all(|isn| isn & COMMON == 0xabc0_0000 && (isn + 1) & COMMON == 0xabc0_0000));
+    assert!(numbers.len() > 9_900, "of a million");
 }
 
 #[derive(Debug, Clone)]
@@ -103,7 +139,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 proptest! {
     #[test]
     fn each_ends_once_in_time_and_by_its_own_answer_alone(events in events()) {
-        let mut flights = Flights::new(PORTS);
+        let mut flights = Flights::new(asked(PORTS));
         let (mut now, mut open) = (S, BTreeMap::<u64, (Syn, Time)>::new());
         for (number, event) in (0u64..).zip(events) {
             let nth = |n: usize| open.values().nth(n % open.len().max(1)).map(|(syn, _)| *syn);

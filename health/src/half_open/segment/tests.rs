@@ -89,6 +89,27 @@ proptest! {
     }
 
     #[test]
+    fn what_was_changed_on_the_way_is_not_whole(syn in syns(), at in 0..SYN_BYTES, bit in 0u8..8) {
+        let (from, to, mut segment) = (syn.source, syn.server.ip(), syn.emit());
+        prop_assert!(is_whole(from, to, &segment));
+        let left = folded(pseudo_header(from, to, segment.len()));
+        segment[at] ^= 1 << bit;
+        prop_assume!(segment[16..18] != left.to_be_bytes());
+        prop_assert!(!is_whole(from, to, &segment));
+        // As a neighbour on the same host sends it.
+        segment[16..18].copy_from_slice(&left.to_be_bytes());
+        prop_assert!(is_whole(from, to, &segment));
+
+        let mut message = complaint(&syn, 3, 1);
+        let sum = !folded(words(&message));
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+        prop_assert!(is_whole_icmp(&message));
+        let at = at % message.len();
+        message[at] ^= 1 << bit;
+        prop_assert!(!is_whole_icmp(&message));
+    }
+
+    #[test]
     fn an_answer_names_its_syn(syn in syns(), flags: u8) {
         let expected = match flags & 0x16 {
             0x12 => Some(Says::Open),
@@ -121,8 +142,8 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..140)) {
         let _ = (parse_error_v4(&bytes), parse_error_v6(&bytes), parse_answer([10, 0, 0, 1].into(), &bytes));
-        if let Some((from, segment)) = parse_ipv4(&bytes) {
-            let _ = (parse_answer(from, segment), parse_error_v4(segment));
+        if let Some(([from, to], segment)) = parse_ipv4(&bytes) {
+            let _ = (parse_answer(from, segment), parse_error_v4(segment), is_whole(from, to, segment));
         }
     }
 }
