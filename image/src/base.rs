@@ -200,9 +200,14 @@ fn kernel(unpacked: &Path, own: Option<&Own>, dir: &Path, tools: &Tools) -> Resu
     let config = fs::read_to_string(&config).with_context(|| format!("{}: the kernel's options", config.display()))?;
     take_kernel(&release, &vmlinuz, &config, dir)?;
     let all = all.join(&release);
-    files::write(&dir.join(ALL_MODULES), all.display().to_string(), 0o644)?;
+    name_modules(&all, dir)?;
     take(&all, &dir.join("modules").join(&release), Wanted::load()?.all(), tools)?;
     Ok(release)
+}
+
+/// Writes down where all modules of the kernel are, for [`Base::take_modules`].
+pub(crate) fn name_modules(all: &Path, dir: &Path) -> Result<()> {
+    files::write(&dir.join(ALL_MODULES), all.display().to_string(), 0o644)
 }
 
 /// The kernel itself, if it has the options that every base must have.

@@ -24,7 +24,7 @@ use crate::tool::Tools;
 
 /// Raised when the same build gives another base.
 const FORMAT: &str = "1";
-/// Where Buildroot's musl and its libraries are, with merged directories.
+/// Where Buildroot's libraries are, with merged directories.
 const LIBRARIES: &str = "usr/lib";
 /// Firmware of network cards.
 const FIRMWARE: &str = "usr/lib/firmware";
@@ -112,6 +112,8 @@ pub fn base(out: &Path, from: &Output, say: &dyn Fn(&str)) -> Result<Base> {
     let record = record(&dir, &from.version, &release)?;
     files::write(&dir.join("base.json"), &record, 0o644)?;
     files::write(&out.join("base.json"), &record, 0o644)?;
+    // After the record: the same build elsewhere is the same base.
+    base::name_modules(&modules.join(&release), &dir)?;
     let id = format!("buildroot-{FORMAT}-{}", packages::sha256(record.as_bytes()));
     files::write(&dir.join("id"), id, 0o644)?;
     Base::open(dir, tools)
@@ -140,7 +142,10 @@ fn root(target: &Path, root: &Path, paths: &[&str]) -> Result<()> {
     for path in paths {
         let source = target.join(path);
         if source.is_dir() {
-            files::copy_tree(&source, &root.join(path), false)?;
+            // Of time zones Buildroot has two trees, with links beside them into the first. Clocks of the second, `right`, count leap seconds
+            // and would be half a minute off; Debian has the first only, and so has a slot.
+            let first = source.join("posix");
+            files::copy_tree(if first.is_dir() { &first } else { &source }, &root.join(path), false)?;
         } else {
             open.push((*path).to_owned());
         }
@@ -155,11 +160,10 @@ fn root(target: &Path, root: &Path, paths: &[&str]) -> Result<()> {
         files::copy(&source, &root.join(&path))?;
         if bytes.starts_with(b"\x7fELF") {
             let needs = elf::needs(&bytes).with_context(|| source.display().to_string())?;
-            // `/lib/ld-musl-x86_64.so.1`; the directories are merged.
-            let loader = needs.loader.iter().filter_map(|path| path.rsplit('/').next());
-            open.extend(
-                loader.chain(needs.libraries.iter().map(String::as_str)).map(|name| format!("{LIBRARIES}/{name}")),
-            );
+            // `/lib/ld-musl-x86_64.so.1`, or `/lib64/ld-linux-x86-64.so.2` with glibc: where the program says, as the kernel looks there. The
+            // directories are merged.
+            open.extend(needs.loader.iter().map(|path| format!("usr{path}")));
+            open.extend(needs.libraries.iter().map(|name| format!("{LIBRARIES}/{name}")));
         }
     }
     Ok(())

@@ -42,6 +42,13 @@ pub(crate) fn check(buildroot: &Path) -> Result<()> {
         bail!("buildroot/configs/{DEFCONFIG} is saved differently; compare with {}", saved.display());
     }
 
+    super::step("a build copies the sources and not what was built of them");
+    let excluded = make("printvars", "VARS=%YOKE_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS")?;
+    for package in ["YOKE", "HOST_YOKE"] {
+        let has = |line: &str| line.starts_with(&format!("{package}_OVERRIDE")) && line.contains("/target");
+        ensure!(excluded.lines().any(has), "package {package} copies all of target/, many gigabytes:\n{excluded}");
+    }
+
     super::step("make show-info, external-deps");
     let info = make("show-info", "")?;
     for package in ["yoke", "host-yoke", "linux", "grub2", "nftables", "dropbear", "busybox", "e2fsprogs", "tzdata"] {

@@ -8,7 +8,9 @@ YOKE_VERSION = local
 # The workspace that this external tree is part of.
 YOKE_SITE = $(realpath $(BR2_EXTERNAL_YOKE_PATH)/..)
 YOKE_SITE_METHOD = local
+# The host package takes the sources the same way and not the list with them.
 YOKE_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude /target
+HOST_YOKE_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = --exclude /target
 YOKE_LICENSE = MIT or Apache-2.0
 YOKE_LICENSE_FILES = LICENSE-MIT LICENSE-APACHE
 

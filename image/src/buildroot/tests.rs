@@ -48,7 +48,11 @@ impl Build {
         for path in paths.filter(|path| !path.ends_with("zoneinfo")) {
             put(&format!("target/{path}"), "a program");
         }
-        put("target/usr/share/zoneinfo/UTC", "TZif");
+        // As Buildroot's tzdata installs them.
+        for zones in ["posix", "right"] {
+            put(&format!("target/usr/share/zoneinfo/{zones}/UTC"), zones);
+        }
+        files::link("posix/UTC", &at("target/usr/share/zoneinfo/UTC")).expect("links");
         put("target/usr/lib/firmware/rtl_nic/rtl8168h-2.fw", "firmware");
         put("target/etc/init.d/S50dropbear", "not for a slot");
         let output = Output {
@@ -90,6 +94,13 @@ fn a_build_becomes_the_tree_of_the_contract() {
     }
     assert!(!has(&base, "root/etc/init.d/S50dropbear"));
     assert!(!has(&base, "grub/i386-pc/normal.o"));
+    let zones = base.dir.join("root/usr/share/zoneinfo");
+    assert_eq!(fs::read_to_string(zones.join("UTC")).expect("reads"), "posix");
+    assert!(fs::symlink_metadata(zones.join("UTC")).expect("is there").is_file(), "not a link to what is not there");
+    assert!(!zones.join("right").exists() && !zones.join("posix").exists());
+    let more = build.dir.join("more");
+    base.take_modules(&["ip_vs"], &more).expect("all modules are where the base says");
+    assert!(more.join("6.12.104/kernel/ip_vs.ko").is_file());
     let again = build.base().expect("is complete");
     assert_eq!(base.id, again.id, "the same build is the same base");
 }
@@ -101,6 +112,7 @@ fn a_program_brings_its_loader_and_its_libraries() {
     let target = &build.output.target;
     let this = std::env::current_exe().expect("this program");
     files::copy(&this, &target.join("usr/sbin/nft")).expect("copies");
+    files::link("lib", &target.join("usr/lib64")).expect("links");
     let here = [Path::new("/lib/x86_64-linux-gnu"), Path::new("/lib64")];
     let mut open = vec![this];
     while let Some(path) = open.pop() {
@@ -117,7 +129,8 @@ fn a_program_brings_its_loader_and_its_libraries() {
     }
     let base = build.base().expect("is complete");
     assert!(has(&base, "root/usr/lib/libc.so.6"));
-    assert!(has(&base, "root/usr/lib/ld-linux-x86-64.so.2"));
+    // Where the kernel looks for it, which is not where Buildroot keeps it.
+    assert!(has(&base, "root/usr/lib64/ld-linux-x86-64.so.2"));
 
     fs::remove_file(target.join("usr/lib/libc.so.6")).expect("removes");
     let error = format!("{:#}", build.base().expect_err("a library is missing"));
