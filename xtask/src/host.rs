@@ -80,6 +80,15 @@ fn is_root() -> bool {
         .is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t0\t")))
 }
 
+/// Whether the processor itself can run the box. Hosts that are virtual machines may offer a `/dev/kvm` without that; with one of those GRUB stops
+/// in real mode at its first line.
+fn has_kvm() -> bool {
+    let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let able = flags.lines().filter(|line| line.starts_with("flags"));
+    able.flat_map(str::split_whitespace).any(|flag| ["vmx", "svm"].contains(&flag))
+        && fs::File::options().read(true).write(true).open("/dev/kvm").is_ok()
+}
+
 /// Boots `image` with its console on this terminal. What the box writes to its disk stays, as on a real one.
 ///
 /// What UEFI keeps (its boot order) is beside the image, as on a board.
@@ -91,7 +100,7 @@ pub(crate) fn boot(image: &Path, uefi: bool) -> Result<()> {
         forwards += &format!(",hostfwd=tcp:127.0.0.1:{port}-{to}");
     }
     let mut qemu = Command::new("qemu-system-x86_64");
-    if fs::File::options().read(true).write(true).open("/dev/kvm").is_ok() {
+    if has_kvm() {
         qemu.args(["-accel", "kvm"]);
     } else {
         // QEMU's emulation of CMPXCHG16B can take nonsense for the flags; see `EMULATION` in the lab.
