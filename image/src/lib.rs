@@ -44,8 +44,10 @@ use anyhow::{Context as _, Result, ensure};
 /// What [`build`] is told.
 #[derive(Debug, Clone)]
 pub struct Params {
-    /// Where everything goes, `target/yoke` by custom. Created when missing; kept between builds, it is the cache.
+    /// Where everything goes, `target/yoke` by custom. Created when missing.
     pub out: PathBuf,
+    /// Where packages, the base and the key for development are kept between builds: the same directory, or one that several `out` share.
+    pub cache: PathBuf,
     /// Our programs: static x86-64 executables.
     pub programs: Programs,
     /// Version of the product, as `/etc/yoke-release` tells it.
@@ -54,8 +56,8 @@ pub struct Params {
     pub built: u64,
     /// Where the base comes from.
     pub base: Source,
-    /// Also write `yoke-x86_64.img.zst`, which a boot in QEMU does not need.
-    pub compress: bool,
+    /// For a boot here and now: the slot is packed fast instead of small, and `yoke-x86_64.img.zst` is not written.
+    pub hurry: bool,
 }
 
 /// What the base is made from.
@@ -96,7 +98,7 @@ pub struct Programs {
 pub struct Report {
     /// The raw disk.
     pub disk: PathBuf,
-    /// The same compressed by zstd, when it was asked for.
+    /// The same compressed by zstd, unless it was made in a hurry.
     pub compressed: Option<PathBuf>,
     /// The squashfs of a slot.
     pub slot: PathBuf,
@@ -133,16 +135,19 @@ pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
     for program in [init, stage1, director, shell, ipvsadm, vrrpd, install] {
         check_static(program)?;
     }
-    fs::create_dir_all(&params.out).with_context(|| format!("{}: cannot be created", params.out.display()))?;
-    // A relative path would stop being right in the programs that run in another directory.
-    let out = params.out.canonicalize()?;
-    let _lock = lock(&out, say)?;
+    let place = |dir: &Path| -> Result<PathBuf> {
+        fs::create_dir_all(dir).with_context(|| format!("{}: cannot be created", dir.display()))?;
+        // A relative path would stop being right in the programs that run in another directory.
+        Ok(dir.canonicalize()?)
+    };
+    let (out, cache) = (place(&params.out)?, place(&params.cache)?);
+    let _lock = lock(&cache, say)?;
 
     let base = match &params.base {
-        Source::Debian { refresh, kernel } => base::quick(&out, *refresh, kernel.as_ref(), say)?,
-        Source::Buildroot(output) => buildroot::base(&out, output, say)?,
+        Source::Debian { refresh, kernel } => base::quick(&cache, *refresh, kernel.as_ref(), say)?,
+        Source::Buildroot(output) => buildroot::base(&cache, output, say)?,
     };
-    let key = update::Key::load(&out, say)?;
+    let key = update::Key::load(&cache, say)?;
     let slot = slot::build(&out, &base, params, &key.public, say)?;
     let update = out.join("yoke-x86_64.update");
     let signed =
@@ -154,13 +159,13 @@ pub fn build(params: &Params, say: &dyn Fn(&str)) -> Result<Report> {
 
     let mut sizes =
         vec![("kernel", size(&base.vmlinuz())?), ("initrd", size(&slot.initrd)?), ("slot", size(&slot.squashfs)?)];
-    let compressed = if params.compress {
+    let compressed = if params.hurry {
+        None
+    } else {
         say("disk: compress");
         let file = disk::compress(&disk, &base.tools)?;
         sizes.push(("image, compressed", size(&file)?));
         Some(file)
-    } else {
-        None
     };
     Ok(Report { disk, compressed, slot: slot.squashfs, update, kernel: base.release, sizes })
 }

@@ -2,7 +2,8 @@
 //! `yoke-image --kernel`: builds a kernel of our own into `target/kernel`. With YOKE_KERNEL=target/kernel/kernel a disk has it instead of Debian's.
 //! `yoke-image --buildroot`: makes `yoke-x86_64.img` in Buildroot's directory of images, of what it has built; for its post-image script.
 //!
-//! With `--run` it also brings `target/yoke/run.img` up to date, the disk that is booted here and keeps what was saved on it.
+//! With `--run` it brings `target/yoke/run.img` up to date instead, the disk that is booted here and keeps what was saved on it: made in a hurry
+//! below `target/yoke/run/`, so that nobody takes it for the image that is tested and shipped.
 //! `cargo xtask image` builds the programs and calls this. What is done is in the library.
 
 #![expect(clippy::print_stdout, reason = "progress and result of a build are its output")]
@@ -31,8 +32,11 @@ fn main() -> Result<()> {
     };
     let has = |option: &str| options.iter().any(|given| given == option);
     let programs = PathBuf::from(programs);
+    let cache = PathBuf::from("target/yoke");
+    let hurry = has("--run");
     let params = Params {
-        out: PathBuf::from("target/yoke"),
+        out: if hurry { cache.join("run") } else { cache.clone() },
+        cache,
         programs: Programs {
             init: programs.join("init"),
             stage1: programs.join("stage1"),
@@ -48,12 +52,12 @@ fn main() -> Result<()> {
             refresh: has("--refresh"),
             kernel: std::env::var_os("YOKE_KERNEL").map(|dir| kernel::Own { dir: dir.into() }),
         },
-        compress: true,
+        hurry,
     };
     let report = build(&params, &|line| println!("{line}"))?;
     print!("{report}");
-    if has("--run") {
-        let disk = report.disk.with_file_name("run.img");
+    if hurry {
+        let disk = params.cache.join("run.img");
         keep::refresh(&report.disk, &disk)?;
         println!("{}, with what was saved on it", disk.display());
     }
@@ -68,11 +72,12 @@ fn of_buildroot() -> Result<()> {
     let tree = std::env::var("BR2_EXTERNAL_YOKE_PATH").context("BR2_EXTERNAL_YOKE_PATH is not set")?;
     let params = Params {
         out: images.join("yoke"),
+        cache: images.join("yoke"),
         programs: output.programs(),
         version: version(Path::new(&tree)),
         built: built(Path::new(&tree)),
         base: Source::Buildroot(output),
-        compress: true,
+        hurry: false,
     };
     let report = build(&params, &|line| println!("{line}"))?;
     for file in [&report.disk, &report.slot, &report.update].into_iter().chain(&report.compressed) {

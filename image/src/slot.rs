@@ -2,7 +2,8 @@
 //!
 //! The compressor is gzip, level 6. GRUB must read the slot and knows no zstd; xz would be 4 MB smaller, but the kernel unpacks
 //! it at 13 MB/s under TCG, which costs a second of every boot, and level 9 takes eight times longer to write and saves 0.1 MB.
-//! What GRUB reads is stored as it is: kernel and initrd are compressed by themselves. Everything is root's, nothing is setuid.
+//! For a boot here and now it is level 1, some MB more. What GRUB reads is stored as it is: kernel and initrd are compressed by
+//! themselves. Everything is root's, nothing is setuid.
 //!
 //! What changes at run time is not here: the files below `/etc` that depend on the configuration are links into `/run/yoke/etc`.
 
@@ -60,7 +61,8 @@ pub fn build(out: &Path, base: &Base, params: &Params, key: &str, say: &dyn Fn(&
     let plain = out.join("initrd.cpio");
     files::write(&plain, initrd_of(base, &params.programs.stage1)?, 0o644)?;
     let initrd = out.join("initrd");
-    run(base.tools.command("usr/bin/zstd").args(["-q", "-f", "-9"]).arg(&plain).arg("-o").arg(&initrd))?;
+    let (zstd, gzip) = if params.hurry { ("-1", "1") } else { ("-9", "6") };
+    run(base.tools.command("usr/bin/zstd").args(["-q", "-f", zstd]).arg(&plain).arg("-o").arg(&initrd))?;
     files::copy(&base.vmlinuz(), &tree.join("boot/vmlinuz"))?;
     files::copy(&initrd, &tree.join("boot/initrd"))?;
     files::write(&tree.join("boot/slot.cfg"), SLOT_CFG, 0o644)?;
@@ -71,7 +73,7 @@ pub fn build(out: &Path, base: &Base, params: &Params, key: &str, say: &dyn Fn(&
     files::remove(&squashfs)?;
     let time = epoch(base)?.to_string();
     let mut command = base.tools.command("usr/bin/mksquashfs");
-    command.arg(&tree).arg(&squashfs).args(["-comp", "gzip", "-Xcompression-level", "6"]);
+    command.arg(&tree).arg(&squashfs).args(["-comp", "gzip", "-Xcompression-level", gzip]);
     command.args(["-action", "uncompressed@subpathname(boot)", "-all-root", "-no-xattrs", "-noappend"]);
     command.args(["-mkfs-time", &time, "-all-time", &time, "-root-mode", "755", "-quiet", "-no-progress"]);
     // Its own variable would clash with the two options.

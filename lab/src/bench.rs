@@ -63,10 +63,22 @@ pub fn run(filters: &[&str]) -> Result<()> {
 fn built(package: &str, which: &[&str], file: &str) -> Result<PathBuf> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the lab is in a workspace")?;
     let triple = "x86_64-unknown-linux-gnu";
-    let mut cargo = Command::new("cargo");
+    let mut cargo = plain_cargo();
     cargo.args(["build", "--quiet", "--profile", "image", "--target", triple, "--package", package]).args(which);
     disk::run(cargo.current_dir(workspace).env("RUSTFLAGS", "-C target-feature=+crt-static"))?;
     let built = target().with_file_name(triple).join("image").join(file);
     ensure!(built.exists(), "{} was not built", built.display());
     Ok(built)
+}
+
+/// Cargo without what it has told the program above this one of its package: with that, build scripts run anew, and what depends on them is
+/// compiled anew.
+fn plain_cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }

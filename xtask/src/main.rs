@@ -13,7 +13,8 @@ mod host;
 
 const HELP: &str = "cargo xtask COMMAND
 
-  run [--demo] [--uefi]  build everything and boot it here in QEMU, console on this terminal
+  run [--demo] [--uefi]  build everything and boot it here in QEMU, console on this terminal; built fast, with checks in it
+                         (profile `quick`): what all other commands build is what is shipped
                          --demo (root): with a client and two nginx servers in namespaces
   test [--all]           every test there is; --all adds the long ones
   check                  format, lints, documentation, dependencies and unit tests only
@@ -58,7 +59,7 @@ fn main() -> Result<ExitCode> {
                 cargo(&test, &["--", "--nocapture"])?;
             }
             if options != ["shell"] {
-                image(&[])?;
+                image()?;
                 cargo(&["run", "--release", "--package", "yoke-lab", "--", "bench"], options)?;
             }
         }
@@ -67,7 +68,7 @@ fn main() -> Result<ExitCode> {
             cargo(&["run", "--quiet", "--package", "yoke-image", "--", "--kernel"], &[])?;
         }
         ["docs"] => program(
-            Command::new("cargo").args(["test", "--quiet", "--package", "yoke-config", "reference"]).env("UPDATE", "1"),
+            plain_cargo().args(["test", "--quiet", "--package", "yoke-config", "reference"]).env("UPDATE", "1"),
         )?,
         ["buildroot", dir] => buildroot::check(Path::new(dir))?,
         [] | ["help" | "--help" | "-h"] => print!("{HELP}"),
@@ -85,7 +86,7 @@ fn run(options: &[&str]) -> Result<()> {
     }
     let demo = options.contains(&"--demo");
     host::need(if demo { host::LAB } else { host::RUN })?;
-    let disk = image(&["--run"])?.with_file_name("run.img");
+    let disk = build("quick", &["--run"], "target/yoke/run.img")?;
     if demo {
         let options: Vec<&str> = options.iter().copied().filter(|&option| option != "--demo").collect();
         return cargo(&["run", "--quiet", "--package", "yoke-lab", "--", "demo"], &options);
@@ -96,11 +97,7 @@ fn run(options: &[&str]) -> Result<()> {
 fn check() -> Result<()> {
     cargo(&["fmt", "--all", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
-    program(
-        Command::new("cargo")
-            .args(["doc", "--workspace", "--no-deps", "--quiet"])
-            .env("RUSTDOCFLAGS", "--deny warnings"),
-    )?;
+    program(plain_cargo().args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "--deny warnings"))?;
     deny()?;
     // Both libraries promise to do without what their programs need.
     for library in ["ipvs", "yoke-vrrp"] {
@@ -112,7 +109,7 @@ fn check() -> Result<()> {
 /// Holds the dependencies to `deny.toml`. To build cargo-deny takes longer than all the tests, so it is used where somebody has it. Advisories
 /// are left out: they appear overnight, and a check must not fail for what nobody changed (`cargo deny check advisories` asks for them).
 fn deny() -> Result<()> {
-    let installed = Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|out| out.status.success());
+    let installed = plain_cargo().args(["deny", "--version"]).output().is_ok_and(|out| out.status.success());
     if installed {
         return cargo(&["deny", "--all-features", "check", "bans", "licenses", "sources"], &[]);
     }
@@ -131,7 +128,7 @@ fn lab(options: &[&str]) -> Result<()> {
     host::need(host::LAB)?;
     step("the lab");
     if options.contains(&"--vm") {
-        image(&[])?;
+        image()?;
     } else {
         // Tests of other rooms that need privileges are ignored there and run here.
         cargo(&["test", "--package", "yoke-init", "--", "--ignored", "--test-threads", "1"], &[])?;
@@ -142,12 +139,17 @@ fn lab(options: &[&str]) -> Result<()> {
     cargo(&["run", "--quiet", "--package", "yoke-lab", "--"], options)
 }
 
-/// Builds our programs and the disk image around them.
-fn image(options: &[&str]) -> Result<PathBuf> {
+/// The disk image that is tested and shipped.
+fn image() -> Result<PathBuf> {
+    build("image", &[], "target/yoke/yoke-x86_64.img")
+}
+
+/// Builds our programs with a profile of Cargo.toml, and a disk image around them, which comes to lie at `disk`.
+fn build(profile: &str, options: &[&str], disk: &str) -> Result<PathBuf> {
     step("our programs, static");
     program(
-        Command::new("cargo")
-            .args(["build", "--profile", "image", "--target", TARGET])
+        plain_cargo()
+            .args(["build", "--profile", profile, "--target", TARGET])
             .args([
                 "--package",
                 "yoke-init",
@@ -165,9 +167,8 @@ fn image(options: &[&str]) -> Result<PathBuf> {
             .env("RUSTFLAGS", "-C target-feature=+crt-static"),
     )?;
     step("the disk image");
-    cargo(&["run", "--quiet", "--package", "yoke-image", "--", &format!("target/{TARGET}/image")], options)?;
-    let image = Path::new("target/yoke/yoke-x86_64.img");
-    image.canonicalize().with_context(|| format!("{}: the image was not made", image.display()))
+    cargo(&["run", "--quiet", "--package", "yoke-image", "--", &format!("target/{TARGET}/{profile}")], options)?;
+    Path::new(disk).canonicalize().with_context(|| format!("{disk}: the image was not made"))
 }
 
 /// The image, and the same disk in the formats of hypervisors, each compared with it.
@@ -178,7 +179,7 @@ fn formats_of(formats: &[&str]) -> Result<()> {
     if !formats.is_empty() {
         host::need(host::FORMATS)?;
     }
-    let raw = image(&[])?;
+    let raw = image()?;
     for format in formats {
         let disk = raw.with_extension(format);
         step(&disk.display().to_string());
@@ -191,7 +192,20 @@ fn formats_of(formats: &[&str]) -> Result<()> {
 }
 
 fn cargo(args: &[&str], more: &[&str]) -> Result<()> {
-    program(Command::new("cargo").args(args).args(more))
+    program(plain_cargo().args(args).args(more))
+}
+
+/// Cargo as a person starts it. What it tells this program of its package must not reach the cargo below: build scripts (ring's) that ask
+/// for the same variables would then run anew, and all that depends on them be compiled anew, each time after a person has called it and
+/// each time after `xtask` has.
+fn plain_cargo() -> Command {
+    let mut cargo = Command::new("cargo");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
 }
 
 /// Runs a program to its end; its output is the user's to see.
