@@ -178,7 +178,11 @@ fn request(url: &Url<'_>, mut stream: impl Read + Write + 'static) -> Result<Ans
         ensure!(!encoded, "the server sends {value}, which it was not asked for");
     }
     match (code, location) {
-        ("200", _) => Ok(Answer::Content(Source { bytes: Box::new(head.into_inner()), length })),
+        ("200", _) => {
+            // A server may keep the connection, and say nothing more.
+            let bytes = head.into_inner().take(length.unwrap_or(u64::MAX));
+            Ok(Answer::Content(Source { bytes: Box::new(bytes), length }))
+        }
         ("301" | "302" | "303" | "307" | "308", Some(place)) => Ok(Answer::Elsewhere(place)),
         _ => bail!("the server says {}", status.trim_end()),
     }

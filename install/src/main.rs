@@ -15,6 +15,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use nix::libc;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use yoke_config::model::Trust;
 use yoke_init::block::{self, Found};
 use yoke_init::cmdline::Cmdline;
@@ -48,6 +50,8 @@ fn say(line: &Line) {
 }
 
 fn run(words: &[&str]) -> Result<Line> {
+    // In a group of its own it would outlive a director that init starts anew, and which knows nothing of it.
+    set_pdeathsig(Signal::SIGKILL).context("cannot be tied to who started it")?;
     for set in [caps::CapSet::Effective, caps::CapSet::Permitted, caps::CapSet::Inheritable] {
         caps::clear(None, set).context("capabilities cannot be given up")?;
     }

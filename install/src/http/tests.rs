@@ -45,6 +45,24 @@ fn a_redirect_is_followed_within_its_host_and_never_out_of_https() {
     }
 }
 
+#[test]
+fn a_server_that_keeps_the_connection_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        hear(&mut stream);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody").unwrap();
+        // Ends with the sender: the answer was read while the connection was open.
+        let _ = wait.recv();
+    });
+    let got = body(get(&format!("http://127.0.0.1:{port}/x"), None, &Trust::Public)).unwrap();
+    assert_eq!(got, (Some(4), "body".to_owned()));
+    drop(done);
+    server.join().unwrap();
+}
+
 /// Reads a request to its end.
 fn hear(stream: &mut impl Read) {
     let mut last = [0; 4];
@@ -82,6 +100,8 @@ fn body(source: Result<Source>) -> Result<(Option<u64>, String)> {
 fn a_server_is_heard_and_not_believed() {
     let good = answer(&["HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 4\r\n\r\nbody"]).unwrap();
     assert_eq!(good, (Some(4), "body".to_owned()));
+    let more = answer(&["HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody, and more of it"]).unwrap();
+    assert_eq!(more, (Some(4), "body".to_owned()));
     let why = |answers: &[&str]| format!("{:#}", answer(answers).expect_err("refused"));
     assert_eq!(why(&["HTTP/1.1 404 Not Found\r\n\r\n"]), "the server says HTTP/1.1 404 Not Found");
     let moved = "HTTP/1.1 302 Found\r\nLocation: https://cdn.example/y\r\nContent-Length: 0\r\n\r\n";
