@@ -18,6 +18,10 @@ pub(super) const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
 /// Until a slow resync must have seen and healed drift.
 const RESYNC_LIMIT: Duration = Duration::from_secs(90);
 
+/// The box's flash, seen from the lab's shell, and what is saved there.
+const FLASH: &str = "/proc/1/root/flash";
+const SAVED: &str = "cat /proc/1/root/flash/startup-config";
+
 /// Tells it.
 pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     scene.network()?;
@@ -93,18 +97,21 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         })
     });
     scene.check("a_full_flash_refuses_a_save_says_so_and_takes_the_next", |world| {
-        let before = world.shell()?.ok("cat /flash/startup-config")?;
+        saves(world)?;
+        let before = world.shell()?.ok(SAVED)?;
         world.console()?.configure(&["hostname full"])?;
         // To the last block, which a configuration needs.
-        world.shell()?.ok("dd if=/dev/zero of=/flash/ballast bs=1024 2> /dev/null; sync; df /flash")?;
+        world.shell()?.ok(&format!("dd if=/dev/zero of={FLASH}/ballast bs=1024 2> /dev/null; sync"))?;
         let said = world.console()?.run("write memory")?;
         let words = said.errors().join(" ");
         ensure!(words.contains("No space left on device") && words.contains("archive maximum"), "{}", said.text());
-        ensure!(world.shell()?.ok("cat /flash/startup-config")? == before, "the old configuration is gone");
+        ensure!(world.shell()?.ok(SAVED)? == before, "the old configuration is gone");
         let warnings = world.console()?.ok("show warnings")?.text().replace('\n', " ");
         ensure!(warnings.contains("flash: is full") && warnings.contains("the last write memory failed"), "{warnings}");
         traffic::http(addr::VIP_NAT)?;
-        world.shell()?.ok("rm /flash/ballast; sync")?;
+        world.shell()?.ok(&format!("rm {FLASH}/ballast; sync"))?;
+        // The other checks know the box by its name.
+        world.console()?.configure(&["hostname lb1"])?;
         saves(world)
     });
     scene.check("a_cable_pulled_and_put_back_is_seen", |world| {
@@ -182,16 +189,17 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         })
     });
     scene.check("a_flash_that_fails_keeps_what_was_saved_and_the_box_serves_on", |world| {
-        let before = world.shell()?.ok("cat /flash/startup-config")?;
+        let (before, table) = (world.shell()?.ok(SAVED)?, world.shell()?.ok("ipvsadm -Sn")?);
         world.console()?.configure(&["hostname failing"])?;
-        world.shell()?.ok("echo it is tried > /sys/fs/ext4/vda5/trigger_fs_error")?;
+        world.shell()?.ok("echo it is tried > /proc/1/root/sys/fs/ext4/vda5/trigger_fs_error")?;
         let said = world.console()?.run("write memory")?;
         let words = said.errors().join(" ");
         ensure!(words.contains("Read-only file system") && words.contains("use: reload"), "{}", said.text());
-        ensure!(world.shell()?.ok("cat /flash/startup-config")? == before, "the old configuration is gone");
+        ensure!(world.shell()?.ok(SAVED)? == before, "the old configuration is gone");
         let warnings = world.console()?.ok("show warnings")?.text().replace('\n', " ");
         ensure!(warnings.contains("flash: /dev/vda5 has failed") && warnings.contains("install disk"), "{warnings}");
-        traffic::http(addr::VIP_NAT).map(drop)
+        ensure!(world.shell()?.ok("ipvsadm -Sn")? == table, "the kernel's table is another");
+        Ok(())
     });
     scene.check("a_box_whose_init_dies_restarts", |world| {
         // No signal kills PID 1, so its code is wiped: zeros instead of instructions. In the background, as nothing answers after it.
