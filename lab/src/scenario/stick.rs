@@ -83,7 +83,7 @@ fn twins(scene: &mut Scene<'_>) -> Result<()> {
             let said = console.run(&format!("install {line}"))?;
             ensure!(said.errors().join(" ").contains("has the same GUIDs"), "{line}: {}", said.text());
         }
-        let mounts = world.shell()?.ok("cat /proc/mounts")?;
+        let mounts = world.shell()?.ok("cat /proc/1/mounts")?;
         ensure!(mounts.contains("/dev/vda3 / squashfs") && mounts.contains("/dev/vda5 /flash ext4"), "{mounts}");
         install(world, "vdb")?;
         let warnings = world.console()?.ok("show warnings")?.text();
