@@ -95,11 +95,10 @@ pub enum StoreError {
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull => "; to make room see show flash:, and use: archive maximum, with fewer",
-        io::ErrorKind::ReadOnlyFilesystem => {
-            "; the kernel has met an error there, use: reload, which repairs it, or if it comes again another disk: install disk"
+        // EIO has no kind of its own. The kernel says one or the other, by its version, of a file system in which it has met an error.
+        kind if kind == io::ErrorKind::ReadOnlyFilesystem || error.raw_os_error() == Some(EIO) => {
+            "; the disk has failed, use: reload, which repairs the flash, and if it comes again another disk: install disk"
         }
-        // EIO has no kind of its own.
-        _ if error.raw_os_error() == Some(EIO) => "; the disk fails, this box can be put on another: install disk",
         _ => "",
     }
 }

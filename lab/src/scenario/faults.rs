@@ -194,7 +194,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         world.shell()?.ok("echo it is tried > /proc/1/root/sys/fs/ext4/vda5/trigger_fs_error")?;
         let said = world.console()?.run("write memory")?;
         let words = said.errors().join(" ");
-        ensure!(words.contains("Read-only file system") && words.contains("use: reload"), "{}", said.text());
+        ensure!(words.contains("cannot write archive/") && words.contains("use: reload"), "{}", said.text());
         ensure!(world.shell()?.ok(SAVED)? == before, "the old configuration is gone");
         let warnings = world.console()?.ok("show warnings")?.text().replace('\n', " ");
         ensure!(warnings.contains("flash: /dev/vda5 has failed") && warnings.contains("install disk"), "{warnings}");
