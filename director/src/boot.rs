@@ -25,6 +25,8 @@ pub(crate) struct Boot {
     pub(crate) faults: Vec<String>,
     /// Which groups were active when the last director ended; none at boot.
     pub(crate) roles: Roles,
+    /// Whether the flash holds a configuration that was left alone on purpose: in recovery.
+    pub(crate) unloaded: bool,
     /// Whether this is a new start of the director on a box that is up.
     pub(crate) again: bool,
 }
@@ -37,7 +39,8 @@ pub(crate) fn load(paths: &Paths) -> Boot {
     let store = Store::new(&paths.flash);
     if cmdline(&paths.proc, "yoke.recover").is_some() {
         let why = "recovery: startup-config was not loaded, it is kept".to_owned();
-        return from_text(FACTORY, u64::from(store.next_revision()), why.clone(), vec![why]);
+        let boot = from_text(FACTORY, u64::from(store.next_revision()), why.clone(), vec![why]);
+        return Boot { unloaded: true, ..boot };
     }
     let mut loaded = store.load();
     let mut notice = match loaded.source {
@@ -70,6 +73,7 @@ fn again(paths: &Paths) -> Option<Boot> {
     // What was running has been checked; should it not pass now, the lines go where the others are.
     boot.rejected.splice(0..0, memo.rejected);
     boot.roles = memo.roles.of(&boot.running.config);
+    boot.unloaded = memo.unloaded;
     boot.again = true;
     Some(boot)
 }
@@ -84,6 +88,7 @@ fn from_text(text: &str, revision: u64, notice: String, faults: Vec<String>) -> 
         notice,
         faults,
         roles: Roles::default(),
+        unloaded: false,
         again: false,
     };
     if !boot.rejected.is_empty() {

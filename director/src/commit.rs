@@ -60,12 +60,18 @@ pub(crate) async fn run(director: &Rc<Director>, by: &str, change: Change) -> Re
 
 async fn in_turn(director: &Rc<Director>, by: &str, change: Change) -> Reply {
     let _turn = director.turn().await;
+    let whole = matches!(change, Change::Replace { .. });
     let (tree, absent) = match target(director, change).await {
         Ok(target) => target,
         Err(refusal) => return Reply::Refused(refusal),
     };
     match apply(director, by, tree).await {
-        Ok((revision, warnings)) => Reply::Applied { revision, warnings: [absent, warnings].concat() },
+        Ok((revision, warnings)) => {
+            if whole {
+                flash::loaded(director);
+            }
+            Reply::Applied { revision, warnings: [absent, warnings].concat() }
+        }
         Err(problems) => Reply::Refused(Refusal { kind: RefusalKind::NotApplied, problems }),
     }
 }

@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub(crate) nft_drift: Drift,
     /// Lines of the startup configuration that could not be loaded.
     pub(crate) rejected: Vec<Quarantined>,
+    /// In recovery, until a whole configuration is loaded or saved: whether that on flash was left alone, and must not be lost by the way.
+    pub(crate) unloaded: bool,
     /// How the configuration came to be, when that is unusual.
     pub(crate) notice: String,
     pub(crate) notes: Notes,
@@ -192,6 +194,7 @@ impl Director {
             settings_drift: Drift::default(),
             nft_drift: Drift::default(),
             rejected: Vec::new(),
+            unloaded: false,
             notice: String::new(),
             notes: Notes::default(),
             uids: Uids::load(&if paths.run_uids().exists() { paths.run_uids() } else { paths.uids() }),

@@ -25,7 +25,7 @@ use crate::show::firmware;
 
 pub(crate) use faults::warnings;
 
-/// Longest wait of a restart for its reason to be on flash. Whoever restarts a box whose flash hangs wants just that.
+/// Longest wait of a restart for its reason to be on flash, and of the question before it. Whoever restarts a box whose flash hangs wants just that.
 const WORD_LIMIT: Duration = Duration::from_secs(3);
 
 /// Leaves word for the next boot why it is. Without it the boot is one after a power cut, or after a watchdog.
@@ -53,6 +53,18 @@ pub(crate) enum Stalled {
     Begun(Duration),
 }
 
+/// Why nothing was saved.
+#[derive(Debug, thiserror::Error)]
+enum NotSaved {
+    /// The box is in recovery, and the configuration that it is about has been left alone so far.
+    #[error(
+        "recovery: {0} would be replaced, use first: configure replace startup-config, or lose it: write memory force"
+    )]
+    Unloaded(Source),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// `write memory`.
 pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> Reply {
     // What changes now is saved with it; after a factory reset nothing is.
@@ -61,7 +73,7 @@ pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> R
         return refused(RefusalKind::Failed, "flash: not mounted, nothing can be saved");
     }
     let store = Store::new(&director.paths.flash);
-    let (text, meta, keep, quarantine) = {
+    let (text, meta, keep, quarantine, unloaded) = {
         let state = director.state();
         let meta = Meta {
             saved: rfc3339(clock::utc().as_secs()),
@@ -72,11 +84,15 @@ pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> R
         };
         let keep = state.running.config.archive_maximum.unwrap_or(Config::DEFAULT_ARCHIVE);
         let quarantine: Vec<Rejected> = state.rejected.iter().cloned().map(Rejected::from).collect();
-        (state.running.text.clone(), meta, keep, quarantine)
+        (state.running.text.clone(), meta, keep, quarantine, state.unloaded)
     };
     drop(turn);
     // Saves are written in the order in which their text was taken: nothing is awaited between that and the queue for the flash.
-    let done = on_flash(director, move || store.save(&text, &meta, keep, &quarantine, force)).await;
+    let save = move || match store.load().source {
+        there if unloaded && !force && there != Source::Factory => Err(NotSaved::Unloaded(there)),
+        _ => Ok(store.save(&text, &meta, keep, &quarantine, force)?),
+    };
+    let done = on_flash(director, save).await;
     let done = match done {
         Ok(done) => done,
         Err(stalled) => {
@@ -93,7 +109,7 @@ pub(crate) async fn save(director: &Director, caller: &Caller, force: bool) -> R
         }
         Err(e) => {
             // A person can put a quarantine right; a flash that fails is grave.
-            if !matches!(e, StoreError::Quarantine(_)) {
+            if !matches!(e, NotSaved::Unloaded(_) | NotSaved::Store(StoreError::Quarantine(_))) {
                 unsaved(director, &e.to_string());
             }
             refused(RefusalKind::Failed, e.to_string())
@@ -113,10 +129,22 @@ fn settled(director: &Director) {
     let revision = {
         let mut state = director.state_mut();
         state.rejected.clear();
+        state.unloaded = false;
         state.notice.clear();
         state.notes.set(notes::Source::Loading, Vec::new());
         state.running.revision
     };
+    if let Err(e) = restart::save(director, revision) {
+        log::warn!("{e}");
+    }
+}
+
+/// A whole configuration was loaded on purpose: nothing on flash is left alone any more, and the next save replaces it.
+pub(crate) fn loaded(director: &Director) {
+    if !std::mem::take(&mut director.state_mut().unloaded) {
+        return;
+    }
+    let revision = director.state().running.revision;
     if let Err(e) = restart::save(director, revision) {
         log::warn!("{e}");
     }
@@ -270,6 +298,16 @@ pub(crate) async fn is_saved(director: &Director) -> bool {
     let saved = startup(director).await;
     let state = director.state();
     state.rejected.is_empty() && saved.is_ok_and(|tree| tree == *state.running.tree)
+}
+
+/// Whether who leaves is asked to save: not in recovery, where a yes out of habit would replace what is to be recovered, nor on a flash that
+/// takes longer than [`WORD_LIMIT`] to say what it holds.
+pub(crate) async fn is_unsaved(director: &Director) -> bool {
+    if director.state().unloaded {
+        return false;
+    }
+    let saved = tokio::time::timeout(WORD_LIMIT, startup(director)).await;
+    matches!(saved, Ok(Ok(tree)) if tree != *director.state().running.tree)
 }
 
 /// `show configuration diff`: from startup to running.

@@ -1,5 +1,5 @@
 //! What a director that is started again must know beside the running configuration: its number, what the load from flash set
-//! aside, and the roles of its groups.
+//! aside or left alone, and the roles of its groups.
 //!
 //! Kept under `/run`, so a reboot forgets it, as it should.
 
@@ -19,6 +19,9 @@ pub(crate) struct Memo {
     pub(crate) notice: String,
     /// Lines set aside.
     pub(crate) rejected: Vec<Quarantined>,
+    /// Whether what is on flash was left alone, and still is.
+    #[serde(default)]
+    pub(crate) unloaded: bool,
     /// What `show warnings` says of it.
     pub(crate) faults: Vec<String>,
     /// Which groups are active, as far as it has been acted on: what the kernel holds goes by it.
@@ -36,6 +39,7 @@ pub(crate) fn save(director: &Director, revision: u64) -> Result<(), String> {
         revision,
         notice: state.notice.clone(),
         rejected: state.rejected.clone(),
+        unloaded: state.unloaded,
         faults: state.notes.of(Source::Loading),
         roles: state.roles.clone(),
     };

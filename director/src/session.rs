@@ -239,6 +239,7 @@ fn needs(request: &Request) -> Needs {
             Show::Startup
             | Show::Rejected
             | Show::Diff
+            | Show::Unsaved
             | Show::History
             | Show::InstallTarget { .. }
             | Show::Ipvsadm { .. } => Needs::Privilege(15),

@@ -68,6 +68,7 @@ async fn data(director: &Rc<Director>, what: Show) -> Result<Data, String> {
         Show::Startup => Data::Lines(flash::startup_lines(director).await?),
         Show::Rejected => Data::Lines(flash::rejected_lines(&director.state().rejected)),
         Show::Diff => Data::Lines(flash::diff(director).await?),
+        Show::Unsaved => Data::Unsaved(flash::is_unsaved(director).await),
         Show::History => Data::History(flash::history(director).await?),
         Show::Sessions => Data::Sessions(director.state().sessions.rows(clock::now())),
         Show::Inventory => Data::Inventory(inventory::inventory(&director.paths)),

@@ -70,6 +70,7 @@ fn load(director: &Director) -> anyhow::Result<bool> {
         state.notes.set(Source::Configuration, boot.running.config.warnings.clone());
         state.notice = boot.notice;
         state.rejected = boot.rejected;
+        state.unloaded = boot.unloaded;
         state.roles = boot.roles;
         state.running = Rc::new(boot.running);
     }

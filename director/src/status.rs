@@ -194,6 +194,8 @@ pub enum Show {
     Rejected,
     /// `show configuration diff`: commands that turn the startup configuration into the running one.
     Diff,
+    /// Whether there is something that whoever leaves, or restarts the box, should be asked to save. Answers within seconds, whatever the flash does.
+    Unsaved,
     /// `show configuration history`.
     History,
     /// `show users`, `who`.
@@ -333,6 +335,7 @@ pub enum Data {
     Version(Version),
     Warnings(Vec<String>),
     Lines(Vec<String>),
+    Unsaved(bool),
     History(Vec<HistoryRow>),
     Sessions(Vec<SessionRow>),
     Log(Log),

@@ -99,6 +99,60 @@ fn rejected_lines_are_not_overwritten_unless_told() {
 }
 
 #[test]
+fn in_recovery_a_save_out_of_habit_loses_nothing() {
+    let mut box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    admin.must_apply(&format!("{WWW}archive maximum 20\n"));
+    for n in 0..15 {
+        admin.must_apply(&format!("hostname lb{n}"));
+        assert!(matches!(save(&mut admin, false), Reply::Done { .. }));
+    }
+    fs::write(box_.paths.proc.join("cmdline"), "yoke.slot=a yoke.recover\n").unwrap();
+    let startup = || fs::read_to_string(box_.paths.flash.join("startup-config")).unwrap();
+    let archive = || fs::read_dir(box_.paths.flash.join("archive")).unwrap().count();
+    let (saved, revisions) = (startup(), archive());
+    let refusal = "recovery: startup-config would be replaced, use first: configure replace startup-config, or lose it: \
+                   write memory force";
+    power_cut(&mut box_);
+    let mut admin = box_.admin();
+    admin.must_apply("hostname rescue");
+    assert_eq!(admin.show(Show::Unsaved), Data::Unsaved(false), "nobody is asked to lose it");
+    assert_eq!(problems(RefusalKind::Failed, save(&mut admin, false)), [refusal]);
+    // A director that was killed knows it as well.
+    box_.kill();
+    box_.start();
+    let mut admin = box_.hello(1001, LineKind::Vty);
+    assert_eq!(problems(RefusalKind::Failed, save(&mut admin, false)), [refusal]);
+    let startup = || fs::read_to_string(box_.paths.flash.join("startup-config")).unwrap();
+    assert_eq!((startup(), fs::read_dir(box_.paths.flash.join("archive")).unwrap().count()), (saved, revisions));
+
+    // What is on flash, and then a password that is known.
+    let Data::Lines(lines) = admin.show(Show::Startup) else { panic!() };
+    let replaced = admin.call(&Request::Replace { text: lines.join("\n") });
+    assert!(matches!(replaced, Reply::Applied { .. }), "{replaced:?}");
+    assert_eq!(admin.show(Show::Unsaved), Data::Unsaved(false), "it is what is saved");
+    admin.must_apply("hostname found");
+    assert_eq!(admin.show(Show::Unsaved), Data::Unsaved(true));
+    assert!(matches!(save(&mut admin, false), Reply::Done { .. }));
+    assert!(startup().contains("virtual-server www") && startup().contains("hostname found"));
+}
+
+#[test]
+fn in_recovery_the_box_is_saved_anew_when_told_or_when_there_is_nothing_to_lose() {
+    let mut box_ = Box_::off();
+    fs::write(box_.paths.proc.join("cmdline"), "yoke.recover\n").unwrap();
+    box_.start();
+    let mut admin = box_.admin();
+    assert!(matches!(save(&mut admin, false), Reply::Done { .. }), "an empty flash");
+    power_cut(&mut box_);
+    let mut admin = box_.admin();
+    problems(RefusalKind::Failed, save(&mut admin, false));
+    assert!(matches!(save(&mut admin, true), Reply::Done { .. }));
+    admin.must_apply("hostname lb2");
+    assert!(matches!(save(&mut admin, false), Reply::Done { .. }), "what was to be lost is lost");
+}
+
+#[test]
 fn nothing_is_saved_to_a_flash_that_is_not_there() {
     let box_ = Box_::fresh();
     let mut admin = box_.admin();

@@ -2,7 +2,7 @@
 
 use yoke_config::value::Value;
 use yoke_config::walk::Position;
-use yoke_director::status::{LineKind, Request, Show};
+use yoke_director::status::{Data, LineKind, Request, Show};
 
 use crate::exec::{files, number};
 use crate::out::Out;
@@ -75,9 +75,9 @@ pub(super) fn logout(shell: &mut Shell) -> Result<(), Fail> {
     Ok(())
 }
 
-/// Whether the running configuration is not saved. Whoever may not know is not asked about it.
+/// Whether the running configuration is not saved, and should be. Whoever may not know is not asked about it.
 pub(super) fn is_modified(shell: &Shell) -> bool {
-    shell.director.lines(Show::Diff).is_ok_and(|lines| !lines.is_empty())
+    matches!(shell.director.show(Show::Unsaved), Ok(Data::Unsaved(true)))
 }
 
 pub(super) fn help(out: &mut Out<'_>) -> Result<(), Fail> {

@@ -370,6 +370,10 @@ fn answer(state: &mut State, caller: &mut Caller, request: Request) -> Reply {
             let startup = load(&state.startup.clone().unwrap_or_default()).0;
             Reply::Data(Data::Lines(startup.diff(state.tree())))
         }
+        Request::Show(Show::Unsaved) => {
+            let startup = load(&state.startup.clone().unwrap_or_default()).0;
+            Reply::Data(Data::Unsaved(startup != *state.tree()))
+        }
         Request::Show(what) => Reply::Data(rows::data(state, &what)),
     }
 }

@@ -65,6 +65,7 @@ pub(crate) fn data(state: &mut State, what: &Show) -> Data {
         Show::Version => Data::Version(version(state, &config)),
         Show::Warnings => Data::Warnings(config.warnings.clone()),
         Show::Startup | Show::Rejected | Show::Diff => Data::Lines(Vec::new()),
+        Show::Unsaved => Data::Unsaved(false),
         Show::History => Data::History(Vec::new()),
         Show::Sessions => Data::Sessions(vec![SessionRow {
             username: "admin".to_owned(),
