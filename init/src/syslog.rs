@@ -2,9 +2,9 @@
 //!
 //! One process for each `logging host`, so that none waits for another's receiver. It keeps no queue: it asks PID 1 for the next lines when it
 //! is done with the last, and the ring is the queue, bounded, with the lines that fell out of it counted. PID 1 also keeps its place, so that
-//! a new process goes on where the last was and no line goes out twice. It begins as root, which may ask PID 1, and is nobody in particular
-//! before the first byte goes to the network. What it cannot do is learn what a receiver did with a line: `tcp` counts those that were not
-//! acknowledged when a connection broke, `udp` those that were refused, and neither sends them again.
+//! a new process goes on where the last was: no line goes out twice but those of the batch in which a process died. It begins as root, which
+//! may ask PID 1, and is nobody in particular before the first byte goes to the network. What it cannot do is learn what a receiver did with
+//! a line: `tcp` counts those that were not acknowledged when a connection broke, `udp` those that were refused, and neither sends them again.
 
 mod link;
 mod message;

@@ -92,6 +92,9 @@ fn interfaces(config: &Config, out: &mut Findings) {
             } else if !interface.addresses.is_empty() {
                 out.problem(format!("interface {name}: it is a member of {bond}, put the address on {bond}"));
             }
+            if parent.is_none() && interface.mtu.is_some() {
+                out.warning(format!("interface {name}: it is a member of {bond} and has its mtu, put mtu on {bond}"));
+            }
         }
     }
 }
@@ -126,7 +129,7 @@ fn addresses(config: &Config, out: &mut Findings) {
             if !is_unicast(net.addr) || is_network_or_broadcast(*net) {
                 out.problem(format!("{object}: this is no address of a host, use another in {}", net.network()));
             }
-            if !net.is_host() && !is_link_local(net.addr) {
+            if !net.is_host() {
                 networks.push((net.network(), name));
             }
         }

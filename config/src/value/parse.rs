@@ -40,6 +40,7 @@ pub(crate) fn parse(ty: Ty, text: &str) -> Result<Value, Why> {
         Ty::Ref(Kind::Interface) | Ty::If => text.parse().map(Value::If).map_err(why),
         Ty::Name | Ty::Ref(_) => text.parse().map(Value::Name).map_err(why),
         Ty::Word => plain(text, |c| !c.is_whitespace() && !c.is_control()),
+        Ty::Zone if text.starts_with('/') => Err(Some("a name is needed, such as Europe/Madrid".to_owned())),
         Ty::Zone => plain(text, |c| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+')),
         Ty::Base64 => plain(text, |c| c.is_ascii_alphanumeric() || matches!(c, '/' | '+' | '=')),
         Ty::Url => url(text),
@@ -129,7 +130,13 @@ fn interface_address(family: Family, text: &str) -> Result<Value, Why> {
         || net.addr.is_multicast()
         || net.prefix_len == 0
         || matches!(net.addr, IpAddr::V4(a) if a.is_broadcast());
-    if bad { Err(Some("an address of one host is needed".to_owned())) } else { Ok(Value::Net(net)) }
+    // Of an interface, whose addresses are of one family in the grammar; a vrrp group needs one.
+    let kernels = family == Family::V6 && matches!(net.addr, IpAddr::V6(a) if a.is_unicast_link_local());
+    match (bad, kernels) {
+        (true, _) => Err(Some("an address of one host is needed".to_owned())),
+        (_, true) => Err(Some("each interface makes its link-local address itself, use a global one".to_owned())),
+        _ => Ok(Value::Net(net)),
+    }
 }
 
 /// 1-65535, `any`, or 0 for `any`.

@@ -26,6 +26,7 @@ fn what_each_type_accepts() {
         (Ty::Net(Family::Any), "0.0.0.0/0", "0.0.0.0/0"),
         (Ty::NetOrHost, "10.0.0.1", "10.0.0.1/32"),
         (Ty::IfAddr(Family::V4), "10.0.0.1/24", "10.0.0.1/24"),
+        (Ty::IfAddr(Family::Any), "fe80::7/64", "fe80::7/64"),
         (Ty::Mask, "255.255.255.0", "255.255.255.0"),
         (Ty::Mask, "24", "24"),
         (Ty::Mac, "0200.0000.00aF", "02:00:00:00:00:af"),
@@ -54,6 +55,7 @@ fn what_each_type_refuses() {
         (Ty::Addr(Family::V6), "10.0.0.1 2001:db8::1%eth0 :::1"),
         (Ty::Net(Family::V4), "10.0.0.1/24 10.0.0.0/33 10.0.0.0/ 10.0.0.0/+8 10.0.0.0 ::/0"),
         (Ty::IfAddr(Family::Any), "0.0.0.0/8 255.255.255.255/32 224.0.0.1/4 ff02::1/128 10.0.0.1/0 10.0.0.1"),
+        (Ty::IfAddr(Family::V6), "fe80::1/64 febf::1/10"),
         (Ty::Mask, "0 129 255.0.255.0 0.0.0.0"),
         (
             Ty::Mac,
@@ -69,7 +71,7 @@ fn what_each_type_refuses() {
             "$5$a$b $6$a $6$a$b$c $6$$b $6$a$b:0 $6$rounds=1$a$ $6$rounds=999$a$b $6$rounds=1000001$a$b $6$rounds=abc$a$b plain",
         ),
         (Ty::Base64, "a:b a,b"),
-        (Ty::Zone, "Europe/Ma:drid ../"),
+        (Ty::Zone, "Europe/Ma:drid ../ /etc/hostname"),
     ];
     for (ty, texts) in bad {
         for text in texts.split(' ') {
