@@ -82,6 +82,11 @@ impl Paths {
         self.run.join("modprobe.conf")
     }
 
+    /// Which card has which name, `yoke_init`'s `nics::Known`.
+    pub(crate) fn cards(&self) -> PathBuf {
+        self.run.join("cards")
+    }
+
     pub(crate) fn etc(&self) -> PathBuf {
         self.run.join("etc")
     }

@@ -2,10 +2,15 @@
 //! not say so for five minutes is left, whenever in its trial that is; the verdict never commits it.
 //!
 //! What counts is what this firmware does with what was saved: all of it is loaded, applied to the network and the kernel, and the services
-//! it asks for run. What is out there (cables, neighbours, real servers) counts for nothing: it may be worse for other reasons.
+//! it asks for run. What is out there (cables, neighbours, real servers, cards that were taken out) counts for nothing: it may be worse for
+//! other reasons. SSH may be closed on one address, whose interface has no cable, but not on all.
 
 use std::rc::Rc;
 use std::time::Duration;
+
+use yoke_init::nics::Known;
+use yoke_init::request::ServiceStatus;
+use yoke_init::setup::plan::is_outside;
 
 use crate::director::Director;
 use crate::notes::Source;
@@ -16,7 +21,7 @@ const EVERY: Duration = Duration::from_secs(10);
 /// What of `show warnings` speaks against a firmware, in the order in which it is said.
 const SOURCES: [Source; 5] = [Source::Loading, Source::Network, Source::Kernel, Source::Nft, Source::Accounts];
 /// Services that have to run when the configuration asks for them. Consoles come and go, and a receiver of the log may be away.
-const SERVICES: [&str; 3] = ["director", "vrrpd", "ssh"];
+const SERVICES: [&str; 2] = ["director", "vrrpd"];
 
 /// Looks and tells until it is committed; at once when this firmware is not on trial.
 pub(crate) async fn watch(director: Rc<Director>) {
@@ -50,15 +55,58 @@ async fn problem(director: &Director) -> Option<String> {
     if rejected > 0 {
         return Some(format!("configuration: {rejected} lines were rejected, see show configuration rejected"));
     }
-    if let Some(sentence) = SOURCES.into_iter().flat_map(|source| notes.of(source)).next() {
+    let cards = Known::parse(&std::fs::read_to_string(director.paths.cards()).unwrap_or_default());
+    let outside =
+        |source, sentence: &str| source == Source::Network && is_outside(sentence, |card| is_fitted(&cards, card));
+    let said =
+        SOURCES.into_iter().flat_map(|source| notes.of(source).into_iter().map(move |sentence| (source, sentence)));
+    if let Some((_, sentence)) = said.into_iter().find(|(source, sentence)| !outside(*source, sentence)) {
         return Some(sentence);
     }
     match director.init.status().await {
         Ok((services, _)) => {
-            let needed = |name: &str| SERVICES.iter().any(|needed| name == *needed || name.starts_with("ssh-"));
-            let down = services.into_iter().find(|service| needed(&service.name) && service.state != "running");
-            down.map(|service| format!("service {}: {}, {}", service.name, service.state, service.why))
+            down(&services).map(|service| format!("service {}: {}, {}", service.name, service.state, service.why))
         }
         Err(e) => Some(e.to_string()),
+    }
+}
+
+/// The first service that has to run and does not.
+fn down(services: &[ServiceStatus]) -> Option<&ServiceStatus> {
+    let is_down = |service: &&ServiceStatus| service.state != "running";
+    let ssh = || services.iter().filter(|service| service.name.starts_with("ssh-"));
+    let shut = ssh().all(|service| is_down(&service)).then(|| ssh().next()).flatten();
+    services.iter().filter(is_down).find(|service| SERVICES.contains(&service.name.as_str())).or(shut)
+}
+
+/// Whether the card of that name, as it was when another firmware drove it, is in the box.
+fn is_fitted(cards: &Known, name: &str) -> bool {
+    let Some(device) = cards.device(name) else { return false };
+    // The device of virtio is its driver's; the one below it is the card.
+    let is_virtio = device.file_name().is_some_and(|name| name.to_string_lossy().starts_with("virtio"));
+    let card = if is_virtio { device.parent().unwrap_or(device) } else { device };
+    card.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(name: &str, state: &str) -> ServiceStatus {
+        let (name, state) = (name.to_owned(), state.to_owned());
+        ServiceStatus { name, pid: 0, state, why: String::new(), restarts: 0, since_s: 1, status: String::new() }
+    }
+
+    #[test]
+    fn ssh_has_to_answer_on_one_address_and_the_daemons_have_to_run() {
+        let found = |services: &[(&str, &str)]| {
+            let services: Vec<_> = services.iter().map(|(name, state)| service(name, state)).collect();
+            down(&services).map(|service| service.name.clone())
+        };
+        assert_eq!(found(&[("director", "running"), ("console-ttyS0", "backoff")]), None, "no SSH is asked for");
+        let (up, dark) = (("ssh-192.0.2.2", "running"), ("ssh-2001:db8::2", "backoff"));
+        assert_eq!(found(&[dark, up]), None, "no cable");
+        assert_eq!(found(&[dark]), Some("ssh-2001:db8::2".to_owned()));
+        assert_eq!(found(&[dark, up, ("vrrpd", "backoff")]), Some("vrrpd".to_owned()));
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A network card.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +39,12 @@ impl Known {
             Some((name.to_owned(), (mac.to_owned(), port.parse().ok()?, PathBuf::from(path))))
         };
         Self(text.lines().filter_map(entry).collect())
+    }
+
+    /// Where in `/sys/devices` the card of this name is, or was.
+    #[must_use]
+    pub fn device(&self, name: &str) -> Option<&Path> {
+        self.0.get(name).map(|(.., path)| path.as_path())
     }
 
     /// With these cards, by the names that they have now.

@@ -12,7 +12,7 @@ pub mod plan;
 pub mod table;
 pub mod wanted;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write as _};
 
@@ -70,7 +70,7 @@ fn run() -> anyhow::Result<Vec<String>> {
 async fn converge(wanted: &Wanted) -> anyhow::Result<Vec<String>> {
     let (connection, handle, _) = rtnetlink::new_connection_with_strict_check().context("netlink")?;
     tokio::spawn(connection);
-    let mut failures: Vec<String> = Vec::new();
+    let (mut failures, mut lasting) = (Vec::new(), BTreeSet::new());
     for _ in 0..ROUNDS {
         let network = observe::observe(&handle).await?;
         let plan = plan::plan(&network, wanted, &driver_mtu(&network));
@@ -80,10 +80,12 @@ async fn converge(wanted: &Wanted) -> anyhow::Result<Vec<String>> {
             let _ = writeln!(io::stdout(), "{change}");
         }
         failures = plan.problems.into_iter().chain(round.failures).collect();
+        lasting.extend(plan.lasting);
         if round.done.is_empty() {
             break;
         }
     }
+    failures.extend(lasting);
     Ok(failures)
 }
 

@@ -20,9 +20,27 @@ fn a_firmware_on_trial_that_does_all_it_is_asked_for_is_healthy() {
 }
 
 #[test]
-fn a_missing_interface_counts_against_a_firmware_on_trial() {
+fn what_is_outside_the_box_does_not_count_against_a_firmware_on_trial() {
     let mut box_ = on_trial();
-    let why = "interface eth3: no such device".to_owned();
+    box_.init.inside().problems = vec![
+        "interface eth0: 2001:db8::2/64: another host has this address".into(),
+        "interface eth3: there is no such network card".into(),
+    ];
+    let taken_out = box_.paths.run.join("devices/0000:00:03.0");
+    std::fs::write(box_.paths.run.join("cards"), format!("eth3 02:00:00:00:00:03 0 {}\n", taken_out.display()))
+        .unwrap();
+    box_.start();
+    until("it says nothing of its health", || box_.init.count(&Asked::Healthy) > 0);
+}
+
+#[test]
+fn a_card_that_is_there_and_not_found_counts_against_a_firmware_on_trial() {
+    let mut box_ = on_trial();
+    let why = "interface eth3: there is no such network card".to_owned();
+    // Its driver, of virtio, would have made the last directory.
+    let card = box_.paths.run.join("devices/0000:00:03.0");
+    std::fs::create_dir_all(&card).unwrap();
+    std::fs::write(box_.paths.run.join("cards"), format!("eth3 - 0 {}/virtio1\n", card.display())).unwrap();
     box_.init.inside().problems.push(why.clone());
     box_.start();
     until("it says nothing of its health", || box_.init.count(&Asked::Unhealthy { why: why.clone() }) > 0);

@@ -21,6 +21,25 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// For the operator.
     pub problems: Vec<String>,
+    /// For the operator as well, whatever a later look of the same run says: it is too early to know whether they are over.
+    pub lasting: Vec<String>,
+}
+
+/// Ends of sentences about what is around the box, or not in its configuration: no other firmware would do better.
+const ANOTHER_HOST: &str = "another host has this address";
+const IS_MISSING: &str = "is missing";
+const IS_SHUT_DOWN: &str = "is shut down";
+const NO_PREFIX: &str = "is in the prefix of no interface";
+const NO_CARD: &str = ": there is no such network card";
+
+/// Whether a problem of `init setup` speaks of what is around the box, or is not in its configuration, and not of what this firmware could
+/// not do. `is_fitted` says of a network card that it is in the box, whether this firmware has found it or not.
+#[must_use]
+pub fn is_outside(problem: &str, is_fitted: impl Fn(&str) -> bool) -> bool {
+    if let Some(card) = problem.strip_prefix("interface ").and_then(|rest| rest.strip_suffix(NO_CARD)) {
+        return !is_fitted(card);
+    }
+    [ANOTHER_HOST, IS_MISSING, IS_SHUT_DOWN, NO_PREFIX].iter().any(|end| problem.ends_with(end))
 }
 
 /// Plans. `driver_mtu` is what a card has when nobody says otherwise.

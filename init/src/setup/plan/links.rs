@@ -5,7 +5,7 @@ use yoke_config::value::IfName;
 
 use super::super::table::{Change, Kind};
 use super::super::wanted::WantedKind;
-use super::{Planner, is_ours};
+use super::{IS_MISSING, IS_SHUT_DOWN, NO_CARD, Planner, is_ours};
 
 /// MTU of a bond that is told nothing.
 const ETHERNET_MTU: u32 = 1500;
@@ -36,7 +36,7 @@ impl Planner<'_> {
             match (wanted.kind, self.actual(&name).map(|link| link.kind)) {
                 (WantedKind::Card | WantedKind::Loopback, Some(_)) | (WantedKind::Vlan(_), Some(_)) => {}
                 (WantedKind::Card | WantedKind::Loopback, None) => {
-                    self.problem(format!("interface {name}: there is no such network card"));
+                    self.problem(format!("interface {name}{NO_CARD}"));
                 }
                 (WantedKind::Bond(mode), None) => self.change(Change::AddBond { link: name, mode }),
                 (WantedKind::Bond(mode), Some(kind)) => self.bond_mode(&name, mode, kind),
@@ -45,7 +45,7 @@ impl Planner<'_> {
                     if self.can_exist(&parent) {
                         self.change(Change::AddVlan { link: name, parent, id });
                     } else {
-                        self.problem(format!("interface {name}: interface {parent} is missing"));
+                        self.problem(format!("interface {name}: interface {parent} {IS_MISSING}"));
                     }
                 }
             }
@@ -162,7 +162,7 @@ impl Planner<'_> {
                 (true, false) if parent_up => self.change(Change::Up { link: name }),
                 (true, _) if !parent_up => {
                     let parent = wanted.parent.unwrap_or_default();
-                    self.problem(format!("interface {name}: does not work while interface {parent} is shut down"));
+                    self.problem(format!("interface {name}: does not work while interface {parent} {IS_SHUT_DOWN}"));
                 }
                 (false, true) => self.change(Change::Down { link: name }),
                 (true, _) | (false, false) => {}

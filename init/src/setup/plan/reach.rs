@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use yoke_config::value::IpNet;
 
 use super::super::table::{Address, Change, route};
-use super::Planner;
+use super::{ANOTHER_HOST, IS_MISSING, IS_SHUT_DOWN, NO_PREFIX, Planner};
 
 impl Planner<'_> {
     pub(super) fn remove_routes_and_neighbours(&mut self) {
@@ -60,7 +60,11 @@ impl Planner<'_> {
                 match actual.get(net) {
                     None => self.change(Change::AddAddress { link: link.clone(), net: *net, vip: *vip }),
                     Some(address) if address.duplicate => {
-                        self.problem(format!("interface {link}: {net}: another host has this address"));
+                        // The kernel gives it up for good on one answer, which anybody on the link can forge, or a host that is gone by now
+                        // gave. So it is asked about anew; what the second answer is will be known after this run.
+                        self.change(Change::DeleteAddress { link: link.clone(), net: *net });
+                        self.change(Change::AddAddress { link: link.clone(), net: *net, vip: *vip });
+                        self.plan.lasting.push(format!("interface {link}: {net}: {ANOTHER_HOST}"));
                     }
                     Some(_) => {}
                 }
@@ -84,10 +88,10 @@ impl Planner<'_> {
     /// Why nothing can be sent to `address`.
     fn unreachable(&self, address: IpAddr) -> Option<String> {
         match self.interface_of(address) {
-            None => Some(format!("{address} is in the prefix of no interface")),
-            Some(link) if !self.can_exist(link) => Some(format!("interface {link} is missing")),
+            None => Some(format!("{address} {NO_PREFIX}")),
+            Some(link) if !self.can_exist(link) => Some(format!("interface {link} {IS_MISSING}")),
             Some(link) if self.links.get(link).is_some_and(|wanted| !wanted.up) => {
-                Some(format!("interface {link} is shut down"))
+                Some(format!("interface {link} {IS_SHUT_DOWN}"))
             }
             Some(_) => None,
         }

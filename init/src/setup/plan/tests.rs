@@ -213,12 +213,42 @@ fn what_is_missing_is_said_and_the_rest_works() {
 }
 
 #[test]
-fn a_duplicate_address_is_reported() {
+fn a_duplicate_address_is_reported_and_asked_about_again() {
     let mut kernel = Kernel::new(&["eth0"]);
     let text = "interface eth0\n ipv6 address 2001:db8::2/64\n";
     settle(&mut kernel, text);
     kernel.network.addresses.get_mut("eth0").unwrap()[0].duplicate = true;
-    assert_eq!(settle(&mut kernel, text).1, ["interface eth0: 2001:db8::2/64: another host has this address"]);
+    let plan = plan(&kernel.network, &wanted(text), &drivers(&kernel));
+    assert_eq!(plan.lasting, ["interface eth0: 2001:db8::2/64: another host has this address"]);
+    let changes: Vec<String> = plan.changes.iter().map(ToString::to_string).collect();
+    let again = ["interface eth0: address 2001:db8::2/64 removed", "interface eth0: address 2001:db8::2/64"];
+    assert_eq!(changes, again, "so that the kernel asks again");
+    settle(&mut kernel, text);
+    assert!(!kernel.network.addresses["eth0"][0].duplicate);
+}
+
+#[test]
+fn what_is_around_the_box_is_told_from_what_the_firmware_cannot_do() {
+    let mut kernel = Kernel::new(&["eth0"]);
+    let text = "interface eth0\n shutdown\n ipv6 address 2001:db8::2/64\ninterface eth0.5\n ip address 10.5.0.2/24\n\
+                interface eth3\n ip address 10.3.0.2/24\ninterface eth3.7\narp 10.3.0.9 02:00:00:00:00:07\n\
+                ip route 10.9.0.0/16 10.8.0.1\nipv6 route 2001:db8:1::/48 2001:db8::9\n";
+    settle(&mut kernel, text);
+    kernel.network.addresses.get_mut("eth0").unwrap()[0].duplicate = true;
+    let plan = plan(&kernel.network, &wanted(text), &drivers(&kernel));
+    let said = [plan.problems, plan.lasting].concat();
+    let missing = "interface eth3: there is no such network card";
+    assert!(said.len() > 6 && said.iter().any(|problem| problem == missing), "{said:#?}");
+    let inside: Vec<&String> = said.iter().filter(|problem| !is_outside(problem, |_| false)).collect();
+    assert!(inside.is_empty(), "{inside:#?}");
+    let inside: Vec<&String> = said.iter().filter(|problem| !is_outside(problem, |card| card == "eth3")).collect();
+    assert_eq!(inside, [missing], "it is there, and this firmware has no driver for it");
+    for firmware in [
+        "interface eth0: mtu 9000 is more than the 1500 its driver can do",
+        "interface bond0: module bonding does not load",
+    ] {
+        assert!(!is_outside(firmware, |_| false), "{firmware}");
+    }
 }
 
 #[test]
