@@ -109,6 +109,8 @@ pub(crate) struct State {
     /// Whether IPVS holds what is desired, but for what it refused.
     pub(crate) programmed: bool,
     pub(crate) setup: settle::Retry,
+    /// Network cards as they were when `init setup` was last asked for.
+    pub(crate) cards: BTreeMap<u32, String>,
     /// Whether init has read `services.json` as it is.
     pub(crate) services_read: bool,
     pub(crate) rivals: Rivals,
@@ -211,6 +213,7 @@ impl Director {
             vrrp: None,
             programmed: false,
             setup: settle::Retry::default(),
+            cards: BTreeMap::new(),
             services_read: false,
             rivals: Rivals::default(),
             cleared: Cleared::default(),

@@ -65,7 +65,9 @@ pub(crate) async fn resync(director: Rc<Director>) {
         log::warn!("{why}");
     }
     drop(turn);
-    settle::setup_again(&director).await;
+    if !settle::setup_anew(&director).await {
+        settle::setup_again(&director).await;
+    }
     flash::keep_uids_again(&director).await;
 }
 

@@ -4,7 +4,7 @@
 
 mod reason;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
@@ -20,6 +20,7 @@ use nix::sys::socket::sockopt::BindToDevice;
 use crate::commit::port_word;
 use crate::nft::{self, Generation};
 use crate::reconcile::Desired;
+use crate::show::interfaces;
 
 /// What the director asks of the kernel. Every call is synchronous and short: the kernel answers before the send returns.
 pub(crate) trait Kernel {
@@ -51,6 +52,17 @@ pub(crate) trait Kernel {
     fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), Error>;
     /// Whether anybody has used nft since.
     fn generation(&mut self) -> io::Result<Generation>;
+    /// The links as they are.
+    fn links(&mut self) -> io::Result<Links>;
+}
+
+/// What comes and goes of the network without anybody's word.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Links {
+    /// Network cards by the kernel's index: one that goes and comes back has another.
+    pub(crate) cards: BTreeMap<u32, String>,
+    /// IPv6 addresses that the kernel has given up, because somebody says that they are his.
+    pub(crate) given_up: BTreeSet<IpAddr>,
 }
 
 /// A service with its destinations and everybody's counters.
@@ -239,6 +251,10 @@ impl Kernel for Netlink {
 
     fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), Error> {
         self.client()?.zero(service)
+    }
+
+    fn links(&mut self) -> io::Result<Links> {
+        interfaces::links_now()
     }
 
     fn generation(&mut self) -> io::Result<Generation> {

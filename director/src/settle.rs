@@ -2,6 +2,7 @@
 //!
 //! Runs after every change, and once at start; it writes only what differs. Nothing here uses the flash: it runs in the change's turn.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -78,6 +79,36 @@ pub(crate) struct Retry {
     asked: u64,
 }
 
+/// Runs `init setup` when a card has come or gone since, or the kernel has given an address up: nobody changes the configuration then. No turn
+/// is held, as in [`setup_again`]. Returns whether it did.
+pub(crate) async fn setup_anew(director: &Director) -> bool {
+    let why = {
+        let mut guard = director.state_mut();
+        let state = &mut *guard;
+        let links = match state.kernel.links() {
+            Ok(links) => links,
+            Err(e) => {
+                log::warn!("interfaces: {e}");
+                return false;
+            }
+        };
+        let is_own = |address: &IpAddr| {
+            let mut interfaces = state.running.config.interfaces.values();
+            interfaces.any(|interface| interface.addresses.iter().any(|net| net.addr == *address))
+        };
+        // With problems it is tried again anyway, at a pace.
+        let is_told = !state.notes.of(Source::Network).is_empty();
+        match links.given_up.iter().find(|address| is_own(address)) {
+            _ if links.cards != state.cards => "network cards have come or gone".to_owned(),
+            Some(address) if !is_told => format!("{address} was given up, another host said that it is its own"),
+            _ => return false,
+        }
+    };
+    log::warn!("network: {why}, it is set up again");
+    setup(director, None).await;
+    true
+}
+
 /// Runs `init setup` again while its last run left problems, ever more seldom. No turn is held: it may take a minute, and a change has its own.
 pub(crate) async fn setup_again(director: &Director) {
     let now = clock::now();
@@ -107,10 +138,18 @@ async fn run_setup(director: &Director, asked: Option<oneshot::Sender<()>>, paus
         *setup = Retry { due: None, pause, asked: setup.asked + 1 };
         setup.asked
     };
+    // Before it looks: of a card that comes meanwhile it may not know. But the first waits for the drivers.
+    let is_first = director.state().cards.is_empty();
+    if !is_first {
+        see_cards(director);
+    }
     let problems = match director.init.setup(asked).await {
         Ok(problems) => problems,
         Err(e) => vec![format!("network: setup did not run: {e}")],
     };
+    if is_first {
+        see_cards(director);
+    }
     let mut state = director.state_mut();
     if state.setup.asked != number {
         return;
@@ -125,6 +164,14 @@ async fn run_setup(director: &Director, asked: Option<oneshot::Sender<()>>, paus
     }
     state.setup.due = (!problems.is_empty()).then(|| clock::now() + pause);
     state.notes.set(Source::Network, problems);
+}
+
+/// Notes which cards there are, for [`setup_anew`].
+fn see_cards(director: &Director) {
+    let mut state = director.state_mut();
+    if let Ok(links) = state.kernel.links() {
+        state.cards = links.cards;
+    }
 }
 
 /// Writes `services.json` and has init read it, if it changed.

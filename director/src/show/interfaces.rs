@@ -7,13 +7,14 @@ use std::path::Path;
 use std::str::FromStr as _;
 
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use yoke_config::model::Config;
 use yoke_config::value::IfName;
 use yoke_director::status::InterfaceRow;
 
 use super::rtnetlink::dump;
+use crate::kernel::Links;
 
 /// Rows of the operator's interfaces (`ethN`, `bondN`, their VLANs, `lo`) that exist or are configured; tunnels the kernel makes are not shown.
 pub(crate) fn rows(config: &Config, sys: &Path, only: Option<&str>) -> io::Result<Vec<InterfaceRow>> {
@@ -83,6 +84,24 @@ fn addresses() -> io::Result<BTreeMap<u32, Vec<String>>> {
 pub(crate) fn names() -> io::Result<BTreeMap<u32, String>> {
     let named = links()?.into_iter().filter_map(|link| Some((link.header.index, name(&link)?.to_owned())));
     Ok(named.collect())
+}
+
+/// Cards, and addresses that the kernel has given up.
+pub(crate) fn links_now() -> io::Result<Links> {
+    let is_card = |name: &String| IfName::from_str(name).is_ok_and(|name| name.is_port());
+    let cards = names()?.into_iter().filter(|(_, name)| is_card(name)).collect();
+    let mut given_up = BTreeSet::new();
+    for message in dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))? {
+        let RouteNetlinkMessage::NewAddress(message) = message else { continue };
+        let failed = |a: &AddressAttribute| matches!(a, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Dadfailed));
+        if message.attributes.iter().any(failed) {
+            given_up.extend(message.attributes.iter().find_map(|a| match a {
+                AddressAttribute::Address(address) => Some(*address),
+                _ => None,
+            }));
+        }
+    }
+    Ok(Links { cards, given_up })
 }
 
 fn name(link: &LinkMessage) -> Option<&str> {

@@ -13,7 +13,7 @@ use ipvs::{
     ServiceKey, Stats, SyncRole, Table, Timeouts,
 };
 
-use crate::kernel::{Kernel, Observed};
+use crate::kernel::{Kernel, Links, Observed};
 use crate::nft::Generation;
 
 /// A handle; clones are the same kernel.
@@ -44,6 +44,7 @@ pub(crate) struct Inside {
     /// A file to look at when something changes, and what it held each time.
     pub(crate) watched: Option<PathBuf>,
     pub(crate) seen: Vec<String>,
+    pub(crate) links: Links,
     /// Of nft's tables: whoever changes one counts it up.
     pub(crate) generation: u32,
     /// Files to which a stand-in for nft adds a line for each transaction: they count too.
@@ -203,6 +204,10 @@ impl Kernel for FakeKernel {
     fn zero(&mut self, service: Option<ServiceKey>) -> Result<(), Error> {
         self.inside().zeroed.push(service);
         Ok(())
+    }
+
+    fn links(&mut self) -> io::Result<Links> {
+        Ok(self.inside().links.clone())
     }
 
     fn generation(&mut self) -> io::Result<Generation> {

@@ -168,3 +168,45 @@ fn a_network_that_could_not_be_set_up_is_tried_again_until_it_can() {
     box_.init.inside().problems.clear();
     until("the warning goes", || !admin.warnings().contains(&late));
 }
+
+#[test]
+fn a_card_that_comes_back_gets_its_addresses_again() {
+    let mut box_ = Box_::off();
+    box_.resync = Duration::from_millis(20);
+    box_.kernel.inside().links.cards = [(2, "eth0".into()), (3, "eth1".into())].into();
+    box_.start();
+    let mut admin = box_.admin();
+    admin.must_apply("interface eth1\n ipv6 address 2001:db8::2/64\n");
+    let looks = box_.kernel.inside().observations;
+    let setups = box_.init.count(&InitRequest::Setup);
+    until("it is looked at again", || box_.kernel.inside().observations > looks + 3);
+    assert_eq!(box_.init.count(&InitRequest::Setup), setups, "nothing has come or gone");
+
+    let missing = "interface eth1: there is no such network card".to_owned();
+    box_.init.inside().problems = vec![missing.clone()];
+    box_.kernel.inside().links.cards.remove(&3);
+    until("it is said", || admin.warnings().contains(&missing));
+    // Under the same name, and without anything that it had.
+    box_.init.inside().problems.clear();
+    let setups = box_.init.count(&InitRequest::Setup);
+    box_.kernel.inside().links.cards.insert(7, "eth1".into());
+    until("it is set up", || box_.init.count(&InitRequest::Setup) > setups);
+    until("the warning goes", || !admin.warnings().contains(&missing));
+}
+
+#[test]
+fn an_address_that_the_kernel_gave_up_is_asked_for_again() {
+    let mut box_ = Box_::off();
+    box_.resync = Duration::from_millis(20);
+    box_.start();
+    let mut admin = box_.admin();
+    admin.must_apply("interface eth0\n ipv6 address 2001:db8::2/64\n");
+    let looks = box_.kernel.inside().observations;
+    let setups = box_.init.count(&InitRequest::Setup);
+    // Not one of ours: init could do nothing about it.
+    box_.kernel.inside().links.given_up.insert("fe80::1".parse().unwrap());
+    until("it is looked at again", || box_.kernel.inside().observations > looks + 3);
+    assert_eq!(box_.init.count(&InitRequest::Setup), setups);
+    box_.kernel.inside().links.given_up.insert("2001:db8::2".parse().unwrap());
+    until("it is set up", || box_.init.count(&InitRequest::Setup) > setups);
+}
