@@ -35,7 +35,7 @@ use crate::roles::{self, Roles};
 use crate::sessions::Sessions;
 use crate::uids::Uids;
 use crate::vrrpd::Vrrpd;
-use crate::{settle, ssh};
+use crate::{install, settle, ssh};
 
 /// The daemon.
 pub(crate) struct Director {
@@ -59,6 +59,8 @@ pub(crate) struct Director {
     walks: Mutex<()>,
     resets: Mutex<()>,
     pub(crate) install: Job,
+    /// Longest wait for the disk: [`install::LIMIT`], less in tests.
+    pub(crate) install_limit: Duration,
 }
 
 /// Everything that changes.
@@ -233,6 +235,7 @@ impl Director {
             walks: Mutex::default(),
             resets: Mutex::default(),
             install: Job::default(),
+            install_limit: install::LIMIT,
         }
     }
 

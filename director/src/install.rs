@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use tokio::sync::oneshot;
 use yoke_director::status::{Adding, Install, RefusalKind, Reply};
 use yoke_install::report::{Line, Slots, Target};
 use yoke_install::slot::hex;
@@ -27,12 +28,18 @@ use crate::notes::Source;
 use crate::session::{Caller, refused};
 use crate::vrrpd;
 
+/// Longest wait for a command that takes a moment. A disk that works writes a sector within a second; one that hangs may never.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// Between two looks whether a one-shot that was killed has ended.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// The `install add` or `install disk` that runs, or the last one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Job(Arc<Mutex<State>>);
+pub(crate) struct Job {
+    state: Arc<Mutex<State>>,
+    /// Held by the thread that waits for a command that takes a moment.
+    moment: Arc<tokio::sync::Mutex<()>>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -47,7 +54,7 @@ struct State {
 
 impl Job {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How far it is.
@@ -118,17 +125,39 @@ fn read(child: &mut Child, mut report: impl FnMut(yoke_install::report::Progress
     last
 }
 
-/// Runs a command that takes a moment.
+/// Runs a command that takes a moment: one at a time, on a thread of its own, since a disk that hangs must not keep those from their work that
+/// hash and translate. Nobody waits for it longer than [`LIMIT`]; who comes meanwhile waits for the one before.
 async fn run(director: &Director, words: &[&str]) -> Result<Line, String> {
+    let (limit, what) = (director.install_limit, words[0].to_owned());
     let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
     let program = director.paths.install.clone();
-    let done = tokio::task::spawn_blocking(move || {
-        let mut child = spawn(&program, &words)?;
-        let last = read(&mut child, |_| {});
-        child.wait().map_err(|e| format!("install: {e}"))?;
-        Ok::<_, String>(last)
+    let deadline = tokio::time::Instant::now() + limit;
+    let moment = director.install.moment.clone().lock_owned();
+    let moment = tokio::time::timeout_at(deadline, moment).await.map_err(|_| {
+        format!(
+            "install {what}: the disk does not answer to what was asked before, nothing was done (waited {} s)",
+            limit.as_secs()
+        )
+    })?;
+    let (tell, told) = oneshot::channel();
+    std::thread::spawn(move || {
+        // Given back by the thread, however long its caller waits.
+        let _moment = moment;
+        let done = spawn(&program, &words).and_then(|mut child| {
+            let last = read(&mut child, |_| {});
+            child.wait().map_err(|e| format!("install: {e}"))?;
+            Ok(last)
+        });
+        // Nobody waits any more: nobody is told.
+        let _ = tell.send(done);
     });
-    match done.await.expect("running a program does not panic")? {
+    let done = tokio::time::timeout_at(deadline, told).await.map_err(|_| {
+        format!(
+            "install {what}: the disk does not answer within {} s, it may do later what it was asked",
+            limit.as_secs()
+        )
+    })?;
+    match done.map_err(|_| format!("install {what}: ended without a word"))?? {
         Line::Failed { why } => Err(why),
         line => Ok(line),
     }
@@ -202,9 +231,18 @@ pub(crate) async fn answer(director: &Director, caller: &Caller, what: Install) 
     }
 }
 
+/// A source as the log may show it: in a URL's query and before its host may be a password.
+fn shown(source: &str) -> String {
+    let (source, query) = source.split_once('?').map_or((source, ""), |(source, _)| (source, "?..."));
+    let Some((scheme, rest)) = source.split_once("://") else { return format!("{source}{query}") };
+    let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+    let host = authority.rsplit_once('@').map_or_else(|| authority.to_owned(), |(_, host)| format!("...@{host}"));
+    format!("{scheme}://{host}{path}{query}")
+}
+
 fn word(what: &Install) -> String {
     match what {
-        Install::Add { source, .. } => format!("install add {source}"),
+        Install::Add { source, .. } => format!("install add {}", shown(source)),
         Install::Disk { name, .. } => format!("install disk {name}"),
         Install::Activate { minutes } => format!("install activate, for {minutes} minutes,"),
         Install::Commit => "install commit".to_owned(),
@@ -277,4 +315,25 @@ async fn abort(director: &Director, caller: &Caller) -> Result<String, String> {
         return leave(director, caller, &["abort"]).await;
     }
     Ok(format!("{}.", done(director, &["abort"]).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_of_a_url_reaches_the_log() {
+        for (source, expected) in [
+            ("https://h.example/yoke.upd", "https://h.example/yoke.upd"),
+            (
+                "https://me:secret@h.example:8443/a@b/yoke.upd?token=secret",
+                "https://...@h.example:8443/a@b/yoke.upd?...",
+            ),
+            ("scp://backup@192.0.2.98/yoke.upd", "scp://...@192.0.2.98/yoke.upd"),
+            ("http://h?secret", "http://h?..."),
+            ("/flash/yoke.upd", "/flash/yoke.upd"),
+        ] {
+            assert_eq!(shown(source), expected);
+        }
+    }
 }

@@ -54,6 +54,7 @@ use std::rc::Rc;
 
 use anyhow::{Context as _, bail};
 use nix::sys::resource::{Resource, setrlimit};
+use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
 use crate::director::Director;
@@ -89,6 +90,12 @@ fn said(judged: Result<(), String>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// One thread that decides, and some that wait.
+fn runtime() -> std::io::Result<Runtime> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build()
+}
+
 /// File descriptors: of probes under way, of sessions, and some.
 const DESCRIPTORS: u64 = 65_536;
 
@@ -97,10 +104,6 @@ fn serve() -> anyhow::Result<()> {
         log::warn!("file descriptors stay as they are, many health checks at a time may fail: {error}");
     }
     let director = Rc::new(Director::new(Paths::system(), Box::<Netlink>::default(), daemon::RESYNC, true));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS_MAX)
-        .build()
-        .context("runtime")?;
+    let runtime = runtime().context("runtime")?;
     LocalSet::new().block_on(&runtime, start::run(director, yoke_control::peer))
 }

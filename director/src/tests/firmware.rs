@@ -1,6 +1,8 @@
 //! Firmware: what a box on trial tells init, and what `install` says while another one is under way.
 
-use yoke_director::status::{Install, RefusalKind, Reply, Request};
+use std::time::Duration;
+
+use yoke_director::status::{Install, RefusalKind, Reply, Request, Show};
 use yoke_init::request::Request as Asked;
 
 use super::harness::{Box_, problems, until};
@@ -131,4 +133,37 @@ fn an_operators_own_authority_is_handed_to_the_one_shot() {
         until(said, || std::fs::read_to_string(&words).is_ok_and(|words| words.trim() == said));
         until("it does not end", || !matches!(admin.call(&Request::Install(Install::Abort)), Reply::Installed { .. }));
     }
+}
+
+#[test]
+fn a_disk_that_hangs_keeps_nobody_from_work_that_needs_no_disk() {
+    let mut box_ = Box_::off();
+    box_.flash_limit = Duration::from_millis(300);
+    let (begun, let_go) = (box_.paths.run.join("begun"), box_.paths.run.join("let-go"));
+    program(
+        &box_.paths.install,
+        &format!(
+            "echo $1 >> {}; until [ -e {} ]; do sleep 0.02; done; echo '{{\"line\":\"done\",\"text\":\"\"}}'",
+            begun.display(),
+            let_go.display()
+        ),
+    );
+    box_.start();
+    // `install up` of the start hangs as well.
+    until("it begins", || begun.exists());
+    let mut admin = box_.admin();
+    for _ in 0..6 {
+        let why = problems(RefusalKind::Failed, admin.call(&Request::Show(Show::Install)));
+        assert!(why[0].starts_with("install show: the disk does not answer"), "{why:?}");
+    }
+    assert_eq!(std::fs::read_to_string(&begun).unwrap(), "up\n", "one at a time");
+    // It hashes, as do a login and a change.
+    let mut other = box_.console();
+    assert_eq!(other.login("admin", "secret").username, "admin");
+    admin.must_apply("hostname lb1");
+    std::fs::write(&let_go, "").unwrap();
+    until("the next has its turn", || {
+        let why = problems(RefusalKind::Failed, admin.call(&Request::Show(Show::Install)));
+        why[0].contains("makes no sense")
+    });
 }

@@ -31,7 +31,7 @@ pub(crate) struct Box_ {
     pub(crate) resync: Duration,
     /// Whether it probes real servers; those of most tests do not exist.
     pub(crate) probes: bool,
-    /// How long it waits for the flash.
+    /// How long it waits for the flash, and for `install`.
     pub(crate) flash_limit: Duration,
     /// The uid of whoever connects next.
     uid: Arc<AtomicU32>,
@@ -76,9 +76,9 @@ impl Box_ {
         let (probes, flash_limit) = (self.probes, self.flash_limit);
         let thread = thread::spawn(move || {
             let mut director = Director::new(paths, Box::new(kernel), resync, probes);
-            director.flash_limit = flash_limit;
+            (director.flash_limit, director.install_limit) = (flash_limit, flash_limit);
             let director = Rc::new(director);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = crate::runtime().unwrap();
             let identify =
                 move |_: &tokio::net::UnixStream| Ok(Peer { pid: 1, uid: uid.load(Ordering::SeqCst), gid: 0 });
             LocalSet::new().block_on(&runtime, async {
