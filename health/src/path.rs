@@ -88,7 +88,7 @@ pub(crate) fn of(
         Mode::Nat | Mode::Fullnat => return None,
     };
     let asked = match monitor.check {
-        Check::Tcp | Check::Http(_) | Check::Smtp { .. } => Transport::Tcp,
+        Check::Tcp { .. } | Check::Http(_) | Check::Smtp { .. } => Transport::Tcp,
         Check::Udp { .. } | Check::Dns { .. } => Transport::Udp,
         Check::Icmp | Check::External { .. } => return None,
     };

@@ -110,7 +110,7 @@ pub async fn attempt(target: &Target, probe: &Probe, hostname: &str, elapsed: im
 
 async fn ask(server: Server, monitor: &Monitor, hostname: &str, stage: &Stage) -> Tried {
     match &monitor.check {
-        Check::Tcp => tcp::connect(server, stage).await.map(drop),
+        Check::Tcp { .. } => tcp::connect(server, stage).await.map(drop),
         Check::Http(http) => http::ask(server, http, stage).await,
         Check::Udp { payload, regex } => udp::ask(server, payload, regex.as_deref(), stage).await,
         Check::Dns { name } => dns::ask(server, name.as_deref(), stage).await,

@@ -182,7 +182,7 @@ async fn run(
 fn begin(half_open: &mut HalfOpen, job: &Job, now: Time) -> bool {
     let Target { address, port, via, .. } = *job.target;
     let monitor = &job.probe.monitor;
-    monitor.check == Check::Tcp
+    monitor.check == (Check::Tcp { connect: false })
         && via.is_none()
         && half_open.begin(job.number, SocketAddr::new(address, port), monitor.timeout_s, now)
 }
@@ -203,3 +203,6 @@ fn note(checks: &mut Checks, number: u64, attempt: Attempt, now: Time, news: &Un
         let _ = news.send(News { target, change, verdict, reason, aside });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,7 +90,7 @@ pub fn targets(
     let aims: Vec<Aim<'_>> = aims(config)
         .map(|(target, monitor, way)| (Target { via: way.map(|(way, _)| way), ..target }, monitor, way))
         .collect();
-    let connects = |monitor: &Monitor| matches!(monitor.check, Check::Tcp | Check::Http(_) | Check::Smtp { .. });
+    let connects = |monitor: &Monitor| matches!(monitor.check, Check::Tcp { .. } | Check::Http(_) | Check::Smtp { .. });
     ports.settle(
         &aims.iter().filter(|(_, monitor, way)| way.is_some() && connects(monitor)).map(|(t, ..)| t.clone()).collect(),
     );

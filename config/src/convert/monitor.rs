@@ -20,6 +20,7 @@ struct Lines {
     tls_name: Option<String>,
     trust: Option<Trust>,
     program: Option<String>,
+    connect: bool,
 }
 
 /// Problems are reported; what is read is the best that can be made of the lines.
@@ -32,6 +33,7 @@ pub(super) fn read(name: &Name, below: &Tree, out: &mut Findings) -> Monitor {
         match (line.kind.as_str(), line.words.as_slice()) {
             ("description", [V::Text(text)]) => monitor.description = Some(text.clone()),
             ("type", [V::Kw(word)]) => lines.type_ = Some(word),
+            ("connect", []) => lines.connect = true,
             ("interval", [V::Int(seconds)]) => monitor.interval_s = port16(*seconds),
             ("timeout", [V::Int(seconds)]) => monitor.timeout_s = port16(*seconds),
             ("retry", [V::Int(times)]) => monitor.retry = small(*times),
@@ -71,7 +73,8 @@ impl Lines {
     }
 
     fn check(&self, object: &str, out: &mut Findings) {
-        let belongs: [Belongs; 9] = [
+        let belongs: [Belongs; 10] = [
+            ("connect", &["tcp"], self.connect),
             ("request path", &["http", "https"], self.path.is_some()),
             ("request host", &["http", "https", "smtp"], self.host.is_some()),
             ("request name", &["dns"], self.name.is_some()),
@@ -131,7 +134,7 @@ impl Lines {
                 }
                 Check::External { program: self.program.unwrap_or_default() }
             }
-            _ => Check::Tcp,
+            _ => Check::Tcp { connect: self.connect },
         }
     }
 }

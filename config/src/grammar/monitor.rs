@@ -1,6 +1,6 @@
 //! Lines of `health-monitor NAME`: how a server is asked whether it works.
 
-use super::{Block, DESCRIPTION, Node, Ty, choice, kw, value};
+use super::{Block, DESCRIPTION, Node, Ty, choice, flag, kw, value};
 
 pub(super) static MONITOR: Block = Block {
     prompt: "config-hm",
@@ -16,6 +16,7 @@ pub(super) static MONITOR: Block = Block {
             choice("icmp", "Echo"),
             choice("external", "A program of the image"),
         ]),
+        flag("connect", "Type tcp: make the connection, and not half of it"),
         kw("interval", "Time between two checks").then(&[seconds("<1-3600>", 1, 3600, "Seconds").default("5")]),
         kw("timeout", "Time to wait for an answer").then(&[seconds("<1-300>", 1, 300, "Seconds").default("2")]),
         kw("retry", "Failures in a row that are forgiven").then(&[seconds("<0-20>", 0, 20, "Failures").default("2")]),

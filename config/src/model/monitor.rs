@@ -39,7 +39,7 @@ impl Monitor {
     /// What it is before the first line.
     pub const DEFAULT: &Self = &Self {
         description: None,
-        check: Check::Tcp,
+        check: Check::Tcp { connect: false },
         interval_s: 5,
         timeout_s: 2,
         retry: 2,
@@ -59,8 +59,11 @@ impl Default for Monitor {
 /// What is tried.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Check {
-    /// Connect.
-    Tcp,
+    /// Whether a connection would be made.
+    Tcp {
+        /// `connect`: it is made, and takes its place in the queue of the server's program. One that hangs is found out when that is full.
+        connect: bool,
+    },
     /// A GET, over TLS or not.
     Http(HttpCheck),
     /// A datagram.
@@ -94,7 +97,7 @@ impl Check {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Tcp => "tcp",
+            Self::Tcp { .. } => "tcp",
             Self::Http(http) if http.tls.is_some() => "https",
             Self::Http(_) => "http",
             Self::Udp { .. } => "udp",

@@ -86,5 +86,5 @@ fn every_line_changes_the_typed_configuration_or_is_for_later() {
         }
     }
     // The others need more around them, and are tested one by one.
-    assert!(tested > 120 && invalid.len() < 29, "{tested} tested, not valid alone: {invalid:#?}");
+    assert!(tested > 120 && invalid.len() < 30, "{tested} tested, not valid alone: {invalid:#?}");
 }

@@ -63,11 +63,13 @@ fn closed() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr()).expect("a port")
 }
 
+const TCP: Check = Check::Tcp { connect: true };
+
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\nall is well";
 
 #[test]
 fn good_servers_are_good() {
-    assert!(attempt_at(answers(b""), Check::Tcp).is_ok());
+    assert!(attempt_at(answers(b""), TCP).is_ok());
     assert!(attempt_at(answers(GOOD), http(&[(200, 299)], None)).is_ok());
     assert!(attempt_at(answers(GOOD), http(&[(200, 299)], Some("is w.ll$"))).is_ok());
     let mail = server(|mut stream| {
@@ -112,7 +114,7 @@ fn the_request_is_what_was_configured() {
 
 #[test]
 fn bad_servers_have_a_reason() {
-    fails(attempt_at(closed(), Check::Tcp), "connect: refused");
+    fails(attempt_at(closed(), TCP), "connect: refused");
     fails(attempt_at(closed(), http(&[(200, 299)], None)), "connect: refused");
     let busy = answers(b"HTTP/1.1 503 Busy\r\n\r\n");
     fails(attempt_at(busy, http(&[(200, 299), (304, 304)], None)), "status 503, expected 200-299,304");
@@ -129,7 +131,7 @@ fn bad_servers_have_a_reason() {
 #[test]
 fn servers_that_say_nothing_run_into_the_timeout() {
     let silent = server(|stream| drop(thread::spawn(move || drop((&stream).read_to_end(&mut Vec::new())))));
-    assert!(attempt_at(silent, Check::Tcp).is_ok());
+    assert!(attempt_at(silent, TCP).is_ok());
     fails(attempt_at(silent, http(&[(200, 299)], None)), "no reply in 1.0 s");
     fails(attempt_at(silent, https()), "no tls handshake in 1.0 s");
     fails(attempt_at(silent, Check::Smtp { host: None }), "no greeting in 1.0 s");
@@ -355,12 +357,7 @@ fn descriptors() -> usize {
 fn no_descriptor_is_left_behind() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let silent = server(|stream| drop(thread::spawn(move || drop((&stream).read_to_end(&mut Vec::new())))));
-    let bad = [
-        (closed(), Check::Tcp),
-        (answers(b"x"), https()),
-        (silent, Check::Tcp),
-        (answers(GOOD), http(&[(1, 9)], None)),
-    ];
+    let bad = [(closed(), TCP), (answers(b"x"), https()), (silent, TCP), (answers(GOOD), http(&[(1, 9)], None))];
     let monitor = |check: &Check| Monitor { check: check.clone(), timeout_s: 1, ..Monitor::default() };
     let round = |times: u32| {
         for _ in 0..times {

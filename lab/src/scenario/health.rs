@@ -2,6 +2,7 @@
 //! whose virtual server `web` balances by round robin over port 8080 of both servers.
 
 pub(super) mod certificates;
+mod pools;
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -90,24 +91,7 @@ pub(super) fn checks(scene: &mut Scene<'_>) {
         world.console()?.configure(&["no virtual-server time", "no health-monitor time"])
     });
     scene.check("who_does_not_answer_a_syn_is_out_for_the_reason_that_a_connection_would_have", reasons);
-    scene.check("when_all_are_dead_clients_go_to_the_sorry_server", |world| {
-        world.console()?.configure(&["virtual-server web", "sorry-server 10.0.20.11 80"])?;
-        // Nothing has died: what is asked for is not there.
-        world.console()?.configure(&["health-monitor web", "expect status 404"])?;
-        wait::until("the sorry server", BACK_LIMIT, || {
-            let reply = traffic::http(addr::VIP_NAT)?;
-            ensure!(reply.port == "80", "{reply:?}");
-            Ok(())
-        })?;
-        let shown = world.console()?.json("show health-check")?.to_string();
-        ensure!(shown.contains("status 200, expected 404"), "{shown}");
-        let rows = world.console()?.json("show virtual-server web")?.to_string();
-        ensure!(rows.contains("\"state\":\"sorry\""), "{rows}");
-        world.console()?.configure(&["health-monitor web", "no expect status"])?;
-        wait::until("both servers to be asked", BACK_LIMIT, both)?;
-        world.console()?.configure(&["virtual-server web", "no health-check", "no sorry-server"])?;
-        world.console()?.configure(&["no health-monitor web"])
-    });
+    pools::checks(scene);
     scene.check("a_udp_flow_leaves_a_dead_server_at_once", |world| {
         // The echo outlives nginx: only the verdict can move the flow, and a flow that stays is answered.
         world.console()?.configure(&[
