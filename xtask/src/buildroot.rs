@@ -35,6 +35,10 @@ pub(crate) fn check(buildroot: &Path) -> Result<()> {
     let lost: Vec<&str> = defconfig.lines().filter(|line| !config.lines().any(|has| has == *line)).collect();
     ensure!(lost.is_empty(), "{DEFCONFIG}: Buildroot does not know, or does not allow together:\n{}", lost.join("\n"));
 
+    super::step("its programs run on every x86-64 processor, as those of the quick base do");
+    let processor = "BR2_GCC_TARGET_ARCH=\"x86-64\"";
+    ensure!(config.lines().any(|has| has == processor), "{DEFCONFIG}: {processor} is wanted, not a later processor");
+
     super::step("it saves back unchanged");
     let saved = out.join("saved_defconfig");
     make("savedefconfig", &format!("BR2_DEFCONFIG={}", saved.display()))?;
