@@ -148,18 +148,24 @@ async fn read_until<T>(
         if let Some(result) = done(&answer) {
             return Ok(Ok(result));
         }
-        let room = ANSWER_MAX - answer.len();
-        if room == 0 {
+        if !read_more(stream, &mut answer).await? {
             return Ok(Err(answer));
         }
-        let limit = u64::try_from(room.min(4096)).unwrap_or(u64::MAX);
-        match (&mut *stream).take(limit).read_buf(&mut answer).await {
-            Ok(0) => return Ok(Err(answer)),
-            Ok(_) => {}
-            // A server that has said what it had to say may end as it likes.
-            Err(error) if !answer.is_empty() && error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Err(answer)),
-            Err(error) => return Err(format!("reply: {}", words(&error))),
-        }
+    }
+}
+
+/// Reads what there is to `answer`, or waits for it; false when the server has closed, or too much has come. Nothing is lost when it is given up.
+async fn read_more(stream: &mut (impl AsyncRead + Unpin), answer: &mut Vec<u8>) -> Result<bool, String> {
+    let room = ANSWER_MAX.saturating_sub(answer.len());
+    if room == 0 {
+        return Ok(false);
+    }
+    let limit = u64::try_from(room.min(4096)).unwrap_or(u64::MAX);
+    match stream.take(limit).read_buf(answer).await {
+        Ok(read) => Ok(read > 0),
+        // A server that has said what it had to say may end as it likes.
+        Err(error) if !answer.is_empty() && error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(format!("reply: {}", words(&error))),
     }
 }
 

@@ -3,10 +3,18 @@
 //! As little HTTP as a check needs: one request a connection, no redirect followed, no decompression. The body is read only when an expression
 //! is looked for, and only its first part.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use yoke_config::model::HttpCheck;
 
-use super::{Server, Stage, Tried, quoted, read_until, tcp, tls, words};
+use super::{Server, Stage, Tried, quoted, read_more, read_until, tcp, tls, words};
+
+/// How long nothing comes of an answer before what has come is searched, though there may be more: a server may leave the connection open.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// Interim answers before the one that counts. A server sends one or two, if any.
+const INTERIM_MAX: usize = 8;
 
 pub(super) async fn ask(server: Server, check: &HttpCheck, stage: &Stage) -> Tried {
     let stream = tcp::connect(server, stage).await?;
@@ -18,8 +26,8 @@ pub(super) async fn ask(server: Server, check: &HttpCheck, stage: &Stage) -> Tri
     });
     match &check.tls {
         Some(how) => {
-            let name = how.name.as_ref().or(check.host.as_ref());
-            let stream = tls::connect(stream, server.ip(), name.map(String::as_str), &how.trust, stage).await?;
+            let name = how.name.as_deref().or(check.host.as_deref().map(without_port));
+            let stream = tls::connect(stream, server.ip(), name, &how.trust, stage).await?;
             exchange(stream, check, &host, stage).await
         }
         None => exchange(stream, check, &host, stage).await,
@@ -42,7 +50,10 @@ async fn exchange(
     };
     sent.await.map_err(|error| format!("request: {}", words(&error)))?;
     stage.set("reply");
-    let status = |answer: &[u8]| status(answer).map(|status| (status, answer.to_vec()));
+    let status = |answer: &[u8]| {
+        let answer = last(answer);
+        status(answer).map(|status| (status, answer.to_vec()))
+    };
     let (status, begun) = match read_until(&mut stream, status).await? {
         Ok((Some(status), begun)) => (status, begun),
         Ok((None, answer)) => return Err(format!("no http: {}", quoted(&answer))),
@@ -56,14 +67,71 @@ async fn exchange(
     stage.set("whole reply");
     // It was compiled when it was typed.
     let regex = regex_lite::Regex::new(regex).map_err(|error| format!("expect regex: {error}"))?;
-    let found = |rest: &[u8]| {
-        let whole = [&begun, rest].concat();
-        regex.is_match(&String::from_utf8_lossy(&unchunked(&whole))).then_some(())
-    };
-    match read_until(&mut stream, found).await? {
-        Ok(()) => Ok(()),
-        Err(_) => Err(format!("status {status}, but the reply does not match the expression")),
+    let is_match = |answer: &[u8]| regex.is_match(&String::from_utf8_lossy(&unchunked(answer)));
+    if search(&mut stream, begun, is_match).await? {
+        Ok(())
+    } else {
+        Err(format!("status {status}, but the reply does not match the expression"))
     }
+}
+
+/// Whether what has come, or what comes, is found to match. A search goes over all of it, and all checks share a thread: it is made when twice as
+/// much has come as for the last one, at the end, and when nothing comes for [`QUIET`]. So a server that trickles does not have it searched with
+/// each byte.
+async fn search(
+    stream: &mut (impl AsyncRead + Unpin),
+    mut answer: Vec<u8>,
+    is_match: impl Fn(&[u8]) -> bool,
+) -> Result<bool, String> {
+    let mut searched = 0;
+    let mut due = true;
+    loop {
+        if due || answer.len() >= 2 * searched {
+            if is_match(&answer) {
+                return Ok(true);
+            }
+            searched = answer.len();
+            due = false;
+        }
+        let read = if answer.len() > searched {
+            tokio::time::timeout(QUIET, read_more(stream, &mut answer)).await
+        } else {
+            Ok(read_more(stream, &mut answer).await)
+        };
+        match read {
+            Ok(more) => {
+                if !more? {
+                    return Ok(answer.len() > searched && is_match(&answer));
+                }
+            }
+            Err(_) => due = true,
+        }
+    }
+}
+
+/// The name in what is asked for as host: `web.example:8443`, `[2001:db8::1]:8443`. TLS knows no ports (RFC 6066 §3).
+fn without_port(host: &str) -> &str {
+    if let Some((address, _)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address;
+    }
+    match host.split_once(':') {
+        Some((name, port)) if !port.contains(':') => name,
+        _ => host,
+    }
+}
+
+/// An answer without the interim ones before it (RFC 9110 §15.2), as far as it has come. 101 is none: nothing follows it.
+fn last(mut answer: &[u8]) -> &[u8] {
+    for _ in 0..INTERIM_MAX {
+        if !matches!(status(answer), Some(Some(100 | 102..=199))) {
+            break;
+        }
+        answer = match answer.windows(4).position(|four| four == b"\r\n\r\n") {
+            Some(end) => &answer[end + 4..],
+            None => &[],
+        };
+    }
+    answer
 }
 
 /// The status of an answer: `None` when more has to come, `Some(None)` when this is no HTTP.
@@ -148,12 +216,72 @@ mod tests {
         assert_eq!(unchunked(plain), plain);
     }
 
+    #[test]
+    fn interim_answers_are_not_the_answer() {
+        let status = |answer: &[u8]| status(last(answer));
+        assert_eq!(status(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 x\r\n"), Some(Some(503)));
+        assert_eq!(
+            status(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 102 x\r\n\r\nHTTP/1.1 200 OK\r\n"),
+            Some(Some(200))
+        );
+        assert_eq!(status(b"HTTP/1.1 100 Continue\r\nServer: a"), None, "its end has not come");
+        assert_eq!(status(b"HTTP/1.1 100 Continue\r\n\r\n"), None);
+        assert_eq!(status(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), Some(Some(101)));
+        assert_eq!(status(&b"HTTP/1.1 100 x\r\n\r\n".repeat(100)), Some(Some(100)), "a joke");
+    }
+
+    #[test]
+    fn the_name_for_tls_has_no_port() {
+        let table = [
+            ("web.example", "web.example"),
+            ("web.example:8443", "web.example"),
+            ("10.0.0.1:8443", "10.0.0.1"),
+            ("[2001:db8::1]:8443", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("2001:db8::1", "2001:db8::1"),
+        ];
+        for (host, name) in table {
+            assert_eq!(without_port(host), name);
+        }
+    }
+
+    /// A stream that gives a byte each time it is asked, and then nothing.
+    struct Trickle(Vec<u8>, usize);
+
+    impl AsyncRead for Trickle {
+        fn poll_read(
+            mut self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            into: &mut tokio::io::ReadBuf<'_>,
+        ) -> std::task::Poll<std::io::Result<()>> {
+            let Some(byte) = self.0.get(self.1).copied() else { return std::task::Poll::Pending };
+            into.put_slice(&[byte]);
+            self.1 += 1;
+            std::task::Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_trickles_is_searched_now_and_then() {
+        let searches = std::cell::Cell::new(0);
+        let is_match = |answer: &[u8]| {
+            searches.set(searches.get() + 1);
+            answer.ends_with(b"well")
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let answer = [&b"x".repeat(20_000)[..], b"all is well"].concat();
+        let found = runtime.block_on(search(&mut Trickle(answer, 0), Vec::new(), is_match));
+        // It leaves the connection open.
+        assert_eq!(found, Ok(true));
+        assert!(searches.get() < 40, "{}", searches.get());
+    }
+
     proptest! {
         #[test]
         fn no_answer_panics(answer in proptest::collection::vec(any::<u8>(), 0..300), chunked: bool) {
             let head: &[u8] = if chunked { b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" } else { b"" };
             let whole = [head, &answer].concat();
-            let _ = (status(&whole), unchunked(&whole), quoted(&whole));
+            let _ = (status(last(&whole)), unchunked(&whole), quoted(&whole));
         }
 
         #[test]

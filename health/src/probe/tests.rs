@@ -143,6 +143,20 @@ fn servers_that_say_nothing_run_into_the_timeout() {
 }
 
 #[test]
+fn a_mail_server_that_says_nothing_to_a_good_bye_is_good() {
+    let mail = server(|mut stream| {
+        thread::spawn(move || {
+            let _ = stream.write_all(b"220 mail ESMTP\r\n");
+            let _ = stream.read(&mut [0; 2048]);
+            let _ = stream.write_all(b"250 mail\r\n");
+            // QUIT, and whatever follows until the client is gone.
+            while stream.read(&mut [0; 2048]).is_ok_and(|read| read > 0) {}
+        });
+    });
+    assert!(attempt_at(mail, Check::Smtp { host: None }).is_ok());
+}
+
+#[test]
 fn servers_that_trickle_run_into_the_timeout() {
     let trickle = server(|mut stream| {
         drop(thread::spawn(move || {
