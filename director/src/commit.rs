@@ -22,6 +22,7 @@ use crate::files::{self, Medium};
 use crate::kernel::{self, Wanted};
 use crate::nft::Rules;
 use crate::notes::Source;
+use crate::reconcile::Pools;
 use crate::roles::{self, Roles};
 use crate::{accounts, clock, flash, health, nft, reconcile, restart, settle, sync, sysctl};
 
@@ -95,6 +96,7 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
     let old = director.state().running.clone();
     // A group that is no more is active nowhere.
     let left = director.state().roles.clone().of(&config);
+    let pools = director.state().health.pools.clone();
     let new = Rc::new(Running::new(revision, tree, config));
 
     let mut begun = false;
@@ -104,7 +106,7 @@ pub(crate) async fn apply(director: &Director, by: &str, tree: Tree) -> Result<(
         write(director, &new)
     };
     if let Err(why) = done.await {
-        return Err(undo(director, &old, &new, begun, why).await);
+        return Err(undo(director, (&old, pools), &new, begun, why).await);
     }
 
     log::info!("configuration revision {revision} by {by}");
@@ -162,7 +164,7 @@ pub(crate) async fn follow_roles(director: Rc<Director>) {
             log::error!("after an election: {why}, tried again within {} s", director.resync.as_secs());
             let state = &mut *director.state_mut();
             state.balanced = Rc::new(roles::in_force(config, &new).into_owned());
-            state.health.pools = state.health.judge(&state.balanced, clock::monotonic());
+            state.health.renew(&state.balanced, clock::monotonic());
             state.desired = reconcile::desired(&state.balanced, &state.health.pools);
         }
         sync::run(&director);
@@ -203,7 +205,7 @@ fn program(director: &Director, config: &Config, before: &Config) -> Result<(), 
     // From here on verdicts are applied to it.
     let from = std::mem::replace(&mut state.balanced, Rc::new(config.clone()));
     let adopted = state.health.adopt(&from, config);
-    state.health.pools = state.health.judge(config, clock::monotonic());
+    let pools = state.health.renew(config, clock::monotonic());
     if adopted {
         state.health.save(&director.paths);
     }
@@ -213,6 +215,7 @@ fn program(director: &Director, config: &Config, before: &Config) -> Result<(), 
     if wanted.desired.table == had.desired.table && wanted.timeouts == had.timeouts {
         state.notes.set(Source::Reconcile, desired.warnings.clone());
         state.desired = desired;
+        state.health.tell(config, &pools);
         return Ok(());
     }
     // What the kernel refused before, and has not changed since, is no reason to refuse this change; nor is a service that only checks need.
@@ -226,6 +229,7 @@ fn program(director: &Director, config: &Config, before: &Config) -> Result<(), 
     state.notes.set(Source::Kernel, state.refused.values().cloned().collect());
     state.notes.set(Source::Reconcile, desired.warnings.clone());
     state.desired = desired;
+    state.health.tell(config, &pools);
     Ok(())
 }
 
@@ -286,8 +290,14 @@ pub(crate) fn generation(director: &Director) -> Option<u32> {
     director.state_mut().kernel.generation().ok().map(|generation| generation.id)
 }
 
-/// Goes back to `old` after a step towards `new` was refused; `begun` as in [`carry_over`].
-async fn undo(director: &Director, old: &Running, new: &Running, begun: bool, why: String) -> Vec<String> {
+/// Goes back to `old`, with its pools, after a step towards `new` was refused; `begun` as in [`carry_over`].
+async fn undo(
+    director: &Director,
+    (old, pools): (&Running, Pools),
+    new: &Running,
+    begun: bool,
+    why: String,
+) -> Vec<String> {
     let roles = director.state().roles.clone();
     let old_config = roles::in_force(&old.config, &roles);
     let rules = Rules::new(&old.config, &roles);
@@ -295,7 +305,7 @@ async fn undo(director: &Director, old: &Running, new: &Running, begun: bool, wh
     if begun {
         let between = rules.joined(&Rules::new(&new.config, &roles));
         failures.extend(nft_script(director, nft::render(&between)).await.err());
-        failures.extend(restore(director, &old_config).err());
+        failures.extend(restore(director, &old_config, pools).err());
         health::retarget(director);
     }
     failures.extend(nft_script(director, nft::render(&rules)).await.err());
@@ -304,12 +314,13 @@ async fn undo(director: &Director, old: &Running, new: &Running, begun: bool, wh
     report(vec![why], failures.into_iter().next())
 }
 
-/// Brings IPVS back to what `config` wants, whatever a refused change has left.
-fn restore(director: &Director, config: &Config) -> Result<(), String> {
+/// Brings IPVS back to what `config` wants, with what its pools were, whatever a refused change has left.
+fn restore(director: &Director, config: &Config, pools: Pools) -> Result<(), String> {
     let mut guard = director.state_mut();
     let state = &mut *guard;
     state.balanced = Rc::new(config.clone());
-    state.health.pools = state.health.judge(config, clock::monotonic());
+    state.health.go_back(pools);
+    state.health.renew(config, clock::monotonic());
     state.desired = reconcile::desired(config, &state.health.pools);
     state.notes.set(Source::Reconcile, state.desired.warnings.clone());
     state.converge(reconcile::timeouts(config))?;

@@ -100,8 +100,6 @@ pub(crate) struct State {
     pub(crate) ssh_limit: ssh::Limit,
     /// Which groups are active, as far as it has been acted on.
     pub(crate) roles: Roles,
-    /// Which virtual servers have their quorum, as vrrpd was told.
-    pub(crate) quorum: BTreeMap<String, bool>,
     /// Whether a sync daemon of ours runs.
     pub(crate) syncs: bool,
     /// Whether one of `reset connections` may run.
@@ -209,7 +207,6 @@ impl Director {
             nft_generation: None,
             ssh_limit: ssh::Limit::default(),
             roles: Roles::default(),
-            quorum: BTreeMap::new(),
             syncs: true,
             reset_daemon: false,
             vrrp: None,

@@ -9,6 +9,7 @@ mod concern;
 mod memo;
 mod story;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use ipvs::plan;
 use tokio::sync::mpsc::UnboundedReceiver;
 use yoke_config::model::{Config, VirtualServer};
 use yoke_config::value::Name;
-use yoke_health::pool::{self, Key};
+use yoke_health::pool::{self, Key, Pool};
 use yoke_health::{
     News, Path, Prober, SourcePorts, State as Verdicts, Target, Time, Verdict, Wanted, target_of, targets,
 };
@@ -52,8 +53,8 @@ pub(crate) struct Health {
     ports: SourcePorts,
     /// Why targets that have a way of clients are asked at their own address.
     asides: BTreeMap<Target, String>,
-    /// Whether each had quorum when a director was here before this one.
-    had_quorum: BTreeMap<Name, bool>,
+    /// What is known of the quorum of those that have no pool: from a director before this one, or since a vrrp group took them elsewhere.
+    had_quorum: BTreeMap<Name, Option<bool>>,
     concern: Concern,
     /// What is known, under `/run`; `None` until it is written, and after a failure.
     journal: Option<memo::Journal>,
@@ -85,14 +86,39 @@ impl Health {
         }
         let judge = |(name, server): (&Name, &VirtualServer)| {
             let verdict = |key: Key| self.verdict(config, server, key);
-            (name.clone(), pool::judge(server, &verdict, self.had_quorum(name), now))
+            (name.clone(), pool::judge(config, server, &verdict, &self.before(name), now))
         };
         config.virtual_servers.iter().filter(|(_, server)| !server.shutdown).map(judge).collect()
     }
 
-    fn had_quorum(&self, name: &Name) -> Option<bool> {
-        let before = self.pools.get(name).map(|pool| pool.quorum);
-        before.or_else(|| self.had_quorum.get(name).copied())
+    /// Has the pools of a configuration take effect, as of now. Returns those that had.
+    pub(crate) fn renew(&mut self, config: &Config, now: Time) -> Pools {
+        let pools = self.judge(config, now);
+        let before = std::mem::replace(&mut self.pools, pools);
+        self.had_quorum.extend(before.iter().map(|(name, pool)| (name.clone(), pool.quorum)));
+        self.had_quorum.retain(|name, _| !self.pools.contains_key(name));
+        before
+    }
+
+    /// What the pool was until now, as far as that is known.
+    fn before(&self, name: &Name) -> Cow<'_, Pool> {
+        match self.pools.get(name) {
+            Some(pool) => Cow::Borrowed(pool),
+            None => Cow::Owned(Pool { quorum: self.had_quorum.get(name).copied().flatten(), ..Pool::default() }),
+        }
+    }
+
+    /// Whether a virtual server of the running configuration has its quorum: its pool says so. One that has none, as it is not in force here or
+    /// nothing is probed, is judged as if it had.
+    pub(crate) fn has_quorum(&mut self, config: &Config, name: &Name, now: Time) -> bool {
+        if let Some(pool) = self.pools.get(name) {
+            return pool.has_quorum();
+        }
+        let Some(server) = config.virtual_servers.get(name).filter(|server| !server.shutdown) else { return false };
+        let verdict = |key: Key| self.verdict(config, server, key);
+        let pool = pool::judge(config, server, &verdict, &self.before(name), now);
+        self.had_quorum.insert(name.clone(), pool.quorum);
+        pool.has_quorum()
     }
 
     /// What becomes of the pools in effect, as of now: of those that `targets` concern, and of those of which a weight is due to grow.
@@ -104,31 +130,44 @@ impl Health {
             let server = config.virtual_servers.get(name).filter(|server| !server.shutdown)?;
             let known = |target: &Target| self.verdicts.get(target).copied().unwrap_or(Verdict::UNKNOWN);
             let verdict = |key: Key| self.concern.target(name, key).map(known);
-            let pool = pool::judge(server, &verdict, self.had_quorum(name), now);
+            let pool = pool::judge(config, server, &verdict, &self.before(name), now);
             (self.pools.get(name) != Some(&pool)).then(|| (name.clone(), pool))
         };
         names.into_iter().filter_map(judge).collect()
     }
 
-    /// Servers that are balanced to and get a check they did not have, or another one: they stay until it fails. A check that is added is to
-    /// find the dead, not to break the connections of those that live. Whether there are any: then it is to be written, before it takes effect.
+    /// Servers that are in service and get a check they did not have, or another one: what is known of them holds until it has something to say.
+    /// A check that is added is to find the dead, not to break the connections of those that live; one that is put right lets nobody in who is
+    /// dead, and a pool that balances as if none had failed goes on. One that was never up is asked first. Whether there are any: then it is to be
+    /// written, before it takes effect.
     pub(crate) fn adopt(&mut self, from: &Config, to: &Config) -> bool {
-        let mut adopted = Vec::new();
+        let mut adopted = BTreeMap::<Target, (Verdict, Option<String>)>::new();
         for (name, server) in &to.virtual_servers {
             let Some(old) = from.virtual_servers.get(name).filter(|old| !old.shutdown) else { continue };
             for (&key, real) in &server.real_servers {
-                let was_in = old.real_servers.get(&key).is_some_and(|real| !real.shutdown);
-                let was_up = self.verdict(from, old, key).is_none_or(|verdict| verdict.state == Verdicts::Up);
-                if let Some(target) = target_of(to, server, key, real).filter(|_| was_in && was_up) {
-                    adopted.push(target);
+                let Some(was) = old.real_servers.get(&key).filter(|real| !real.shutdown) else { continue };
+                let Some(target) = target_of(to, server, key, real) else { continue };
+                let unjudged = Verdict { state: Verdicts::Up, since: Time::ZERO, proven: true };
+                let verdict = self.verdict(from, old, key).unwrap_or(unjudged);
+                let is_better = adopted.get(&target).is_none_or(|(known, _)| known.state != Verdicts::Up);
+                if !verdict.proven || self.verdicts.contains_key(&target) || !is_better {
+                    continue;
                 }
+                let reason = target_of(from, old, key, was).and_then(|target| self.reasons.get(&target).cloned());
+                adopted.insert(target, (verdict, reason.filter(|_| verdict.state == Verdicts::Down)));
             }
         }
-        let known = self.verdicts.len();
-        for target in adopted {
-            self.verdicts.entry(target).or_insert(Verdict { state: Verdicts::Up, since: Time::ZERO, proven: true });
+        let any = !adopted.is_empty();
+        for (target, (verdict, reason)) in adopted {
+            self.reasons.extend(reason.map(|reason| (target.clone(), reason)));
+            self.verdicts.insert(target, verdict);
         }
-        self.verdicts.len() > known
+        any
+    }
+
+    /// Has the pools be as they were before a change that was undone: it turned no quorum.
+    pub(crate) fn go_back(&mut self, pools: Pools) {
+        self.pools = pools;
     }
 
     /// Writes what is known of the pools in effect, for a director after this one.
@@ -136,6 +175,11 @@ impl Health {
         if self.prober.is_some() {
             memo::save(paths, self);
         }
+    }
+
+    /// Says what a change of the configuration has done to pools, which were `before` until then.
+    pub(crate) fn tell(&self, config: &Config, before: &Pools) {
+        story::of_pools(config, before, &self.pools).iter().for_each(story::Line::log);
     }
 
     /// When a growing weight is due.
@@ -151,7 +195,8 @@ pub(crate) fn begin(director: &Rc<Director>) {
     }
     let (news, received) = tokio::sync::mpsc::unbounded_channel();
     {
-        let mut state = director.state_mut();
+        let mut guard = director.state_mut();
+        let state = &mut *guard;
         match Prober::start(news, clock::monotonic) {
             Ok(prober) => {
                 if let Some(why) = prober.connects() {
@@ -168,6 +213,8 @@ pub(crate) fn begin(director: &Rc<Director>) {
             }
         }
         memo::load(&director.paths, &mut state.health);
+        let servers = &state.running.config.virtual_servers;
+        state.health.had_quorum.retain(|name, _| servers.contains_key(name));
     }
     tokio::task::spawn_local(follow(director.clone(), received));
 }
@@ -188,8 +235,14 @@ pub(crate) fn retarget(director: &Director) {
     let targets = targets(config, &mut state.health.ports, is_served);
     let known = state.health.verdicts.len();
     state.health.asides.retain(|target, _| targets.contains_key(target));
-    state.health.verdicts.retain(|target, _| targets.contains_key(target));
-    state.health.reasons.retain(|target, _| targets.contains_key(target));
+    // A change that is under way may have adopted some for its configuration, which is balanced already and not yet the running one.
+    state.health.concern = std::mem::take(&mut state.health.concern).renewed(&state.balanced);
+    let concern = &state.health.concern;
+    let is_wanted = |target: &Target| targets.contains_key(target) || !concern.concerned(target).is_empty();
+    state.health.verdicts.retain(|target, _| is_wanted(target));
+    state.health.reasons.retain(|target, _| is_wanted(target));
+    let is_there = |name: &Name| config.virtual_servers.get(name).is_some_and(|server| !server.shutdown);
+    state.health.had_quorum.retain(|name, _| is_there(name));
     // Most changes of a configuration are none of what is probed: then the journal has it all, and nothing that is no more, such as what a change
     // adopted that was undone.
     let same = state.health.journal.is_some()

@@ -342,9 +342,10 @@ mod tests {
         let pools = Pools::from([(
             "www".parse().unwrap(),
             yoke_health::pool::judge(
+                &config,
                 config.virtual_servers.values().next().unwrap(),
                 &|_| None,
-                None,
+                &yoke_health::pool::Pool::default(),
                 std::time::Duration::ZERO,
             ),
         )]);

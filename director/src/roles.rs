@@ -5,8 +5,7 @@
 //! takes packets to addresses that are on no interface: bound to a group, it and its marks exist only while the group is active.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use vrrp::status::Status;
@@ -86,36 +85,10 @@ pub(crate) fn in_force<'c>(config: &'c Config, roles: &Roles) -> Cow<'c, Config>
     Cow::Owned(rest)
 }
 
-/// Which virtual servers have their quorum: lost below `quorum - hysteresis`, back at `quorum + hysteresis`, as keepalived counts it: the weights
-/// of real servers in service that are up, added up. `before` is what this said the last time; `is_refused` names services the kernel has not got.
-pub(crate) fn quorum(
-    config: &Config,
-    before: &BTreeMap<String, bool>,
-    is_refused: impl Fn(&VirtualServer) -> bool,
-    is_up: impl Fn(&VirtualServer, (IpAddr, u16)) -> bool,
-) -> BTreeMap<String, bool> {
-    let judge = |(name, server): (&Name, &VirtualServer)| {
-        let in_service = server.real_servers.iter().filter(|(_, real)| !real.shutdown && !real.drain);
-        let sum: u32 = in_service.filter(|(key, _)| is_up(server, **key)).map(|(_, real)| u32::from(real.weight)).sum();
-        let (quorum, damping) = (u32::from(server.quorum), u32::from(server.hysteresis));
-        let needed = match before.get(name.as_str()) {
-            Some(true) => quorum.saturating_sub(damping).max(1),
-            // Never more than there could be at all, or it would not come back.
-            Some(false) => (quorum + damping).min(total(server).max(quorum)),
-            None => quorum,
-        };
-        (name.to_string(), !server.shutdown && !is_refused(server) && sum >= needed)
-    };
-    config.virtual_servers.iter().map(judge).collect()
-}
-
-/// The sum of all weights.
-fn total(server: &VirtualServer) -> u32 {
-    server.real_servers.values().map(|real| u32::from(real.weight)).sum()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::nft::{self, Rules};
     use crate::reconcile;
@@ -151,36 +124,5 @@ mod tests {
             roles(&[]).is_elsewhere(&config, server)
         };
         assert_eq!([elsewhere("a"), elsewhere("m"), elsewhere("n")], [true, true, false]);
-    }
-
-    #[test]
-    fn quorum_is_lost_and_found_with_damping() {
-        let text = |lines: &str| {
-            format!(
-                "virtual-server v\n virtual 10.1.0.9 tcp 80\n quorum 4 hysteresis 2\n real-server 10.1.0.11 80\n  weight 3\n \
-                 {lines}real-server 10.1.0.12 80\n  weight 3\n{lines}"
-            )
-        };
-        let judge = |lines: &str, before: Option<bool>| {
-            let before = before.map(|up| ("v".to_owned(), up)).into_iter().collect();
-            quorum(&config(&text(lines)), &before, |_| false, |_, _| true)["v"]
-        };
-        assert!(
-            !quorum(
-                &config(&text("")),
-                &BTreeMap::new(),
-                |_| false,
-                |_, (address, _)| address.to_string().ends_with('1')
-            )["v"]
-        );
-        assert!(judge("", None), "6 of 4");
-        let one = "virtual-server v\n virtual 10.1.0.9 tcp 80\n quorum 4 hysteresis 2\n real-server 10.1.0.11 80\n  weight 3\n \
-                   real-server 10.1.0.12 80\n  weight 3\n  drain\n";
-        let after = |before: Option<bool>| {
-            quorum(&config(one), &before.map(|up| ("v".to_owned(), up)).into_iter().collect(), |_| false, |_, _| true)["v"]
-        };
-        assert!(!after(None) && after(Some(true)) && !after(Some(false)), "3: above 2, below 6");
-        assert!(judge("", Some(false)), "back at 6");
-        assert!(!quorum(&config(one), &BTreeMap::new(), |_| true, |_, _| true)["v"], "the kernel has no such service");
     }
 }

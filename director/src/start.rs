@@ -114,7 +114,7 @@ fn program(director: &Director) {
     let mut guard = director.state_mut();
     let state = &mut *guard;
     state.balanced = Rc::new(state.in_force().into_owned());
-    state.health.pools = state.health.judge(&state.balanced, clock::monotonic());
+    state.health.renew(&state.balanced, clock::monotonic());
     state.desired = reconcile::desired(&state.balanced, &state.health.pools);
     let sentences = match state.converge(reconcile::timeouts(&state.running.config)) {
         Ok(changes) => {

@@ -7,6 +7,7 @@ mod harness;
 mod health;
 mod login;
 mod persistence;
+mod quorum;
 mod recovery;
 mod redundancy;
 mod resets;

@@ -4,21 +4,21 @@
 //! A word on the socket, not a watch on the file: the answer says that the change is in force and its addresses are free, and what could not be
 //! had. It is repeated with each connection, so that neither a director nor a vrrpd that was started meanwhile can have missed a change.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 use vrrp::status::{Group, Reply, Request, Status};
-use yoke_config::model::VirtualServer;
 use yoke_director::status::VrrpCommand;
 
 use crate::caller::{Callee, Connection, Error, Why};
+use crate::clock;
 use crate::director::Director;
 use crate::notes::Source;
 use crate::reconcile;
-use crate::roles::{self, Roles};
+use crate::roles::Roles;
 use crate::sync;
 
 /// vrrpd answers within milliseconds; after a change when the kernel has made it, or after 4 s.
@@ -215,19 +215,18 @@ pub(crate) async fn learn(director: &Director) {
     }
 }
 
-/// What vrrpd is told of the virtual servers.
+/// What vrrpd is told of the virtual servers: which of them are here and have their quorum, as they are balanced.
 fn heartbeat(director: &Director) -> Request {
     let mut guard = director.state_mut();
     let state = &mut *guard;
-    let refused =
-        |server: &VirtualServer| reconcile::key(server.virtual_).is_some_and(|key| state.refused.contains_key(&key));
-    let config = &state.running.config;
-    let is_up = |server: &VirtualServer, key| {
-        state.health.verdict(config, server, key).is_none_or(|verdict| verdict.state == yoke_health::State::Up)
-    };
-    let quorum = roles::quorum(config, &state.quorum, refused, is_up);
-    state.quorum.clone_from(&quorum);
-    Request::Heartbeat { servers: quorum }
+    let (running, now) = (state.running.clone(), clock::monotonic());
+    let mut servers = BTreeMap::new();
+    for (name, server) in &running.config.virtual_servers {
+        let is_refused = reconcile::key(server.virtual_).is_some_and(|key| state.refused.contains_key(&key));
+        let has = !server.shutdown && !is_refused && state.health.has_quorum(&running.config, name, now);
+        servers.insert(name.to_string(), has);
+    }
+    Request::Heartbeat { servers }
 }
 
 /// One connection to its end.

@@ -30,8 +30,8 @@ const ADDED_MIN: usize = 1_000;
 #[serde(rename_all = "snake_case")]
 enum Line {
     Target(Known),
-    /// Whether a virtual server has its quorum.
-    Quorum(String, bool),
+    /// Whether a virtual server has its quorum; `None` while it never had.
+    Quorum(String, Option<bool>),
 }
 
 /// A target that was probed.
@@ -81,15 +81,19 @@ pub(super) struct Journal {
     lines: usize,
     added: usize,
     /// As it says.
-    quorum: BTreeMap<Name, bool>,
+    quorum: BTreeMap<Name, Option<bool>>,
 }
 
 /// Writes all of it.
 pub(super) fn save(paths: &Paths, health: &mut Health) {
     let probed = health.verdicts.iter().filter(|(_, verdict)| verdict.state != State::Unknown);
     let targets = probed.map(|(target, verdict)| Line::Target(Known::new(health, target, verdict)));
-    let quorum = health.pools.iter().map(|(name, pool)| Line::Quorum(name.to_string(), pool.quorum));
-    let lines: Vec<Line> = targets.chain(quorum).collect();
+    let elsewhere = health.had_quorum.iter().filter(|(name, _)| !health.pools.contains_key(*name));
+    let pools = health.pools.iter().map(|(name, pool)| (name, pool.quorum));
+    let quorum: BTreeMap<Name, Option<bool>> =
+        pools.chain(elsewhere.map(|(name, had)| (name, *had))).map(|(name, had)| (name.clone(), had)).collect();
+    let of_quorum = quorum.iter().map(|(name, had)| Line::Quorum(name.to_string(), *had));
+    let lines: Vec<Line> = targets.chain(of_quorum).collect();
     health.journal = None;
     let written = emit(&lines).and_then(|text| {
         files::replace(&paths.health(), &text, 0o600, Medium::Memory)?;
@@ -97,11 +101,16 @@ pub(super) fn save(paths: &Paths, health: &mut Health) {
     });
     match written {
         Ok(file) => {
-            let quorum = health.pools.iter().map(|(name, pool)| (name.clone(), pool.quorum)).collect();
             health.journal = Some(Journal { file, lines: lines.len(), added: 0, quorum });
         }
-        Err(error) => log::error!("{}: {error}", paths.health().display()),
+        Err(error) => fail(paths, &error),
     }
+}
+
+/// What is there is of earlier: a director that believed it might let a dead server in, one that finds nothing asks first.
+fn fail(paths: &Paths, error: &io::Error) {
+    log::error!("{}: {error}", paths.health().display());
+    let _ = std::fs::remove_file(paths.health());
 }
 
 /// Adds what has become of `targets`, and the quorum of the virtual servers of `pools`, those that change, where it has turned.
@@ -109,7 +118,7 @@ pub(super) fn add<'t>(paths: &Paths, health: &mut Health, targets: impl Iterator
     let known =
         targets.filter_map(|target| Some(Line::Target(Known::new(health, target, health.verdicts.get(target)?))));
     let had = |name: &Name| health.journal.as_ref().and_then(|journal| journal.quorum.get(name).copied());
-    let turned: Vec<(Name, bool)> = pools
+    let turned: Vec<(Name, Option<bool>)> = pools
         .iter()
         .filter(|(name, pool)| Some(pool.quorum) != had(name))
         .map(|(name, pool)| (name.clone(), pool.quorum))
@@ -139,7 +148,7 @@ pub(super) fn add<'t>(paths: &Paths, health: &mut Health, targets: impl Iterator
         Err(error) => {
             // What was written of it may end within a line: the next time all is written.
             health.journal = None;
-            log::error!("{}: {error}", paths.health().display());
+            fail(paths, &error);
         }
     }
 }

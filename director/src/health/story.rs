@@ -37,6 +37,9 @@ pub(super) fn of_ways(news: &[&News], asides: &mut BTreeMap<Target, String>) -> 
     let asked = |asides: &BTreeMap<Target, String>| -> BTreeMap<IpAddr, String> {
         asides.iter().filter_map(|(target, why)| Some((target.via?.virtual_, why.clone()))).collect()
     };
+    if news.iter().all(|news| news.aside.is_none()) {
+        return Vec::new();
+    }
     let before = asked(asides);
     for news in news {
         match &news.aside {
@@ -79,10 +82,13 @@ pub(super) fn lines<'c>(
         });
         Line { bad: news.verdict.state == State::Down, text: of_target(news, effects) }
     });
-    let pools = changed
-        .iter()
-        .filter_map(|(name, after)| of_pool(name, config.virtual_servers.get(name)?, before.get(name)?, after));
-    of_target.chain(pools).collect()
+    of_target.chain(of_pools(config, before, changed)).collect()
+}
+
+/// The lines for pools of `before` that have turned into those of `changed`.
+pub(super) fn of_pools(config: &Config, before: &Pools, changed: &Pools) -> Vec<Line> {
+    let of_pool = |(name, after)| of_pool(name, config.virtual_servers.get(name)?, before.get(name)?, after);
+    changed.iter().filter_map(of_pool).collect()
 }
 
 /// What a change of a target has done to a virtual server.
@@ -129,10 +135,12 @@ fn of_pool(name: &Name, server: &VirtualServer, before: &Pool, after: &Pool) -> 
     let sorry = server.sorry_server.map(|sorry| format!("{} {}", sorry.address, port_word(sorry.port)));
     match (before.open, after.open) {
         (false, true) => return line(true, "all real servers have failed, it balances as if none had (fail-open)"),
-        (true, false) => return line(false, "a real server is back, only those that are up get clients"),
+        (true, false) if after.has_quorum() => {
+            return line(false, "a real server is back, only those that are up get clients");
+        }
         _ => {}
     }
-    match (before.quorum, after.quorum, sorry) {
+    match (before.has_quorum(), after.has_quorum(), sorry) {
         (true, false, Some(sorry)) => line(true, &format!("quorum is lost, new clients go to sorry-server {sorry}")),
         (true, false, None) if counts(after).0 == 0 => line(true, "no real server is left"),
         (true, false, None) => line(true, "quorum is lost"),

@@ -149,9 +149,10 @@ fn datagrams_of_probes_leave_no_connection_behind() {
     let text = "health-monitor m\n type dns\nvirtual-server v\n virtual 192.0.2.1 udp 53\n mode dr\n health-check m\n real-server 10.0.0.1 53\n";
     let config = config(text);
     let pool = yoke_health::pool::judge(
+        &config,
         config.virtual_servers.values().next().unwrap(),
         &|_| None,
-        None,
+        &Pool::default(),
         std::time::Duration::ZERO,
     );
     let pools = Pools::from([("v".parse().unwrap(), pool)]);

@@ -114,7 +114,10 @@ pub(crate) fn warnings(state: &State) -> Vec<String> {
             .collect();
         let pool = state.health.pools.get(name)?;
         if down.is_empty() {
-            return None;
+            // Real servers that are drained, or too few of them.
+            let lost = pool.quorum == Some(false);
+            let sorry = if pool.sorry.is_some() { ", clients go to the sorry server" } else { "" };
+            return lost.then(|| format!("virtual-server {name}: no real server is down, but quorum is lost{sorry}"));
         }
         let named = down.get(..NAMED_MAX.min(down.len())).unwrap_or_default().join(", ");
         let more = if down.len() > NAMED_MAX { format!(" and {} more", down.len() - NAMED_MAX) } else { String::new() };
@@ -127,7 +130,7 @@ pub(crate) fn warnings(state: &State) -> Vec<String> {
         } else {
             ""
         };
-        let all = server.real_servers.len();
+        let all = pool.places.len();
         Some(format!("virtual-server {name}: {} of {all} real servers down: {named}{more}{consequence}", down.len()))
     };
     servers.filter_map(warning).collect()

@@ -9,19 +9,19 @@ use yoke_director::status::{Data, HealthCheckRow, RealServerRow, Reply, Show};
 use super::harness::{Box_, Caller, until};
 
 /// A server that accepts; nobody is refused as long as it lives.
-struct Server(TcpListener);
+pub(super) struct Server(TcpListener);
 
 impl Server {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap())
     }
 
-    fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.0.local_addr().unwrap().port()
     }
 
     /// Another on the same port.
-    fn again(port: u16) -> Self {
+    pub(super) fn again(port: u16) -> Self {
         let mut server = None;
         until("the port is free", || {
             server = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).ok();
@@ -33,7 +33,7 @@ impl Server {
 
 const MONITOR: &str = "health-monitor m\n interval 1\n timeout 1\n retry 0\n";
 
-fn virtual_server(lines: &str, ports: &[u16]) -> String {
+pub(super) fn virtual_server(lines: &str, ports: &[u16]) -> String {
     let mut text = format!("{MONITOR}virtual-server www\n virtual 192.0.2.10 tcp 80\n health-check m\n{lines}");
     for port in ports {
         text.push_str(&format!(" real-server 127.0.0.1 {port}\n  weight 5\n"));
@@ -41,7 +41,7 @@ fn virtual_server(lines: &str, ports: &[u16]) -> String {
     text
 }
 
-fn probing() -> Box_ {
+pub(super) fn probing() -> Box_ {
     let mut box_ = Box_::off();
     box_.probes = true;
     box_.start();
@@ -49,7 +49,7 @@ fn probing() -> Box_ {
 }
 
 /// Port and weight of each destination.
-fn destinations(box_: &Box_) -> Vec<(u16, u32)> {
+pub(super) fn destinations(box_: &Box_) -> Vec<(u16, u32)> {
     let table = box_.kernel.table();
     let all = table.services.values().flat_map(|service| &service.destinations);
     all.map(|(key, destination)| (key.port, destination.weight)).collect()

@@ -41,6 +41,16 @@ fn verdicts(letters: &str) -> impl Fn(Key) -> Option<Verdict> {
     }
 }
 
+/// A pool of which no more is known than its quorum.
+fn had(quorum: Option<bool>) -> Pool {
+    Pool { quorum, ..Pool::default() }
+}
+
+/// The pool of a virtual server that needs nothing else of a configuration.
+fn judge(server: &VirtualServer, verdict: &dyn Fn(Key) -> Option<Verdict>, quorum: Option<bool>, now: Time) -> Pool {
+    super::judge(&Config::default(), server, verdict, &had(quorum), now)
+}
+
 /// Places as text: a weight, `i` inhibited, `x` out; then `S` for the sorry server, `O` for open.
 fn show(pool: &Pool) -> String {
     let place = |place: &Place| match place {
@@ -85,7 +95,7 @@ fn the_table_of_pools() {
     ];
     for (lines, letters, had, places, quorum) in table {
         let pool = judge(&server(&[1, 2, 3], lines), &verdicts(letters), Some(had), 100 * S);
-        assert_eq!((show(&pool).as_str(), pool.quorum), (places, quorum), "{lines:?} {letters} {had}");
+        assert_eq!((show(&pool).as_str(), pool.has_quorum()), (places, quorum), "{lines:?} {letters} {had}");
     }
 }
 
@@ -100,8 +110,71 @@ fn a_quorum_that_all_of_them_reach_comes_back() {
         ("UD", Some(false), false),
         ("UU", Some(false), true),
     ] {
-        assert_eq!(judge(&server, &verdicts(letters), had, S).quorum, quorum, "{letters} {had:?}");
+        assert_eq!(judge(&server, &verdicts(letters), had, S).has_quorum(), quorum, "{letters} {had:?}");
     }
+}
+
+#[test]
+fn a_quorum_that_was_never_had_is_not_lost() {
+    let server = server(&[1, 2, 3], " quorum 3 hysteresis 1\n");
+    let begun = judge(&server, &verdicts("???"), None, S);
+    assert_eq!(begun.quorum, None);
+    let then = |before: &Pool, letters| super::judge(&Config::default(), &server, &verdicts(letters), before, S);
+    let up = then(&begun, "??U");
+    assert_eq!(up.quorum, Some(true), "3, and not 4, which it takes to come back");
+    let lost = then(&up, "UDD");
+    assert_eq!(
+        (lost.quorum, then(&lost, "DDU").quorum, then(&lost, "UDU").quorum),
+        (Some(false), Some(false), Some(true))
+    );
+}
+
+#[test]
+fn who_gets_no_new_clients_does_not_keep_a_pool_from_going_on() {
+    let mut server = server(&[1, 2, 0], " fail-open\n");
+    assert_eq!(show(&judge(&server, &verdicts("DDU"), Some(true), S)), "1 2 0 O");
+    server.real_servers.values_mut().next().expect("three").drain = true;
+    assert_eq!(show(&judge(&server, &verdicts("UDU"), Some(true), S)), "0 2 0 O");
+    assert_eq!(show(&judge(&server, &verdicts("DUD"), Some(true), S)), "x 2 x");
+    assert_eq!(show(&judge(&server, &verdicts("DdD"), Some(true), S)), "x x x", "nobody is left to go on with");
+}
+
+#[test]
+fn a_mark_with_a_line_of_udp_is_inhibited_as_udp_is() {
+    let judge = |lines: &str| {
+        let text = format!(
+            "{lines}virtual-server a\n virtual fwmark 7\n inhibit-on-failure\n real-server 10.0.0.1 any\n real-server 10.0.0.2 any\n"
+        );
+        let (tree, rejected) = yoke_config::tree::load(&text);
+        assert_eq!(rejected, []);
+        let config = Config::try_from(&tree).expect("valid");
+        let server = config.virtual_servers.values().next().expect("one");
+        show(&super::judge(&config, server, &verdicts("UD"), &had(Some(true)), S))
+    };
+    assert_eq!(judge("firewall-mark 7 192.0.2.0/24 tcp 80\nfirewall-mark 8 192.0.2.9/32 udp 53\n"), "1 i");
+    assert_eq!(judge("firewall-mark 7 192.0.2.0/24 tcp 80\nfirewall-mark 7 192.0.2.0/24 udp 53\n"), "1 x");
+}
+
+#[test]
+fn who_had_all_of_its_weight_is_given_no_less_for_one_that_is_older() {
+    let server = server(&[100, 100], " slow-start 80\n");
+    let up = |since: u32| Some(Verdict { state: State::Up, since: since * S, proven: true });
+    let mut drained = server.clone();
+    drained.real_servers.values_mut().next().expect("two").drain = true;
+    let verdict = |key: Key| [up(0), up(100)][last(key)];
+    let then = |server: &VirtualServer, before: &Pool, now: u32| {
+        super::judge(&Config::default(), server, &verdict, before, now * S)
+    };
+    let alone = then(&drained, &Pool::default(), 100);
+    assert_eq!(show(&alone), "0 100");
+    let both = then(&server, &alone, 110);
+    assert_eq!((show(&both).as_str(), both.next), ("100 100", None));
+    // One that begins slowly goes on to, and one that was out begins so.
+    let begun = then(&server, &Pool::default(), 120);
+    assert_eq!(show(&begun), "100 25");
+    assert_eq!(show(&then(&server, &begun, 140)), "100 50");
+    let out = Pool { places: [((IpAddr::from([10, 0, 0, 2]), 80), Place::Out)].into(), ..Pool::default() };
+    assert_eq!(show(&then(&server, &out, 120)), "100 25");
 }
 
 #[test]
@@ -109,7 +182,7 @@ fn a_drained_server_is_healthy_and_counts_nothing() {
     let mut server = server(&[5, 1], " quorum 2\n sorry-server 10.0.0.99 80\n");
     server.real_servers.values_mut().next().expect("two").drain = true;
     let pool = judge(&server, &verdicts("UU"), Some(true), S);
-    assert_eq!((show(&pool).as_str(), pool.quorum), ("0 0 S", false));
+    assert_eq!((show(&pool).as_str(), pool.has_quorum()), ("0 0 S", false));
 }
 
 #[test]
@@ -174,9 +247,10 @@ proptest! {
                 Place::Out => prop_assert!(matches!(letter, 'D' | 'd' | '?')),
             }
         }
-        prop_assert_eq!(pool.sorry.is_some(), sorry && !pool.quorum);
-        prop_assert!(!pool.open || (open && !letters.contains(['U', '-'])));
+        prop_assert_eq!(pool.sorry.is_some(), sorry && !pool.has_quorum());
+        let takes = |(letter, weight): (char, &u16)| matches!(letter, 'U' | '-') && *weight > 0;
+        prop_assert!(!pool.open || (open && !letters.chars().zip(&weights).any(takes)));
         // Judged again with nothing changed, nothing changes.
-        prop_assert_eq!(judge(&server, &verdicts(&letters), Some(pool.quorum), now * S), pool.clone());
+        prop_assert_eq!(super::judge(&Config::default(), &server, &verdicts(&letters), &pool, now * S), pool.clone());
     }
 }
