@@ -56,6 +56,8 @@ pub(crate) struct Director {
     pub(crate) medium: Arc<Mutex<()>>,
     /// Longest wait for the flash: [`flash::LIMIT`], less in tests.
     pub(crate) flash_limit: Duration,
+    /// From a start to its having come up: [`yoke_init::doubt::UP_AFTER`], less in tests.
+    pub(crate) up_after: Duration,
     walks: Mutex<()>,
     resets: Mutex<()>,
     pub(crate) install: Job,
@@ -229,6 +231,7 @@ impl Director {
             turns: Mutex::default(),
             medium: Arc::default(),
             flash_limit: flash::LIMIT,
+            up_after: yoke_init::doubt::UP_AFTER,
             walks: Mutex::default(),
             resets: Mutex::default(),
             install: Job::default(),

@@ -189,18 +189,37 @@ pub(crate) async fn twins() -> Option<String> {
     tokio::task::spawn_blocking(twin::look).await.expect("looking at disks does not panic")
 }
 
-/// Tells the loader that this firmware has come up, and the operator when it is not the one that should.
+/// Longest wait between tries to tell the loader. The first is [`doubt::UP_AFTER`](yoke_init::doubt::UP_AFTER): an `install add` that is under way takes minutes, and a disk that
+/// cannot be written stays so.
+const UP_AGAIN_MAX: Duration = Duration::from_secs(600);
+
+/// Tells the loader that this firmware has come up, until it is written down, and the operator when it is not the one that should run. A director
+/// that dies before has its successor begin anew, so that one which keeps dying does not count.
 pub(crate) async fn up(director: Rc<Director>) {
+    tokio::time::sleep(director.up_after).await;
     twins().await.inspect(|sentence| log::error!("{sentence}"));
-    let sentences = match done(&director, &["up"]).await {
-        Ok(text) if text.is_empty() => return,
-        Ok(text) => text,
-        Err(why) => {
-            format!("the loader is not told that this firmware has come up, and may start the other slot: {why}")
+    let mut again = director.up_after;
+    let mut said = Vec::new();
+    loop {
+        let (sentences, told) = match done(&director, &["up"]).await {
+            Ok(text) if text.is_empty() => (Vec::new(), true),
+            Ok(text) => (vec![text], true),
+            Err(why) => (
+                vec![format!("the loader is not told that this firmware has come up, and counts its starts on: {why}")],
+                false,
+            ),
+        };
+        if sentences != said {
+            sentences.iter().for_each(|sentence| log::error!("{sentence}"));
+            director.state_mut().notes.set(Source::Firmware, sentences.clone());
+            said = sentences;
         }
-    };
-    log::error!("{sentences}");
-    director.state_mut().notes.set(Source::Firmware, vec![sentences]);
+        if told {
+            return;
+        }
+        tokio::time::sleep(again).await;
+        again = (again * 2).min(UP_AGAIN_MAX);
+    }
 }
 
 /// What a disk is that is to be overwritten.

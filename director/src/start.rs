@@ -54,6 +54,7 @@ pub(crate) async fn run(
     tokio::task::spawn_local(vrrpd::follow(director.clone()));
     tokio::task::spawn_local(commit::follow_roles(director.clone()));
     daemon::notify(&[NotifyState::Ready]);
+    tokio::task::spawn_local(install::up(director));
     Ok(serving.await?)
 }
 
@@ -155,7 +156,6 @@ async fn after(director: Rc<Director>, again: bool, asked: oneshot::Sender<()>, 
     }
     settle::run(&director, false).await;
     tokio::task::spawn_local(trial::watch(director.clone()));
-    tokio::task::spawn_local(install::up(director.clone()));
     drop(turn);
     flash::keep_uids(&director).await;
 }

@@ -2,7 +2,7 @@
 //!
 //! Other rooms need [`request`] only. The rest is public for the binary and its tests:
 //! - start: [`stage1`], [`mounts`], [`sysctl`], [`block`], [`devices`], [`modules`] and [`modprobe`], [`cmdline`];
-//! - PID 1: [`pid1`] is the loop; [`supervisor`], [`tasks`] and [`trial`] decide; [`watchdog`] is fed; [`notify`], [`log`], [`kmsg`], [`consoles`],
+//! - PID 1: [`pid1`] is the loop; [`supervisor`], [`tasks`], [`trial`] and [`doubt`] decide; [`watchdog`] is fed; [`notify`], [`log`], [`kmsg`], [`consoles`],
 //!   [`capability`] are its senses; [`sys`] holds every `unsafe` line;
 //! - one-shots: [`flash`] with [`crash`], [`drivers`] with [`nics`] and [`spread`], [`setup`];
 //! - the log elsewhere: [`syslog`], a service;
@@ -18,6 +18,7 @@ pub mod cmdline;
 pub mod consoles;
 pub mod crash;
 pub mod devices;
+pub mod doubt;
 pub mod drivers;
 pub mod flash;
 pub mod kmsg;

@@ -30,6 +30,7 @@ pub use self::end::unmount_main;
 use self::processes::{Line, Processes};
 use crate::clock::now;
 use crate::cmdline::Cmdline;
+use crate::doubt::Doubt;
 use crate::log::{self, Ring};
 use crate::request::{self, ServiceSpec};
 use crate::supervisor::{Service, Supervisor};
@@ -84,6 +85,8 @@ struct Init {
     kernel_consoles: String,
     /// Of a firmware that was started once.
     trial: Option<Trial>,
+    /// Of a committed one that has not come up yet.
+    doubt: Option<Doubt>,
     /// `None` when the command line says that they are not ours.
     watchdogs: Option<Watchdogs>,
     end: Option<How>,
@@ -138,6 +141,7 @@ fn run() -> anyhow::Result<std::convert::Infallible> {
         interfaces: 0,
         kernel_consoles: fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default(),
         trial: cmdline.value("yoke.trial").map(Trial::new),
+        doubt: Doubt::new(&cmdline),
         watchdogs,
         end: None,
         stopped: false,
@@ -195,6 +199,7 @@ impl Init {
             self.tasks.poll_timeout(),
             self.devices_at,
             self.trial_ends(),
+            self.doubt.as_ref().map(Doubt::poll_timeout),
             self.hungry_at(),
         ];
         let deadline = deadlines.into_iter().flatten().min();
@@ -256,15 +261,7 @@ impl Init {
             self.load_devices();
         }
         self.feed_watchdogs();
-        if let Some(trial) = &mut self.trial {
-            trial.handle_failures(self.supervisor.failures("director"));
-        }
-        if let Some(why) = self.trial.as_ref().and_then(|trial| trial.verdict(now())) {
-            self.trial = None;
-            self.note(&why);
-            say::consoles(&format!("yoke: {why}"));
-            self.go_down(How::Restart);
-        }
+        self.judge_firmware();
         Ok(())
     }
 

@@ -358,7 +358,16 @@ impl Supervisor {
     /// Whether it is there and has said that it is ready.
     #[must_use]
     pub fn is_running(&self, name: &str) -> bool {
-        self.units.iter().any(|unit| unit.service.spec.name == name && matches!(unit.state, State::Running { .. }))
+        self.ready_since(name).is_some()
+    }
+
+    /// Since when it is ready, if it is.
+    #[must_use]
+    pub fn ready_since(&self, name: &str) -> Option<Duration> {
+        self.units.iter().find(|unit| unit.service.spec.name == name).and_then(|unit| match unit.state {
+            State::Running { since, .. } => Some(since),
+            _ => None,
+        })
     }
 
     /// The description of a service.

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How long a firmware may not be healthy, the first time from the start of the kernel.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(300);
 /// So many failures of the director in a row are no accident: with the supervisor's waits between them they take 8 seconds at least.
-const FAILURES_MAX: u32 = 5;
+pub const FAILURES_MAX: u32 = 5;
 /// When the loader says nothing sensible.
 const MINUTES: u64 = 30;
 

@@ -139,6 +139,7 @@ fn an_operators_own_authority_is_handed_to_the_one_shot() {
 fn a_disk_that_hangs_keeps_nobody_from_work_that_needs_no_disk() {
     let mut box_ = Box_::off();
     box_.flash_limit = Duration::from_millis(300);
+    box_.up_after = Duration::from_millis(1);
     let (begun, let_go) = (box_.paths.run.join("begun"), box_.paths.run.join("let-go"));
     program(
         &box_.paths.install,
@@ -166,4 +167,26 @@ fn a_disk_that_hangs_keeps_nobody_from_work_that_needs_no_disk() {
         let why = problems(RefusalKind::Failed, admin.call(&Request::Show(Show::Install)));
         why[0].contains("makes no sense")
     });
+}
+
+#[test]
+fn the_loader_is_told_until_it_has_heard_that_this_firmware_has_come_up() {
+    let mut box_ = Box_::off();
+    box_.up_after = Duration::from_millis(20);
+    let log = box_.paths.run.join("told");
+    let failed = r#"{"line":"failed","why":"install: partition esp: does not write"}"#;
+    let said = r#"{"line":"done","text":"the loader has seen better days"}"#;
+    // It fails twice.
+    let script = format!(
+        "echo \"$1\" >> {log}; if [ $(wc -l < {log}) -gt 2 ]; then echo '{said}'; else echo '{failed}'; fi",
+        log = log.display()
+    );
+    program(&box_.paths.install, &script);
+    box_.start();
+    let told = || std::fs::read_to_string(&log).unwrap_or_default();
+    until("it is told once", || told() == "up\nup\nup\n");
+    let mut admin = box_.admin();
+    until("nobody says what install has said", || admin.warnings().iter().any(|it| it.contains("better days")));
+    assert!(!admin.warnings().iter().any(|it| it.contains("does not write")), "it is written");
+    assert_eq!(told(), "up\nup\nup\n", "told for good");
 }

@@ -33,6 +33,8 @@ pub(crate) struct Box_ {
     pub(crate) probes: bool,
     /// How long it waits for the flash, and for `install`.
     pub(crate) flash_limit: Duration,
+    /// From a start to its having come up; long enough to stay out of the way.
+    pub(crate) up_after: Duration,
     /// The uid of whoever connects next.
     uid: Arc<AtomicU32>,
     running: Option<Running>,
@@ -63,6 +65,7 @@ impl Box_ {
             resync: Duration::from_secs(3600),
             probes: false,
             flash_limit: LIMIT,
+            up_after: Duration::from_secs(3600),
             uid: Arc::default(),
             running: None,
             _dir: dir,
@@ -73,10 +76,11 @@ impl Box_ {
     pub(crate) fn start(&mut self) {
         let (stop, stopped) = oneshot::channel();
         let (paths, kernel, uid, resync) = (self.paths.clone(), self.kernel.clone(), self.uid.clone(), self.resync);
-        let (probes, flash_limit) = (self.probes, self.flash_limit);
+        let (probes, flash_limit, up_after) = (self.probes, self.flash_limit, self.up_after);
         let thread = thread::spawn(move || {
             let mut director = Director::new(paths, Box::new(kernel), resync, probes);
             (director.flash_limit, director.install_limit) = (flash_limit, flash_limit);
+            director.up_after = up_after;
             let director = Rc::new(director);
             let runtime = crate::runtime().unwrap();
             let identify =

@@ -8,7 +8,9 @@ use super::Init;
 use super::clients::ClientId;
 use super::end::How;
 use crate::clock::now;
+use crate::doubt::Verdict;
 use crate::request::{Reply, Request, ServiceSpec};
+use crate::say;
 use crate::tasks::Task;
 
 /// Where the director says which services the configuration needs.
@@ -93,6 +95,30 @@ impl Init {
                 Some(reply) => self.clients.reply(client, &reply),
                 None => drop(self.followers.insert(follower, client)),
             }
+        }
+    }
+
+    /// Restarts the box when its firmware is not to be kept.
+    pub(super) fn judge_firmware(&mut self) {
+        let failures = self.supervisor.failures("director");
+        let mut verdict = None;
+        if let Some(trial) = &mut self.trial {
+            trial.handle_failures(failures);
+            verdict = trial.verdict(now());
+        }
+        if let Some(doubt) = &mut self.doubt {
+            doubt.handle_director(failures, self.supervisor.ready_since("director"));
+            match doubt.verdict(now()) {
+                None => {}
+                Some(Verdict::Up) => self.doubt = None,
+                Some(Verdict::Restart(why)) => verdict = Some(why),
+            }
+        }
+        if let Some(why) = verdict {
+            (self.trial, self.doubt) = (None, None);
+            self.note(&why);
+            say::consoles(&format!("yoke: {why}"));
+            self.go_down(How::Restart);
         }
     }
 
