@@ -189,8 +189,8 @@ pub(crate) async fn twins() -> Option<String> {
     tokio::task::spawn_blocking(twin::look).await.expect("looking at disks does not panic")
 }
 
-/// Longest wait between tries to tell the loader. The first is [`doubt::UP_AFTER`](yoke_init::doubt::UP_AFTER): an `install add` that is under way takes minutes, and a disk that
-/// cannot be written stays so.
+/// Longest wait between tries to tell the loader. The first is [`yoke_init::doubt::UP_AFTER`]: an `install add` that is under way takes minutes, and
+/// a disk that cannot be written stays so.
 const UP_AGAIN_MAX: Duration = Duration::from_secs(600);
 
 /// Tells the loader that this firmware has come up, until it is written down, and the operator when it is not the one that should run. A director

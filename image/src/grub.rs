@@ -1,7 +1,7 @@
 //! The loader: GRUB for BIOS and for UEFI, with one `grub.cfg` and one `grubenv` on the ESP.
 //!
 //! No `grub-install` and no root: the BIOS images are patched here the way `grub-bios-setup` does it. The texts are in `boot/`;
-//! what they do is written in them. GRUB's environment block is laid down here and written later by the loader and by init.
+//! what they do is written in them. GRUB's environment block is laid down here and written later by the loader and by `install`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -125,58 +125,4 @@ fn patch_images(boot: &mut [u8], core: &mut Vec<u8>, start: u64) -> Result<[u8; 
 }
 
 #[cfg(test)]
-mod tests {
-    use yoke_install::layout::LAYOUT;
-
-    use super::*;
-
-    #[test]
-    fn images_point_at_the_partition() {
-        let mut boot = vec![0; SECTOR];
-        boot[0x66] = 0xeb;
-        boot[SECTOR - 2..].copy_from_slice(&[0x55, 0xaa]);
-        let mut core = vec![1; 3 * SECTOR + 7];
-        let boot = patch_images(&mut boot, &mut core, 2048).expect("patches");
-        assert_eq!(boot[0x5c..0x64], 2048_u64.to_le_bytes());
-        assert_eq!(boot[0x66..0x68], [0x90, 0x90]);
-        assert_eq!(core.len(), 4 * SECTOR);
-        assert_eq!(core[0x1f4..0x1fc], 2049_u64.to_le_bytes());
-        assert_eq!(core[0x1fc..0x1fe], 3_u16.to_le_bytes());
-        assert!(patch_images(&mut [0; 10], &mut core, 2048).is_err());
-    }
-
-    /// Commands of the text must be in the images: a missing module shows only when the line runs.
-    #[test]
-    fn every_command_has_its_module() {
-        let modules: Vec<&str> = MODULES.iter().chain(PC_MODULES).copied().collect();
-        for (command, module) in [
-            ("regexp", "regexp"),
-            ("serial", "serial"),
-            ("terminal_input", "terminal"),
-            ("load_env", "loadenv"),
-            ("save_env", "loadenv"),
-            ("probe", "probe"),
-            ("smbios", "smbios"),
-            ("linux", "linux"),
-            ("linux16", "linux16"),
-            ("sleep", "sleep"),
-            ("reboot", "reboot"),
-            ("echo", "echo"),
-            ("source", "configfile"),
-        ] {
-            assert!(GRUB_CFG.contains(command), "{command} is no longer used");
-            assert!(modules.contains(&module), "{module}");
-        }
-    }
-
-    #[test]
-    fn slots_are_the_partitions_of_the_layout() {
-        for (slot, name) in [("gpt3", "slot-a"), ("gpt4", "slot-b")] {
-            assert!(GRUB_CFG.contains(&format!("part={slot}")));
-            let number: usize = slot[3..].parse().expect("a number");
-            assert_eq!(LAYOUT[number - 1].name, name);
-        }
-        assert_eq!(LAYOUT[1].name, "esp");
-        assert!(PREFIX.starts_with("(,gpt2)"));
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! GRUB's environment block: `good=`, the slot that was last marked good; `next=` and `tries=`, the slot on trial and how often it may
-//! still be started; `minutes=`, how long a trial lasts; `starts=`, how often the good slot was started since it last came up. `boot/grub.cfg`
-//! reads it, takes from `tries` and counts `starts`; all else is written here.
+//! still be started; `minutes=`, how long a trial lasts; `starts=`, how often the good slot was started since it last came up; `spare=`, the
+//! slot that was good before, which alone is started when the good one does not come up. `boot/grub.cfg` reads it, takes from `tries` and
+//! counts `starts`; all else is written here.
 //!
 //! Pure text. All variables lie in the first sector, so that a change of them is one write that a disk does whole or not at all.
 
@@ -103,6 +104,18 @@ impl Environment {
         self.slot("good").unwrap_or(Slot::A)
     }
 
+    /// Whether nothing says which slot is good: the block was damaged. The loader starts slot a then, and counts nothing.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.slot("good").is_none()
+    }
+
+    /// The slot that was good before the good one, and is whole.
+    #[must_use]
+    pub fn spare(&self) -> Option<Slot> {
+        self.slot("spare")
+    }
+
     /// The slot on trial: to be started next, or started.
     #[must_use]
     pub fn next(&self) -> Option<Slot> {
@@ -121,7 +134,7 @@ impl Environment {
         self.0.get("starts").is_some_and(|starts| starts != "0")
     }
 
-    /// What was started has come up: the loader counts from the beginning.
+    /// The good slot has come up: the loader counts from the beginning.
     pub fn clear_starts(&mut self) {
         self.set("starts", "0");
     }
@@ -132,11 +145,18 @@ impl Environment {
         self.set("tries", "0");
     }
 
-    /// `slot` is good; none is tried.
+    /// `slot` is good; none is tried, and the other one is nothing that could be started in its place.
     pub fn set_good(&mut self, slot: Slot) {
         self.set("good", slot.letter());
+        self.set("spare", "");
         self.clear_next();
         self.clear_starts();
+    }
+
+    /// `slot` is good, and the other one was until now.
+    pub fn set_good_after(&mut self, slot: Slot) {
+        self.set_good(slot);
+        self.set("spare", slot.other().letter());
     }
 
     /// `slot` is started once, and for so many minutes unless it is committed.
@@ -144,6 +164,23 @@ impl Environment {
         self.set("next", slot.letter());
         self.set("tries", "1");
         self.set("minutes", &minutes.to_string());
+    }
+
+    /// `running` has come up: what was damaged is made anew for it, and what was counted ends if it is the good one. A slot that is `tried`
+    /// does not become good by that: the other one is. Says whether anything has changed.
+    pub fn come_up(&mut self, running: Slot, tried: bool) -> bool {
+        if self.is_damaged() {
+            self.set_good(if tried { running.other() } else { running });
+            if tried {
+                self.set("next", running.letter());
+            }
+            return true;
+        }
+        let ends = self.is_counting() && self.good() == running;
+        if ends {
+            self.clear_starts();
+        }
+        ends
     }
 }
 
@@ -174,8 +211,42 @@ mod tests {
     fn damage_is_the_defaults() {
         for bytes in [&[0xff; BLOCK_BYTES][..], b"", b"# GRUB Environment Block\ngood=c\nnext=7\ntries"] {
             let it = Environment::parse(bytes);
-            assert_eq!((it.good(), it.next(), it.is_pending()), (Slot::A, None, false));
+            assert_eq!((it.good(), it.next(), it.is_pending(), it.spare()), (Slot::A, None, false, None));
+            assert!(it.is_damaged());
         }
+    }
+
+    #[test]
+    fn what_was_damaged_is_made_anew_for_the_slot_that_runs() {
+        for (tried, good, next) in [(false, Slot::B, None), (true, Slot::A, Some(Slot::B))] {
+            let mut it = Environment::parse(&[0xff; BLOCK_BYTES]);
+            assert!(it.come_up(Slot::B, tried));
+            let it = Environment::parse(&it.block().expect("fits"));
+            assert_eq!((it.is_damaged(), it.good(), it.next(), it.is_pending()), (false, good, next, false));
+            assert_eq!((it.spare(), it.is_counting()), (None, false));
+        }
+    }
+
+    #[test]
+    fn only_the_good_slot_ends_the_count() {
+        let mut it = Environment::parse(&block("good=a\nstarts=2\nspare=b\n"));
+        assert!(!it.come_up(Slot::B, false), "the spare one runs, and the good one has not come up");
+        assert!(it.is_counting());
+        assert!(it.come_up(Slot::A, false));
+        assert!(!it.is_counting() && !it.come_up(Slot::A, false));
+        assert_eq!(it.spare(), Some(Slot::B));
+    }
+
+    #[test]
+    fn a_spare_is_what_was_good_and_nothing_else() {
+        let mut it = Environment::default();
+        it.set_good_after(Slot::B);
+        assert_eq!((it.good(), it.spare()), (Slot::B, Some(Slot::A)));
+        // Before an update is written into slot a, or it is tried.
+        it.set_good(Slot::B);
+        assert_eq!(it.spare(), None);
+        it.try_once(Slot::A, 30);
+        assert_eq!(it.spare(), None);
     }
 
     #[test]

@@ -186,7 +186,7 @@ impl Disk {
         if let Some(length) = source.length.filter(|length| *length != all) {
             bail!("{name}: has {length} bytes and says {all}: is cut short or damaged");
         }
-        // From here on nothing may start the slot, whatever happens.
+        // From here on nothing may start the slot, whatever happens: it is neither tried nor spare.
         environment.set_good(self.running);
         self.set_environment(&environment)?;
         let mut report = |progress: Progress| say(&Line::Progress(progress));
@@ -230,7 +230,12 @@ impl Disk {
         if environment.good() == self.running && environment.next().is_none() {
             return Ok(Line::Done { text: format!("Slot {letter} is committed already") });
         }
-        environment.set_good(self.running);
+        if self.on_trial(&environment) {
+            environment.set_good_after(self.running);
+        } else {
+            // The loader has left the one that was good.
+            environment.set_good(self.running);
+        }
         self.set_environment(&environment)?;
         Ok(Line::Done { text: format!("Slot {letter} with version {} is committed", self.version) })
     }
@@ -241,7 +246,7 @@ impl Disk {
             return self.abort();
         }
         let (other, manifest) = self.other()?;
-        environment.set_good(other);
+        environment.set_good_after(other);
         self.set_environment(&environment)?;
         Ok(Line::Done { text: format!("Slot {} with version {} is started", other.letter(), manifest.version) })
     }
@@ -255,21 +260,27 @@ impl Disk {
         Ok(Line::Done { text })
     }
 
-    /// This slot has come up: the loader's count of its starts ends. Says so when it is not the slot that should run.
+    /// This slot has come up: the loader's count of its starts ends, and variables that were damaged are made anew. Says what an operator has
+    /// to know: that these were damaged, or that it is not the slot that should run.
     fn up(&self) -> Result<Line> {
         let mut environment = self.environment()?;
-        if environment.is_counting() {
+        let damaged = environment.is_damaged();
+        if environment.come_up(self.running, self.tried) {
             let _lock = lock()?;
             environment = self.environment()?;
-            environment.clear_starts();
+            environment.come_up(self.running, self.tried);
             self.set_environment(&environment)?;
         }
         let (good, running) = (environment.good().letter(), self.running.letter());
-        let text = if self.tried || good == running {
+        let text = if damaged {
+            format!(
+                "the loader's variables were damaged and are made anew, slot {good} is the good one: is that the right version? See show install summary"
+            )
+        } else if self.tried || good == running {
             String::new()
         } else {
             format!(
-                "slot {running} runs, as slot {good} did not come up; to keep it so: install commit, to try slot {good} again: reload"
+                "slot {running} runs and not slot {good}, which did not come up or was passed over in the loader's menu and has another chance at the next start; to keep slot {running}: install commit"
             )
         };
         Ok(Line::Done { text })
@@ -322,14 +333,16 @@ impl Disk {
                 (true, _) => "running",
                 (false, _) if is_next && environment.is_pending() => "activated",
                 (false, true) if on_trial => "good",
-                (false, true) => "does not start",
+                (false, true) => "passed over",
                 (false, false) if manifest.is_none() => "empty",
+                (false, false) if environment.spare() == Some(slot) => "spare",
                 (false, false) => "inactive",
             };
             let (version, kernel, bytes) =
                 manifest.map_or_else(Default::default, |it| (it.version, it.kernel, it.bytes));
             SlotRow { slot, state: state.to_owned(), version, kernel, bytes }
         };
-        Ok(Line::Slots(Slots { slots: vec![row(Slot::A), row(Slot::B)], on_trial }))
+        let damaged = environment.is_damaged();
+        Ok(Line::Slots(Slots { slots: vec![row(Slot::A), row(Slot::B)], on_trial, damaged }))
     }
 }

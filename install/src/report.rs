@@ -85,6 +85,9 @@ pub struct Slots {
     pub slots: Vec<SlotRow>,
     /// Whether what runs returns by itself because it is not committed.
     pub on_trial: bool,
+    /// Whether the loader's variables say nothing of which slot is good: it starts slot a.
+    #[serde(default)]
+    pub damaged: bool,
 }
 
 /// A slot.
@@ -92,7 +95,9 @@ pub struct Slots {
 pub struct SlotRow {
     /// Which.
     pub slot: Slot,
-    /// `running`, `on trial` (runs, not committed), `activated` (is tried at the next start), `good` (is started otherwise), `inactive`, `empty`.
+    /// `running`, `on trial` (runs, not committed), `activated` (is tried at the next start), `good` (is started otherwise), `spare` (was good before, and is
+    /// started when the good one does not come up), `inactive`, `empty`, `passed over` (is the good
+    /// one, and another runs).
     pub state: String,
     /// Of the firmware in it; empty when there is none that is signed.
     pub version: String,

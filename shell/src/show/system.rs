@@ -91,7 +91,9 @@ pub(crate) fn install(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
     if out.is_json() {
         return out.object(
             "install",
-            &serde_json::json!({ "slots": slots.slots, "on_trial": slots.on_trial, "adding": adding }),
+            &serde_json::json!({
+                "slots": slots.slots, "on_trial": slots.on_trial, "damaged": slots.damaged, "adding": adding
+            }),
         );
     }
     let columns =
@@ -105,6 +107,9 @@ pub(crate) fn install(shell: &Shell, out: &mut Out<'_>) -> Result<(), Fail> {
         })
         .collect();
     print(&draw(&columns, &cells), out)?;
+    if slots.damaged {
+        out.text("The loader's variables are damaged: it starts slot a, until they are made anew")?;
+    }
     match (adding.progress, adding.running) {
         (Some(progress), true) => out.text(&format!("Under way: {}", progress.bar()))?,
         (None, true) => out.text("Under way: begins")?,

@@ -368,7 +368,11 @@ fn slots() -> Slots {
         kernel: "6.12.1-amd64".to_owned(),
         bytes: 30 << 20,
     };
-    Slots { slots: vec![row(Slot::A, "running", "0.1.0"), row(Slot::B, "inactive", "0.2.0")], on_trial: false }
+    Slots {
+        slots: vec![row(Slot::A, "running", "0.1.0"), row(Slot::B, "inactive", "0.2.0")],
+        on_trial: false,
+        damaged: false,
+    }
 }
 
 fn interfaces(config: &Config) -> Vec<InterfaceRow> {
