@@ -245,3 +245,31 @@ fn problems_are_said_and_the_rest_is_done() {
     assert_eq!(status, Some(1));
     assert!(problems.contains("line 3"), "{problems}");
 }
+
+#[test]
+#[ignore = "needs root; cargo xtask lab runs it"]
+fn an_address_that_another_host_had_works_again_once_it_is_free() {
+    let it = Namespace::new();
+    let address = ["2001:db8::2/64", "dev", "peer0", "nodad"];
+    assert!(it.command("ip", &[&["address", "add"], &address[..]].concat()).status.success());
+    let claim = "interface eth0: 2001:db8::2/64: another host has this address\n";
+    // Duplicate address detection takes a second.
+    let detected = |failed: bool| {
+        wait_for("the detection", Duration::from_secs(10), || {
+            let found = it.ip(&["-6", "address", "show", "dev", "eth0", "scope", "global"]);
+            let info = &found[0]["addr_info"][0];
+            let is = |flag: &str| info[flag] == true;
+            (info.is_object() && is("dadfailed") == failed && (failed || !is("tentative"))).then_some(())
+        });
+    };
+    let config = "interface eth0\n ipv6 address 2001:db8::2/64\n";
+    assert_eq!(it.setup(config).2, "");
+    detected(true);
+    let (status, changes, problems) = it.setup(config);
+    assert_eq!((status, problems.as_str()), (Some(1), claim), "{changes}");
+    detected(true);
+    assert!(it.command("ip", &[&["address", "del"], &address[..3]].concat()).status.success());
+    assert_eq!(it.setup(config).2, claim, "it cannot know yet");
+    detected(false);
+    assert_eq!(it.setup(config), (Some(0), String::new(), String::new()));
+}
