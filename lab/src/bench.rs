@@ -5,6 +5,7 @@
 //! is a family in a file of its own; `docs/bench.md` tells how each figure is taken.
 
 mod boot;
+mod change;
 mod data;
 mod debian;
 mod grammar;
@@ -28,6 +29,7 @@ const FAMILIES: &[Scenario] = &[
     Scenario { rung: Rung::Long, name: "bench_health", run: health::run },
     Scenario { rung: Rung::Long, name: "bench_health_beside", run: health::beside::run },
     Scenario { rung: Rung::Long, name: "bench_boot", run: boot::run },
+    Scenario { rung: Rung::Long, name: "bench_change", run: change::run },
     Scenario { rung: Rung::Long, name: "bench_ipvs", run: ipvs::run },
     Scenario { rung: Rung::Long, name: "bench_data_plain", run: data::plain },
     Scenario { rung: Rung::Long, name: "bench_data_fullnat", run: data::fullnat },
