@@ -32,6 +32,8 @@ use crate::vrrpd;
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// Between two looks whether a one-shot that was killed has ended.
 const LOOK: Duration = Duration::from_millis(10);
+/// Longest look at the disks: somebody waits for what it finds.
+const LOOK_LIMIT: Duration = Duration::from_secs(3);
 
 /// The `install add` or `install disk` that runs, or the last one.
 #[derive(Debug, Clone, Default)]
@@ -185,8 +187,10 @@ pub(crate) async fn slots(director: &Director) -> Result<Slots, String> {
 
 /// What `show warnings` says of disks that cannot be told apart.
 pub(crate) async fn twins() -> Option<String> {
-    // Disks are read.
-    tokio::task::spawn_blocking(twin::look).await.expect("looking at disks does not panic")
+    // Disks are read, and one of them may hang.
+    let looking = tokio::task::spawn_blocking(twin::look);
+    let found = tokio::time::timeout(LOOK_LIMIT, looking).await.ok()?;
+    found.expect("looking at disks does not panic")
 }
 
 /// Longest wait between tries to tell the loader. The first is [`yoke_init::doubt::UP_AFTER`]: an `install add` that is under way takes minutes, and
@@ -196,8 +200,8 @@ const UP_AGAIN_MAX: Duration = Duration::from_secs(600);
 /// Tells the loader that this firmware has come up, until it is written down, and the operator when it is not the one that should run. A director
 /// that dies before has its successor begin anew, so that one which keeps dying does not count.
 pub(crate) async fn up(director: Rc<Director>) {
-    tokio::time::sleep(director.up_after).await;
     twins().await.inspect(|sentence| log::error!("{sentence}"));
+    tokio::time::sleep(director.up_after).await;
     let mut again = director.up_after;
     let mut said = Vec::new();
     loop {
