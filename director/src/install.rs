@@ -320,8 +320,21 @@ fn stopped(found: &Slots) -> String {
 
 async fn abort(director: &Director, caller: &Caller) -> Result<String, String> {
     if director.install.stop() {
-        while director.install.progress().running {
-            tokio::time::sleep(LOOK).await;
+        let limit = director.install_limit;
+        let ended = async {
+            while director.install.progress().running {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        if tokio::time::timeout(limit, ended).await.is_err() {
+            let seconds = limit.as_secs();
+            return Err(format!(
+                "install abort: the disk does not answer within {seconds} s, it is stopped once it does"
+            ));
+        }
+        let last = director.install.progress();
+        if !last.failed {
+            return Ok(format!("It had ended before it was stopped: {}", last.text));
         }
         let disk = director.install.state().disk.clone();
         if let Some(disk) = disk {
