@@ -43,7 +43,8 @@ pub(crate) fn look() -> Option<String> {
         }
         format!("kernel failure: {reason}")
     };
-    let _ = fs::remove_file(TOLD);
+    // For good, before anything else can happen: a box that dies within seconds must not say of its next start what was said of this one.
+    let _ = fs::remove_file(TOLD).and_then(|()| File::open("/flash")?.sync_all());
     let _ = fs::create_dir_all("/run/yoke").and_then(|()| fs::write(REASON, reason + "\n"));
     problem
 }
