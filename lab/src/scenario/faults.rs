@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{OFF_LIMIT, PASSWORD, privilege, serve_nat, wait_serving};
 use crate::net::{Ns, addr};
-use crate::runner::{Scene, World};
+use crate::runner::{Scene, World, say};
 use crate::servers::SLOW_BYTES;
 use crate::traffic::{self, Load};
 use crate::vm::{EARLY_CARD, Firmware, Machine};
@@ -17,6 +17,9 @@ use crate::wait;
 pub(super) const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
 /// Until a slow resync must have seen and healed drift.
 const RESYNC_LIMIT: Duration = Duration::from_secs(90);
+
+/// How often a kernel may die until one of the times is told of by memory that was set aside: it is where it was in nine of ten.
+const CRASHES: usize = 4;
 
 /// The box's flash, seen from the lab's shell, and what is saved there.
 const FLASH: &str = "/proc/1/root/flash";
@@ -232,17 +235,36 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
     });
     scene.check("memory_set_aside_keeps_it_where_the_machine_has_no_place_for_it", |world| {
         world.vm()?.stay_on_restart()?;
-        world.shell()?.ok("(sleep 1; echo c > /proc/sysrq-trigger) > /dev/null 2>&1 &")?;
-        told_of_the_crash(world, "sysrq triggered crash")
+        // A kernel goes to a random place, now and then to the one that the last one had set aside: nobody promises more.
+        for _ in 0..CRASHES {
+            world.shell()?.wait_ready()?;
+            world.shell()?.ok("(sleep 1; echo c > /proc/sysrq-trigger) > /dev/null 2>&1 &")?;
+            if comes_up(world)?.contains("kernel failure") {
+                return is_told_of(world, "sysrq triggered crash");
+            }
+            say("  the next kernel set aside another place");
+        }
+        bail!("none of {CRASHES} crashes was told of")
     });
     Ok(())
 }
 
 /// The box starts, and says that its kernel died, and why.
 fn told_of_the_crash(world: &mut World, why: &str) -> Result<()> {
+    comes_up(world)?;
+    is_told_of(world, why)
+}
+
+/// What the box says of itself once it has started.
+fn comes_up(world: &mut World) -> Result<String> {
     let console = world.console()?;
     console.wait_login(OFF_LIMIT)?;
     console.login("admin", PASSWORD)?;
+    Ok(console.ok("show version")?.text())
+}
+
+fn is_told_of(world: &mut World, why: &str) -> Result<()> {
+    let console = world.console()?;
     let version = console.ok("show version")?.text();
     ensure!(version.contains(&format!("kernel failure: {why}")), "{version}");
     let warnings = console.ok("show warnings")?.text().replace('\n', " ");
