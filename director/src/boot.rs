@@ -25,7 +25,7 @@ pub(crate) struct Boot {
     pub(crate) faults: Vec<String>,
     /// Which groups were active when the last director ended; none at boot.
     pub(crate) roles: Roles,
-    /// Whether the flash holds a configuration that was left alone on purpose: in recovery.
+    /// Whether the flash may hold a configuration that was not read: in recovery, or since it was not mounted.
     pub(crate) unloaded: bool,
     /// Whether this is a new start of the director on a box that is up.
     pub(crate) again: bool,
@@ -47,7 +47,8 @@ pub(crate) fn load(paths: &Paths) -> Boot {
         Source::Factory if loaded.faults.is_empty() => "no configuration on flash".to_owned(),
         _ => loaded.faults.first().cloned().unwrap_or_default(),
     };
-    if !paths.flash_is_mounted() {
+    let mounted = paths.flash_is_mounted();
+    if !mounted {
         notice = "flash is not mounted, nothing can be saved".to_owned();
         loaded.faults.push(format!("flash: {} is not mounted, nothing can be saved", paths.flash.display()));
     }
@@ -58,6 +59,8 @@ pub(crate) fn load(paths: &Paths) -> Boot {
         _ => next,
     };
     let mut boot = from_text(&loaded.saved.text, revision, notice, loaded.faults);
+    // A disk that takes minutes may be there later, with a configuration that nobody has looked at.
+    boot.unloaded = !mounted;
     if !boot.rejected.is_empty() {
         // This is not what was saved under that number; to save it must not take the revision that still holds the rejected lines.
         boot.running.revision = next;

@@ -56,9 +56,9 @@ pub(crate) enum Stalled {
 /// Why nothing was saved.
 #[derive(Debug, thiserror::Error)]
 enum NotSaved {
-    /// The box is in recovery, and the configuration that it is about has been left alone so far.
+    /// The box is in recovery, or began without its flash: what is saved there has been left alone so far.
     #[error(
-        "recovery: {0} would be replaced, use first: configure replace startup-config, or lose it: write memory force"
+        "{0}: was not loaded and would be replaced, use first: configure replace startup-config, or lose it: write memory force"
     )]
     Unloaded(Source),
     #[error(transparent)]

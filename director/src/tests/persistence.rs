@@ -111,7 +111,7 @@ fn in_recovery_a_save_out_of_habit_loses_nothing() {
     let startup = || fs::read_to_string(box_.paths.flash.join("startup-config")).unwrap();
     let archive = || fs::read_dir(box_.paths.flash.join("archive")).unwrap().count();
     let (saved, revisions) = (startup(), archive());
-    let refusal = "recovery: startup-config would be replaced, use first: configure replace startup-config, or lose it: \
+    let refusal = "startup-config: was not loaded and would be replaced, use first: configure replace startup-config, or lose it: \
                    write memory force";
     power_cut(&mut box_);
     let mut admin = box_.admin();
@@ -159,6 +159,28 @@ fn nothing_is_saved_to_a_flash_that_is_not_there() {
     fs::write(box_.paths.proc.join("self/mounts"), "").unwrap();
     assert_eq!(problems(RefusalKind::Failed, save(&mut admin, false)), ["flash: not mounted, nothing can be saved"]);
     assert!(!box_.paths.flash.join("startup-config").exists());
+}
+
+#[test]
+fn a_flash_that_comes_late_is_not_overwritten_by_the_way() {
+    let mut box_ = Box_::fresh();
+    let mut admin = box_.admin();
+    admin.must_apply("hostname saved");
+    assert!(matches!(save(&mut admin, false), Reply::Done { .. }));
+    let (flash, mounts) = (box_.paths.flash.clone(), box_.paths.proc.join("self/mounts"));
+    let (away, mounted) = (flash.with_extension("away"), fs::read(&mounts).unwrap());
+    fs::rename(&flash, &away).unwrap();
+    fs::create_dir(&flash).unwrap();
+    fs::write(&mounts, "").unwrap();
+    power_cut(&mut box_);
+    // The check of the disk took longer than anybody waits for it.
+    fs::remove_dir_all(&flash).unwrap();
+    fs::rename(&away, &flash).unwrap();
+    fs::write(&mounts, mounted).unwrap();
+    let mut admin = box_.admin();
+    let refusal = problems(RefusalKind::Failed, save(&mut admin, false));
+    assert!(refusal[0].starts_with("startup-config: was not loaded and would be replaced"), "{refusal:?}");
+    assert!(fs::read_to_string(flash.join("startup-config")).unwrap().contains("hostname saved"));
 }
 
 #[test]
