@@ -172,6 +172,8 @@ pub(crate) async fn format(director: &Director, caller: &Caller) -> Reply {
         return refused(RefusalKind::Failed, first);
     }
     drop(turn);
+    // There is nothing on it that could be lost by a save.
+    loaded(director);
     keep_uids(director).await;
     Reply::Done { warnings: Vec::new() }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::unbounded_channel;
 use yoke_director::status::{Adding, Install, RefusalKind, Reply};
 use yoke_install::report::{Line, Slots, Target};
 use yoke_install::slot::hex;
@@ -41,6 +41,8 @@ pub(crate) struct Job {
     state: Arc<Mutex<State>>,
     /// Held by the thread that waits for a command that takes a moment.
     moment: Arc<tokio::sync::Mutex<()>>,
+    /// Held by the thread that looks at the disks.
+    look: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +54,8 @@ struct State {
     disk: Option<String>,
     /// What runs was committed since the director was started.
     committed: bool,
+    /// What the last look at the disks has found.
+    twins: Option<String>,
 }
 
 impl Job {
@@ -128,7 +132,8 @@ fn read(child: &mut Child, mut report: impl FnMut(yoke_install::report::Progress
 }
 
 /// Runs a command that takes a moment: one at a time, on a thread of its own, since a disk that hangs must not keep those from their work that
-/// hash and translate. Nobody waits for it longer than [`LIMIT`]; who comes meanwhile waits for the one before.
+/// hash and translate. Nobody waits longer than [`LIMIT`] for it to get any further (a slot is read before it is started, which takes a slow disk
+/// a minute); who comes meanwhile waits for the one before.
 async fn run(director: &Director, words: &[&str]) -> Result<Line, String> {
     let (limit, what) = (director.install_limit, words[0].to_owned());
     let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
@@ -141,25 +146,30 @@ async fn run(director: &Director, words: &[&str]) -> Result<Line, String> {
             limit.as_secs()
         )
     })?;
-    let (tell, told) = oneshot::channel();
+    let (tell, mut told) = unbounded_channel();
     std::thread::spawn(move || {
         // Given back by the thread, however long its caller waits.
         let _moment = moment;
         let done = spawn(&program, &words).and_then(|mut child| {
-            let last = read(&mut child, |_| {});
+            let last = read(&mut child, |_| drop(tell.send(None)));
             child.wait().map_err(|e| format!("install: {e}"))?;
             Ok(last)
         });
         // Nobody waits any more: nobody is told.
-        let _ = tell.send(done);
+        let _ = tell.send(Some(done));
     });
-    let done = tokio::time::timeout_at(deadline, told).await.map_err(|_| {
-        format!(
-            "install {what}: the disk does not answer within {} s, it may do later what it was asked",
-            limit.as_secs()
-        )
-    })?;
-    match done.map_err(|_| format!("install {what}: ended without a word"))?? {
+    let done = loop {
+        let news = tokio::time::timeout(limit, told.recv()).await.map_err(|_| {
+            format!(
+                "install {what}: the disk does not answer within {} s, it may do later what it was asked",
+                limit.as_secs()
+            )
+        })?;
+        if let Some(done) = news.ok_or_else(|| format!("install {what}: ended without a word"))? {
+            break done?;
+        }
+    };
+    match done {
         Line::Failed { why } => Err(why),
         line => Ok(line),
     }
@@ -186,11 +196,20 @@ pub(crate) async fn slots(director: &Director) -> Result<Slots, String> {
 }
 
 /// What `show warnings` says of disks that cannot be told apart.
-pub(crate) async fn twins() -> Option<String> {
-    // Disks are read, and one of them may hang.
-    let looking = tokio::task::spawn_blocking(twin::look);
-    let found = tokio::time::timeout(LOOK_LIMIT, looking).await.ok()?;
-    found.expect("looking at disks does not panic")
+pub(crate) async fn twins(director: &Director) -> Option<String> {
+    let job = &director.install;
+    // Disks are read, and one of them may hang: one look at a time, on a thread of its own.
+    if let Ok(turn) = Arc::clone(&job.look).try_lock_owned() {
+        let job = job.clone();
+        std::thread::spawn(move || {
+            let found = twin::look();
+            job.state().twins = found;
+            drop(turn);
+        });
+    }
+    // Of a look that takes longer, what the one before has found.
+    let _ = tokio::time::timeout(LOOK_LIMIT, job.look.lock()).await;
+    job.state().twins.clone()
 }
 
 /// Longest wait between tries to tell the loader. The first is [`yoke_init::doubt::UP_AFTER`]: an `install add` that is under way takes minutes, and
@@ -200,7 +219,7 @@ const UP_AGAIN_MAX: Duration = Duration::from_secs(600);
 /// Tells the loader that this firmware has come up, until it is written down, and the operator when it is not the one that should run. A director
 /// that dies before has its successor begin anew, so that one which keeps dying does not count.
 pub(crate) async fn up(director: Rc<Director>) {
-    twins().await.inspect(|sentence| log::error!("{sentence}"));
+    twins(&director).await.inspect(|sentence| log::error!("{sentence}"));
     tokio::time::sleep(director.up_after).await;
     let mut again = director.up_after;
     let mut said = Vec::new();
@@ -223,6 +242,15 @@ pub(crate) async fn up(director: Rc<Director>) {
         }
         tokio::time::sleep(again).await;
         again = (again * 2).min(UP_AGAIN_MAX);
+    }
+}
+
+/// Tells the loader that this firmware has come up, before the box restarts at somebody's word: who can be asked to restart it has. The loader
+/// would count such a start as one that did not.
+pub(crate) async fn up_at_last(director: &Director) {
+    let told = tokio::time::timeout(LOOK_LIMIT, done(director, &["up"])).await;
+    if let Ok(Err(why)) = told {
+        log::warn!("{why}");
     }
 }
 

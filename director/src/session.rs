@@ -164,6 +164,7 @@ async fn answer(director: &Rc<Director>, caller: &mut Caller, request: Request) 
                 caller.place()
             );
             flash::told(director, if power_off { "power-off" } else { "reload" }, caller).await;
+            install::up_at_last(director).await;
             vrrpd::leave(director).await;
             match director.init.stop(power_off).await {
                 Ok(()) => Reply::Done { warnings: Vec::new() },

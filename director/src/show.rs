@@ -158,7 +158,7 @@ async fn version(director: &Director) -> yoke_director::status::Version {
 /// `show warnings`: our own, and init's about the boot and about services that fail.
 async fn warnings(director: &Director) -> Vec<String> {
     let mut sentences = director.state().notes.all();
-    sentences.extend(install::twins().await);
+    sentences.extend(install::twins(director).await);
     sentences.extend(flash::warnings(&director.paths));
     sentences.extend(health::warnings(&director.state()));
     // Asked now, not remembered: cables come and go without a change of the configuration.

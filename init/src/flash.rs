@@ -68,7 +68,9 @@ pub fn format_main() -> u8 {
 fn format() -> Result<(), String> {
     let mounts = fs::read_to_string("/proc/self/mounts").map_err(|e| format!("flash: /proc/self/mounts: {e}"))?;
     let device = find()?;
-    match usage(&mounts, &device) {
+    let name = Path::new(&device).file_name().unwrap_or_default();
+    let errors = fs::read_to_string(Path::new("/sys/fs/ext4").join(name).join("errors_count")).unwrap_or_default();
+    match usage(&mounts, &device, errors.trim().parse().unwrap_or(0)) {
         Usage::Unused => {}
         Usage::Works => return Err("flash: it is mounted, to erase it use: factory-reset".to_owned()),
         // The kernel has found an error in it, and writes no more.
@@ -102,11 +104,13 @@ enum Usage {
     ReadOnly,
 }
 
-/// What `mounts` (`/proc/self/mounts`) says of `device`.
-fn usage(mounts: &str, device: &str) -> Usage {
+/// What `mounts` (`/proc/self/mounts`) says of `device`. Since 6.12 Linux goes on saying "rw" of a file system in which it has found an error
+/// and that it lets nobody write to any more: `errors` is how many.
+fn usage(mounts: &str, device: &str, errors: u64) -> Usage {
     let mut mounted = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).filter(|words| words[0] == device);
     match mounted.next().as_deref() {
         None => Usage::Unused,
+        Some(_) if errors > 0 => Usage::ReadOnly,
         Some([_, _, _, options, ..]) if options.split(',').any(|option| option == "ro") => Usage::ReadOnly,
         Some(_) => Usage::Works,
     }
@@ -222,15 +226,16 @@ mod tests {
     #[test]
     fn a_flash_that_takes_no_more_writes_may_be_made_anew() {
         let mounts = "/dev/vda3 / squashfs ro 0 0\ntmpfs /tmp tmpfs rw 0 0\n/dev/vda5 /flash ext4 OPTIONS 0 0\n";
-        for (options, expected) in [
-            ("rw,nosuid,errors=remount-ro", Usage::Works),
-            ("ro,nosuid,errors=remount-ro", Usage::ReadOnly),
-            ("rw,noatime", Usage::Works),
+        for (options, errors, expected) in [
+            ("rw,nosuid,errors=remount-ro", 0, Usage::Works),
+            ("ro,nosuid,errors=remount-ro", 0, Usage::ReadOnly),
+            ("rw,nosuid,errors=remount-ro", 1, Usage::ReadOnly),
+            ("rw,noatime", 0, Usage::Works),
         ] {
-            assert_eq!(usage(&mounts.replace("OPTIONS", options), "/dev/vda5"), expected, "{options}");
+            assert_eq!(usage(&mounts.replace("OPTIONS", options), "/dev/vda5", errors), expected, "{options}");
         }
-        assert_eq!(usage(mounts, "/dev/vda"), Usage::Unused);
-        assert_eq!(usage("", "/dev/vda5"), Usage::Unused);
+        assert_eq!(usage(mounts, "/dev/vda", 0), Usage::Unused);
+        assert_eq!(usage("", "/dev/vda5", 0), Usage::Unused);
     }
 
     #[test]

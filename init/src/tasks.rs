@@ -113,9 +113,9 @@ pub struct Tasks {
 
 impl Tasks {
     /// Asks for a run. While one is under way it is followed by exactly one more, however often it is asked for, because
-    /// the present one may have read the configuration already. Returns how many runs must end until that one has; one that was given up
-    /// has.
-    pub fn handle_request(&mut self, task: Task) -> u8 {
+    /// the present one may have read the configuration already. Returns how many runs must end until that one has; `None` when nobody can
+    /// say, as the present one was given up and is still there.
+    pub fn handle_request(&mut self, task: Task) -> Option<u8> {
         let blocked = task.after().is_some_and(|first| !self.slot(first).ended);
         let slot = self.slot(task);
         match &mut slot.state {
@@ -124,10 +124,10 @@ impl Tasks {
             State::Waiting | State::Spawning => {}
             State::Running { again, kill_at, give_up_at, .. } => {
                 *again = true;
-                return if kill_at.or(*give_up_at).is_some() { 2 } else { 1 };
+                return kill_at.or(*give_up_at).map(|_| 2);
             }
         }
-        1
+        Some(1)
     }
 
     /// Answers [`Effect::Spawn`].
@@ -276,10 +276,10 @@ mod tests {
     fn a_request_during_a_run_is_followed_by_one_more_run() {
         let mut tasks = Tasks::default();
         tasks.slots[Task::Network as usize].ended = true;
-        assert_eq!(tasks.handle_request(Task::Setup), 1);
+        assert_eq!(tasks.handle_request(Task::Setup), Some(1));
         tasks.handle_spawned(Task::Setup, Ok(7), NOW);
-        assert_eq!(tasks.handle_request(Task::Setup), 2);
-        assert_eq!(tasks.handle_request(Task::Setup), 2);
+        assert_eq!(tasks.handle_request(Task::Setup), Some(2));
+        assert_eq!(tasks.handle_request(Task::Setup), Some(2));
         effects(&mut tasks);
         tasks.handle_exit(7, Exit::Code(0));
         assert_eq!(effects(&mut tasks), [Effect::Kill(7), ended(Task::Setup, 0), Effect::Spawn(Task::Setup)]);
@@ -323,7 +323,7 @@ mod tests {
         );
         assert_eq!(tasks.poll_timeout(), None);
         // The disk answers after all: that was said already.
-        assert_eq!(tasks.handle_request(Task::Network), 1);
+        assert_eq!(tasks.handle_request(Task::Network), None);
         assert!(tasks.handle_exit(7, Exit::Signal(9)));
         assert_eq!(effects(&mut tasks), [Effect::Kill(7), Effect::Spawn(Task::Network)]);
         tasks.handle_spawned(Task::Network, Ok(8), NOW);

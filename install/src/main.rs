@@ -57,7 +57,8 @@ fn run(words: &[&str]) -> Result<Line> {
     }
     let disk = Disk::find()?;
     let _lock = if matches!(words, ["show" | "up"] | ["look", _]) { None } else { Some(lock()?) };
-    if matches!(words, ["add", ..] | ["activate", _] | ["commit" | "rollback"])
+    // Not of a commit: what is on trial was started in spite of them, and to refuse it would help nobody.
+    if matches!(words, ["add", ..] | ["activate", _] | ["rollback"])
         && let Some(why) = twin::sentence(&disk.name, &block::twins(&disk.name))
     {
         bail!(why);

@@ -6,9 +6,9 @@ use std::io;
 use std::path::Path;
 use std::str::FromStr as _;
 
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use yoke_config::model::Config;
 use yoke_config::value::IfName;
 use yoke_director::status::InterfaceRow;
@@ -86,21 +86,34 @@ pub(crate) fn names() -> io::Result<BTreeMap<u32, String>> {
     Ok(named.collect())
 }
 
-/// Cards, and addresses that the kernel has given up.
+/// Cards, and addresses of the operator's interfaces that the kernel has given up.
+///
+/// Asked every few seconds by the one thread that does everything, so nothing here takes the kernel's lock for network changes (RTNL), which a
+/// driver may hold for as long as it resets its card: indices are read from `/sys`, and of addresses only those of IPv6 are listed, which has
+/// needed no lock since Linux 6.10; a dump of links, or of the addresses of all families, takes it.
 pub(crate) fn links_now() -> io::Result<Links> {
-    let is_card = |name: &String| IfName::from_str(name).is_ok_and(|name| name.is_port());
-    let cards = names()?.into_iter().filter(|(_, name)| is_card(name)).collect();
+    let mut own = BTreeMap::new();
+    for entry in fs::read_dir("/sys/class/net")?.flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        // One that goes at this moment has none.
+        let index = fs::read_to_string(entry.path().join("ifindex")).ok().and_then(|text| text.trim().parse().ok());
+        own.extend(index.zip(IfName::from_str(&name).ok()));
+    }
     let mut given_up = BTreeSet::new();
-    for message in dump(RouteNetlinkMessage::GetAddress(AddressMessage::default()))? {
+    let mut question = AddressMessage::default();
+    question.header.family = AddressFamily::Inet6;
+    for message in dump(RouteNetlinkMessage::GetAddress(question))? {
         let RouteNetlinkMessage::NewAddress(message) = message else { continue };
         let failed = |a: &AddressAttribute| matches!(a, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::Dadfailed));
-        if message.attributes.iter().any(failed) {
+        if own.contains_key(&message.header.index) && message.attributes.iter().any(failed) {
             given_up.extend(message.attributes.iter().find_map(|a| match a {
                 AddressAttribute::Address(address) => Some(*address),
                 _ => None,
             }));
         }
     }
+    let cards =
+        own.into_iter().filter(|(_, name)| name.is_port()).map(|(index, name)| (index, name.to_string())).collect();
     Ok(Links { cards, given_up })
 }
 

@@ -1,7 +1,8 @@
 //! Dumps of the kernel's links, addresses, routes and neighbours, for `show`, and the one change that `clear` makes: the network is
 //! `init setup`'s to change.
 //!
-//! One socket for each question, and for all changes of a kind. The kernel answers before the send returns, so this does not wait.
+//! One socket for each question, and for all changes of a kind. The kernel answers before the send returns; it may wait
+//! before that for its lock for network changes (RTNL), so who asks by itself asks otherwise (`interfaces::links_now`).
 
 use std::io;
 

@@ -19,16 +19,20 @@ const SERVICES: &str = "/run/yoke/services.json";
 impl Init {
     pub(super) fn answer(&mut self, client: ClientId, request: Request) {
         let reply = match request {
-            Request::Setup => {
-                let runs = self.tasks.handle_request(Task::Setup);
-                self.setup_waiters.push((client, runs));
-                return;
-            }
-            Request::Format => {
-                let runs = self.tasks.handle_request(Task::Format);
-                self.format_waiters.push((client, runs));
-                return;
-            }
+            Request::Setup => match self.tasks.handle_request(Task::Setup) {
+                Some(runs) => {
+                    self.setup_waiters.push((client, runs));
+                    return;
+                }
+                None => stuck("network: init setup"),
+            },
+            Request::Format => match self.tasks.handle_request(Task::Format) {
+                Some(runs) => {
+                    self.format_waiters.push((client, runs));
+                    return;
+                }
+                None => stuck("flash: init format"),
+            },
             Request::Services => match read_services() {
                 Ok(specs) => {
                     self.supervisor.handle_configured(&specs, now());
@@ -133,6 +137,15 @@ impl Init {
             self.supervisor.handle_shutdown(now());
         }
         Reply::Done
+    }
+}
+
+/// The answer of a one-shot whose last run can neither end nor be killed: who asks would wait for as long as that takes.
+fn stuck(what: &str) -> Reply {
+    Reply::Setup {
+        problems: vec![format!(
+            "{what}: its last run cannot be killed, it waits for a disk or the kernel, use: reload"
+        )],
     }
 }
 
