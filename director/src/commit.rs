@@ -165,6 +165,7 @@ pub(crate) async fn follow_roles(director: Rc<Director>) {
             let state = &mut *director.state_mut();
             state.balanced = Rc::new(roles::in_force(config, &new).into_owned());
             state.health.renew(&state.balanced, clock::monotonic());
+            state.health.keep_quorum(&director.paths);
             state.desired = reconcile::desired(&state.balanced, &state.health.pools);
         }
         sync::run(&director);
@@ -208,6 +209,8 @@ fn program(director: &Director, config: &Config, before: &Config) -> Result<(), 
     let pools = state.health.renew(config, clock::monotonic());
     if adopted {
         state.health.save(&director.paths);
+    } else {
+        state.health.keep_quorum(&director.paths);
     }
     let desired = reconcile::desired(config, &state.health.pools);
     let wanted = Wanted { desired: &desired, timeouts: reconcile::timeouts(config) };
@@ -319,8 +322,12 @@ fn restore(director: &Director, config: &Config, pools: Pools) -> Result<(), Str
     let mut guard = director.state_mut();
     let state = &mut *guard;
     state.balanced = Rc::new(config.clone());
+    // What the log has said of the change is no longer so, nor what vrrpd has been told meanwhile.
+    let changed = state.health.pools.clone();
     state.health.go_back(pools);
     state.health.renew(config, clock::monotonic());
+    state.health.tell(config, &changed);
+    director.configured.notify_one();
     state.desired = reconcile::desired(config, &state.health.pools);
     state.notes.set(Source::Reconcile, state.desired.warnings.clone());
     state.converge(reconcile::timeouts(config))?;

@@ -100,6 +100,12 @@ impl Health {
         before
     }
 
+    /// Has the next director know which virtual servers have their quorum, where that is news.
+    pub(crate) fn keep_quorum(&mut self, paths: &Paths) {
+        let pools = self.pools.clone();
+        memo::add(paths, self, std::iter::empty(), &pools);
+    }
+
     /// What the pool was until now, as far as that is known.
     fn before(&self, name: &Name) -> Cow<'_, Pool> {
         match self.pools.get(name) {

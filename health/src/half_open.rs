@@ -140,7 +140,8 @@ impl HalfOpen {
                 }
             }
         }
-        self.wire.forget(|source| sources.contains(&source) && !gone.contains(&source));
+        let awaited = self.flights.sources();
+        self.wire.forget(|source| awaited.contains(&source) && !gone.contains(&source));
     }
 
     /// Sends what has begun.

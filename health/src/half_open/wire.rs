@@ -331,7 +331,8 @@ fn reserve(avoid: &BTreeSet<u16>) -> io::Result<(Range<u16>, Vec<Socket>)> {
     for _ in 0..PLACES {
         let first = bound(0)?.local_addr()?.as_socket().map_or(0, |at| at.port()) / PORTS * PORTS;
         let ports = first..first.saturating_add(PORTS);
-        if avoid.range(ports.clone()).next().is_some() {
+        // The topmost place has one less, which is no port.
+        if ports.len() != usize::from(PORTS) || avoid.range(ports.clone()).next().is_some() {
             continue;
         }
         tried = ports.clone().map(bound).collect::<io::Result<Vec<_>>>().map(|sockets| (ports, sockets));

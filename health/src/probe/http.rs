@@ -6,15 +6,18 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::time::{Instant, timeout_at};
 use yoke_config::model::HttpCheck;
 
 use super::{Server, Stage, Tried, quoted, read_more, read_until, tcp, tls, words};
 
-/// How long nothing comes of an answer before what has come is searched, though there may be more: a server may leave the connection open.
+/// How long a part of an answer waits for more before it is searched: a server may leave the connection open.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// Interim answers before the one that counts. A server sends one or two, if any.
 const INTERIM_MAX: usize = 8;
+/// Longest interim answer: its end is looked for with each read.
+const INTERIM_BYTES_MAX: usize = 8 * 1024;
 
 pub(super) async fn ask(server: Server, check: &HttpCheck, stage: &Stage) -> Tried {
     let stream = tcp::connect(server, stage).await?;
@@ -50,9 +53,9 @@ async fn exchange(
     };
     sent.await.map_err(|error| format!("request: {}", words(&error)))?;
     stage.set("reply");
-    let status = |answer: &[u8]| {
-        let answer = last(answer);
-        status(answer).map(|status| (status, answer.to_vec()))
+    let status = |answer: &[u8]| match last(answer) {
+        Some(answer) => status(answer).map(|status| (status, answer.to_vec())),
+        None => Some((None, answer.to_vec())),
     };
     let (status, begun) = match read_until(&mut stream, status).await? {
         Ok((Some(status), begun)) => (status, begun),
@@ -76,35 +79,36 @@ async fn exchange(
 }
 
 /// Whether what has come, or what comes, is found to match. A search goes over all of it, and all checks share a thread: it is made when twice as
-/// much has come as for the last one, at the end, and when nothing comes for [`QUIET`]. So a server that trickles does not have it searched with
-/// each byte.
+/// much has come as for the last one, at the end, however that comes about, and when something has waited for [`QUIET`]. So a server that trickles
+/// does not have it searched with each byte.
 async fn search(
     stream: &mut (impl AsyncRead + Unpin),
     mut answer: Vec<u8>,
     is_match: impl Fn(&[u8]) -> bool,
 ) -> Result<bool, String> {
     let mut searched = 0;
-    let mut due = true;
+    // When what has come since the last search is searched at the latest.
+    let mut due = None;
     loop {
-        if due || answer.len() >= 2 * searched {
+        if due.is_some_and(|at| at <= Instant::now()) || answer.len() >= 2 * searched {
             if is_match(&answer) {
                 return Ok(true);
             }
-            searched = answer.len();
-            due = false;
+            (searched, due) = (answer.len(), None);
         }
-        let read = if answer.len() > searched {
-            tokio::time::timeout(QUIET, read_more(stream, &mut answer)).await
-        } else {
-            Ok(read_more(stream, &mut answer).await)
+        let read = match due {
+            Some(at) => timeout_at(at, read_more(stream, &mut answer)).await,
+            None => Ok(read_more(stream, &mut answer).await),
         };
+        if due.is_none() && answer.len() > searched {
+            due = Some(Instant::now() + QUIET);
+        }
         match read {
-            Ok(more) => {
-                if !more? {
-                    return Ok(answer.len() > searched && is_match(&answer));
-                }
-            }
-            Err(_) => due = true,
+            // More, or for too long nothing.
+            Ok(Ok(true)) | Err(_) => {}
+            Ok(Ok(false)) => return Ok(answer.len() > searched && is_match(&answer)),
+            // Whoever closes hard after its answer has given it.
+            Ok(Err(why)) => return if answer.len() > searched && is_match(&answer) { Ok(true) } else { Err(why) },
         }
     }
 }
@@ -120,18 +124,20 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// An answer without the interim ones before it (RFC 9110 §15.2), as far as it has come. 101 is none: nothing follows it.
-fn last(mut answer: &[u8]) -> &[u8] {
+/// An answer without the interim ones before it (RFC 9110 §15.2), as far as it has come; `None` when one of those does not end. 101 is none:
+/// nothing follows it.
+fn last(mut answer: &[u8]) -> Option<&[u8]> {
     for _ in 0..INTERIM_MAX {
         if !matches!(status(answer), Some(Some(100 | 102..=199))) {
             break;
         }
         answer = match answer.windows(4).position(|four| four == b"\r\n\r\n") {
             Some(end) => &answer[end + 4..],
+            None if answer.len() > INTERIM_BYTES_MAX => return None,
             None => &[],
         };
     }
-    answer
+    Some(answer)
 }
 
 /// The status of an answer: `None` when more has to come, `Some(None)` when this is no HTTP.
@@ -218,7 +224,7 @@ mod tests {
 
     #[test]
     fn interim_answers_are_not_the_answer() {
-        let status = |answer: &[u8]| status(last(answer));
+        let status = |answer: &[u8]| status(last(answer).unwrap_or(b"none\n"));
         assert_eq!(status(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 503 x\r\n"), Some(Some(503)));
         assert_eq!(
             status(b"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\nHTTP/1.1 102 x\r\n\r\nHTTP/1.1 200 OK\r\n"),
@@ -228,6 +234,8 @@ mod tests {
         assert_eq!(status(b"HTTP/1.1 100 Continue\r\n\r\n"), None);
         assert_eq!(status(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), Some(Some(101)));
         assert_eq!(status(&b"HTTP/1.1 100 x\r\n\r\n".repeat(100)), Some(Some(100)), "a joke");
+        let endless = [&b"HTTP/1.1 100 x\r\n"[..], &b"a".repeat(INTERIM_BYTES_MAX)].concat();
+        assert!(last(&endless).is_none(), "its end is not waited for");
     }
 
     #[test]
@@ -276,12 +284,62 @@ mod tests {
         assert!(searches.get() < 40, "{}", searches.get());
     }
 
+    /// A search of what `play` says, from a head that does not match.
+    fn found(play: impl AsyncFnOnce(tokio::net::TcpStream)) -> Result<bool, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+            let mut client =
+                tokio::net::TcpStream::connect(listener.local_addr().expect("address")).await.expect("connect");
+            let (server, _) = listener.accept().await.expect("accept");
+            let is_match = |answer: &[u8]| answer.windows(4).any(|four| four == b"well");
+            let searching = search(&mut client, b"x".repeat(300), is_match);
+            let searching = tokio::time::timeout(Duration::from_secs(5), searching);
+            let (found, ()) = tokio::join!(searching, play(server));
+            found.unwrap_or_else(|_| Err("in time".to_owned()))
+        })
+    }
+
+    #[test]
+    fn an_answer_before_a_hard_end_counts() {
+        let end = async |mut server: tokio::net::TcpStream| {
+            server.write_all(b"all is well").await.expect("write");
+            // Within the time that a part waits for more.
+            tokio::time::sleep(QUIET / 4).await;
+            server.set_zero_linger().expect("linger");
+        };
+        assert_eq!(found(end), Ok(true));
+        let end = async |mut server: tokio::net::TcpStream| {
+            server.write_all(b"all is not").await.expect("write");
+            tokio::time::sleep(QUIET / 4).await;
+            server.set_zero_linger().expect("linger");
+        };
+        assert!(found(end).is_err_and(|why| why.contains("reset")));
+    }
+
+    #[test]
+    fn an_answer_that_goes_on_dripping_is_searched_meanwhile() {
+        let drip = async |mut server: tokio::net::TcpStream| {
+            let _ = server.write_all(b"all is well").await;
+            // More often than a part waits for more, for longer than anybody looks.
+            for _ in 0..100 {
+                tokio::time::sleep(QUIET / 2).await;
+                if server.write_all(b".").await.is_err() {
+                    break;
+                }
+            }
+        };
+        let begun = Instant::now();
+        assert_eq!(found(drip), Ok(true));
+        assert!(begun.elapsed() >= QUIET);
+    }
+
     proptest! {
         #[test]
         fn no_answer_panics(answer in proptest::collection::vec(any::<u8>(), 0..300), chunked: bool) {
             let head: &[u8] = if chunked { b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" } else { b"" };
             let whole = [head, &answer].concat();
-            let _ = (status(last(&whole)), unchunked(&whole), quoted(&whole));
+            let _ = (last(&whole).map(status), unchunked(&whole), quoted(&whole));
         }
 
         #[test]
