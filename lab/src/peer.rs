@@ -60,6 +60,9 @@ pub struct Peer {
     _sockets: tempfile::TempDir,
 }
 
+/// Its root is in memory, in at most half of it: most of that is this program with what debuggers want, 60 MiB.
+const MEMORY_MIB: u32 = 384;
+
 impl Peer {
     /// Switches it on; it boots while the caller does other things. Transcripts go to `dir`.
     ///
@@ -71,7 +74,7 @@ impl Peer {
         let sockets = tempfile::Builder::new().prefix("yoke-peer-").tempdir()?;
         let port = sockets.path().join("ttyS1");
         let listener = Listener::bind(&port)?;
-        let mut qemu = emulator::machine(1, 256);
+        let mut qemu = emulator::machine(1, MEMORY_MIB);
         qemu.arg("-kernel").arg(base.vmlinuz()).arg("-initrd").arg(initrd);
         qemu.args(["-append", "console=ttyS0 rdinit=/init panic=-1 quiet"]);
         qemu.args(["-serial", &format!("file:{}", dir.join("peer-console.log").display())]);
