@@ -112,7 +112,7 @@ pub(super) fn run(scene: &mut Scene<'_>) -> Result<()> {
         for (bytes, why) in [
             (&b"<html>"[..], "stdin: is not an update file"),
             (&update[..4095], "stdin: is cut short"),
-            (&update[..1 << 20], "stdin: slot b is empty now: is cut short: 1044480 of"),
+            (&update[..1 << 20], "stdin: slot b of vda is empty now: is cut short: 1044480 of"),
         ] {
             let output = keys.with_key("admin", addr::DIRECTOR, "install add stdin", bytes)?;
             let said = String::from_utf8_lossy(&output.stderr);
