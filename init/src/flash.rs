@@ -68,9 +68,7 @@ pub fn format_main() -> u8 {
 fn format() -> Result<(), String> {
     let mounts = fs::read_to_string("/proc/self/mounts").map_err(|e| format!("flash: /proc/self/mounts: {e}"))?;
     let device = find()?;
-    let name = Path::new(&device).file_name().unwrap_or_default();
-    let errors = fs::read_to_string(Path::new("/sys/fs/ext4").join(name).join("errors_count")).unwrap_or_default();
-    match usage(&mounts, &device, errors.trim().parse().unwrap_or(0)) {
+    match usage(&mounts, &device, errors(Path::new("/sys"), &device)) {
         Usage::Unused => {}
         Usage::Works => return Err("flash: it is mounted, to erase it use: factory-reset".to_owned()),
         // The kernel has found an error in it, and writes no more.
@@ -94,6 +92,15 @@ fn format() -> Result<(), String> {
         umount(FLASH).map_err(|errno| format!("flash: {}", errno.desc().to_lowercase()))?;
     }
     Ok(())
+}
+
+/// How many errors the kernel has found in the ext4 file system on `device` since it was last repaired, by what `sys` (`/sys`) says; 0 also where
+/// nothing of it is mounted. The disk is not asked.
+#[must_use]
+pub fn errors(sys: &Path, device: &str) -> u64 {
+    let name = Path::new(device).file_name().unwrap_or_default();
+    let count = fs::read_to_string(sys.join("fs/ext4").join(name).join("errors_count")).unwrap_or_default();
+    count.trim().parse().unwrap_or(0)
 }
 
 /// How a device is in use.

@@ -1,9 +1,6 @@
 //! What is wrong with the flash now, by what the kernel says of it. The disk itself is not asked, and so cannot hold up who wants to know. What was
 //! wrong when the box started is init's to say.
 
-use std::fs;
-use std::path::Path;
-
 use nix::sys::statvfs::statvfs;
 
 use crate::files::Paths;
@@ -14,10 +11,8 @@ const ROOM_MIN: u64 = 512 << 10;
 /// A sentence each.
 pub(crate) fn warnings(paths: &Paths) -> Vec<String> {
     let Some((device, options)) = paths.flash_mount() else { return Vec::new() };
-    let name = Path::new(&device).file_name().unwrap_or_default();
-    let errors = fs::read_to_string(paths.sys.join("fs/ext4").join(name).join("errors_count")).unwrap_or_default();
     // Since 6.12 Linux goes on saying "rw" of what it lets nobody write to any more.
-    let failed = errors.trim().parse().unwrap_or(0_u64) > 0 || options.split(',').any(|option| option == "ro");
+    let failed = yoke_init::flash::errors(&paths.sys, &device) > 0 || options.split(',').any(|option| option == "ro");
     let failed = failed.then(|| {
         format!(
             "flash: {device} has failed and takes nothing more, what was saved is kept; reload repairs it, and if it comes again this box can \
@@ -31,6 +26,8 @@ pub(crate) fn warnings(paths: &Paths) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
